@@ -1,0 +1,77 @@
+"""Reading KubeFed's objects: is a member Ready, has an object reached every cluster."""
+
+from collections.abc import Iterable
+
+from isthmus import waiting
+from isthmus.adapters.kube import Kube
+from isthmus.adapters.manifests import Manifest, describe
+
+CORE = "core.kubefed.io/v1beta1"
+TYPES = "types.kubefed.io/v1beta1"
+NAMESPACE = "kube-federation-system"
+MEMBER = 90.0
+"""Seconds from `join` to Ready: one health check and the start of the member's watches."""
+PROPAGATION = 90.0
+"""Seconds until a federated object must have reached every cluster."""
+
+
+def await_member(host: Kube, name: str) -> None:
+    """Wait until KubeFed calls a member Ready."""
+    waiting.until(
+        lambda: True if member_is_ready(host, name) else None,
+        f"KubeFedCluster {name} to be Ready",
+        timeout=MEMBER,
+        cluster=name,
+        seen=lambda: _conditions(host.get("KubeFedCluster", name, NAMESPACE, CORE)),
+    )
+
+
+def member_is_ready(host: Kube, name: str) -> bool:
+    """Tell whether the federation has this member and its health check passes."""
+    found = host.get("KubeFedCluster", name, NAMESPACE, CORE) or {}
+    conditions = found.get("status", {}).get("conditions", [])
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+
+
+def await_propagated(host: Kube, manifest: Manifest, clusters: Iterable[str]) -> None:
+    """Wait until KubeFed says that the object, as it is now, is in each of these clusters."""
+    wanted = set(clusters)
+    waiting.until(
+        lambda: True if wanted <= reached(_live(host, manifest)) else None,
+        f"{describe(manifest)} in {', '.join(sorted(wanted))}",
+        timeout=PROPAGATION,
+        cluster=host.access.cluster,
+        seen=lambda: _problems(_live(host, manifest)),
+    )
+
+
+def reached(live: Manifest) -> set[str]:
+    """Return the clusters in which the object's present generation is.
+
+    Rule: kubefed pkg/controller/sync/status/status.go; an absent cluster status means OK.
+    """
+    status = live.get("status", {})
+    conditions = {c["type"]: c["status"] for c in status.get("conditions", [])}
+    fresh = status.get("observedGeneration") == live.get("metadata", {}).get("generation")
+    if not fresh or conditions.get("Propagation") != "True":
+        return set()
+    return {c["name"] for c in status.get("clusters", []) if not c.get("status")}
+
+
+def _live(host: Kube, manifest: Manifest) -> Manifest:
+    meta = manifest["metadata"]
+    found: Manifest = host.get(manifest["kind"], meta["name"], meta["namespace"], TYPES) or {}
+    return found
+
+
+def _problems(live: Manifest) -> str:
+    status = live.get("status", {})
+    parts = [f"{c['name']}: {c['status']}" for c in status.get("clusters", []) if c.get("status")]
+    return ", ".join(parts) or _conditions(live)
+
+
+def _conditions(live: Manifest | None) -> str:
+    found = (live or {}).get("status", {}).get("conditions", [])
+    return (
+        ", ".join(f"{c['type']}={c['status']} {c.get('reason') or ''}" for c in found) or "nothing"
+    )

@@ -1,0 +1,49 @@
+"""Helm: a chart's release in a cluster, written only when chart or values changed."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from isthmus.adapters import shell
+from isthmus.adapters.kube import Kube
+from isthmus.facts import Access
+
+LABEL = "isthmus-values"
+"""Label of a release (helm >= 3.13, `--labels`) with the hash of its chart and values."""
+
+
+def installed(client: Kube, name: str, namespace: str, chart: Path, values: Any) -> bool:
+    """Tell whether the release stands as this chart and these values would make it."""
+    wanted = f"owner=helm,name={name},status=deployed,{LABEL}={_hash(chart, values)}"
+    return bool(client.objects("Secret", namespace, labels=wanted))
+
+
+def install(
+    program: Path, access: Access, name: str, namespace: str, chart: Path, values: Any
+) -> None:
+    """Make the release stand; hooks are left out and nothing is waited for."""
+    flags = ["--no-hooks", "--values=-", f"--labels={LABEL}={_hash(chart, values)}"]
+    command = [program, "upgrade", "--install", name, chart, *_where(access, namespace), *flags]
+    shell.run(command, stdin=json.dumps(values), cluster=access.cluster, step=f"install {name}")
+
+
+def uninstall(program: Path, access: Access, name: str, namespace: str) -> None:
+    """Leave no release of that name."""
+    flags = ["--no-hooks", "--ignore-not-found"]
+    command = [program, "uninstall", name, *_where(access, namespace), *flags]
+    shell.run(command, cluster=access.cluster, step=f"uninstall {name}")
+
+
+def _where(access: Access, namespace: str) -> list[str]:
+    return [
+        f"--kubeconfig={access.kubeconfig}",
+        f"--kube-context={access.context}",
+        f"--namespace={namespace}",
+    ]
+
+
+def _hash(chart: Path, values: Any) -> str:
+    version = (chart / "Chart.yaml").read_text()
+    seed = f"{version}{json.dumps(values, sort_keys=True)}"
+    return hashlib.sha256(seed.encode()).hexdigest()[:16]

@@ -1,0 +1,231 @@
+"""The one place that talks to Kubernetes API servers: ask, compare, apply."""
+
+import json
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import cached_property, lru_cache
+from typing import Any
+from urllib.parse import urlencode
+
+from kubernetes import client, config
+from kubernetes.client.exceptions import ApiException
+from kubernetes.config.config_exception import ConfigException
+from kubernetes.stream import stream
+from urllib3.exceptions import HTTPError
+
+from isthmus.adapters.manifests import LABEL, Manifest, describe, differs, labelled, shared
+from isthmus.errors import ClusterUnreachable, NotReady, Rejected
+from isthmus.facts import Access
+
+FIELD_MANAGER = "isthmus"
+RETRYABLE = {408, 429, 500, 502, 503, 504}
+TIMEOUT = 15.0
+"""Seconds that one request may take."""
+
+
+class Kube:
+    """A cluster we can converge. Every method is safe to repeat."""
+
+    def __init__(self, access: Access) -> None:
+        self.access = access
+        self._kinds: dict[str, dict[str, tuple[str, bool]]] = {}
+
+    @cached_property
+    def _api(self) -> client.ApiClient:
+        return self._new_client()
+
+    def _new_client(self) -> client.ApiClient:
+        with self._translating("read its kubeconfig"):
+            api: client.ApiClient = config.new_client_from_config(
+                config_file=str(self.access.kubeconfig),
+                context=self.access.context,
+                persist_config=False,
+            )
+        return api
+
+    def request(self, method: str, path: str, body: Any = None, content: str = "") -> Any:
+        """Return the server's answer to one request; None if it says 404 to a GET or DELETE."""
+        headers = {"Accept": "application/json"}
+        if body is not None:
+            headers["Content-Type"] = content or "application/json"
+        with self._translating(f"{method} {path.split('?')[0]}"):
+            try:
+                prepared = self._api.param_serialize(
+                    method, path, header_params=headers, body=body, auth_settings=["BearerToken"]
+                )
+                response = self._api.call_api(*prepared, _request_timeout=TIMEOUT)
+                data = response.read()
+                if response.status >= 400:
+                    raise ApiException(status=response.status, reason=response.reason, body=data)
+            except ApiException as error:
+                if error.status == 404 and method in ("GET", "DELETE"):
+                    return None
+                raise
+        return json.loads(data) if data[:1] in (b"{", b"[") else data.decode()
+
+    def uid(self) -> str:
+        """Return what no other cluster has: the UID of the namespace kube-system."""
+        found = self.get("Namespace", "kube-system")
+        if not found:
+            raise NotReady("no namespace kube-system yet", cluster=self.access.cluster)
+        return str(found["metadata"]["uid"])
+
+    def get(self, kind: str, name: str, namespace: str = "", api: str = "v1") -> Any:
+        """Return an object as it is, or None."""
+        path = self._path(api, kind, namespace)
+        return self.request("GET", f"{path}/{name}") if path else None
+
+    def objects(
+        self, kind: str, namespace: str = "", api: str = "v1", labels: str = ""
+    ) -> list[Any]:
+        """Return all objects of a kind, in one namespace or in all."""
+        path = self._path(api, kind, namespace)
+        query = f"?{urlencode({'labelSelector': labels})}" if labels else ""
+        found = self.request("GET", path + query) if path else None
+        return [
+            {"apiVersion": api, "kind": kind, **item} for item in (found or {"items": []})["items"]
+        ]
+
+    def serves(self, api: str, kind: str) -> bool:
+        """Tell whether the cluster knows a kind."""
+        return bool(self._path(api, kind, ""))
+
+    def apply(self, manifests: Iterable[Manifest]) -> list[str]:
+        """Make each manifest true, in order; return the names of those that were not yet."""
+        return [describe(m) for m in manifests if self._converge(m)]
+
+    def has(self, manifest: Manifest) -> bool:
+        """Tell whether this very object, by its UID, is still there."""
+        meta = manifest["metadata"]
+        path = self._path(manifest["apiVersion"], manifest["kind"], meta.get("namespace", ""))
+        live = self.request("GET", f"{path}/{meta['name']}") if path else None
+        return bool(live) and live["metadata"]["uid"] == meta["uid"]
+
+    def kinds(self) -> list[tuple[str, str, str]]:
+        """Return every kind that can be listed and deleted: API version, kind, plural name."""
+        groups = (self.request("GET", "/apis") or {})["groups"]
+        versions = ["v1", *(g["preferredVersion"]["groupVersion"] for g in groups)]
+        found = []
+        for api in versions:
+            served = self.request("GET", f"/api/{api}" if api == "v1" else f"/apis/{api}")
+            found += [
+                (api, r["kind"], r["name"])
+                for r in (served or {"resources": []})["resources"]
+                if {"list", "delete"} <= set(r["verbs"]) and "/" not in r["name"]
+            ]
+        return found
+
+    def delete(self, manifest: Manifest) -> bool:
+        """Ask for an object's end; tell whether there was one."""
+        meta = manifest["metadata"]
+        path = self._path(manifest["apiVersion"], manifest["kind"], meta.get("namespace", ""))
+        query = "?propagationPolicy=Background"
+        return bool(path and self.request("DELETE", f"{path}/{meta['name']}{query}"))
+
+    def merge(self, kind: str, name: str, patch: Any, namespace: str = "", api: str = "v1") -> None:
+        """Change some fields of an object that exists."""
+        path = f"{self._path(api, kind, namespace)}/{name}"
+        self.request("PATCH", path, patch, "application/merge-patch+json")
+
+    def execute(self, pod: str, namespace: str, container: str, argv: list[str]) -> tuple[str, str]:
+        """Return what a command in a container printed on standard output and standard error."""
+        with self._translating(f"exec in {namespace}/{pod}"):
+            # A client of its own: while `stream` runs, it turns every request into a websocket.
+            session = stream(
+                client.CoreV1Api(self._new_client()).connect_get_namespaced_pod_exec,
+                pod,
+                namespace,
+                container=container,
+                command=argv,
+                stdout=True,
+                stderr=True,
+                stdin=False,
+                tty=False,
+                _preload_content=False,
+            )
+            session.run_forever(timeout=600)
+            return session.read_stdout(), session.read_stderr()
+
+    def _converge(self, manifest: Manifest) -> bool:
+        meta = manifest["metadata"]
+        path = self._path(manifest["apiVersion"], manifest["kind"], meta.get("namespace", ""))
+        if not path:
+            what = f"{describe(manifest)}: kind not served yet"
+            raise NotReady(what, cluster=self.access.cluster)
+        live = self.request("GET", f"{path}/{meta['name']}")
+        wanted = labelled(manifest, self.access.environment)
+        if live is not None:
+            self._check_owner(manifest, live)
+            wanted = shared(wanted)
+            if not differs(wanted, live):
+                return False
+        query = f"?fieldManager={FIELD_MANAGER}&force=true"
+        self.request(
+            "PATCH", f"{path}/{meta['name']}{query}", wanted, "application/apply-patch+yaml"
+        )
+        return True
+
+    def _check_owner(self, manifest: Manifest, live: Manifest) -> None:
+        """Refuse to take over what somebody else made: `down` would delete it."""
+        owner = live["metadata"].get("labels", {}).get(LABEL)
+        if self.access.environment and owner != self.access.environment:
+            whose = f"environment {owner}" if owner else "somebody else"
+            raise Rejected(
+                f"{describe(manifest)} is there and belongs to {whose}",
+                cluster=self.access.cluster,
+                hint="remove it if nobody needs it, or take another cluster",
+            )
+
+    def _path(self, api: str, kind: str, namespace: str) -> str:
+        """Return the URL path of a kind's objects, or nothing if the cluster does not serve it."""
+        root = f"/api/{api}" if "/" not in api else f"/apis/{api}"
+        if kind not in self._kinds.get(api, {}):
+            found = self.request("GET", root) or {"resources": []}
+            self._kinds[api] = {
+                r["kind"]: (r["name"], r["namespaced"])
+                for r in found["resources"]
+                if "/" not in r["name"]
+            }
+        if kind not in self._kinds[api]:
+            return ""
+        plural, namespaced = self._kinds[api][kind]
+        return (
+            f"{root}/namespaces/{namespace}/{plural}"
+            if namespaced and namespace
+            else f"{root}/{plural}"
+        )
+
+    @contextmanager
+    def _translating(self, doing: str) -> Iterator[None]:
+        """Say in our words what failed, where, and whether trying again can help."""
+        cluster = self.access.cluster
+        try:
+            yield
+        except ApiException as error:
+            kind = ClusterUnreachable if error.status in RETRYABLE or not error.status else Rejected
+            text = f"cannot {doing}: HTTP {error.status} {error.reason}: {_message(error)}"
+            raise kind(text, cluster=cluster) from None
+        except ConfigException as error:
+            text = f"cannot {doing}: context {self.access.context!r}: {error}"
+            raise Rejected(text, cluster=cluster) from None
+        except (HTTPError, OSError) as error:
+            raise ClusterUnreachable(f"cannot {doing}: {error}", cluster=cluster) from None
+
+
+def _message(error: ApiException) -> str:
+    try:
+        text = str(json.loads(error.body or "{}").get("message", ""))
+    except ValueError:
+        text = str(error.body)
+    return text[:500]
+
+
+@lru_cache
+def connect(access: Access) -> Kube:
+    """Return the process-wide client for a cluster."""
+    return Kube(access)
+
+
+def forget() -> None:
+    """Drop all clients: a cluster of the same name may come with other keys."""
+    connect.cache_clear()

@@ -1,0 +1,94 @@
+"""Comparing what is wanted with what is there; pure."""
+
+import base64
+import re
+from typing import Any
+
+Manifest = dict[str, Any]
+
+LABEL = "isthmus/environment"
+"""Label of everything that Isthmus makes in a cluster; its value is the environment's name."""
+KEYS = ("name", "containerPort", "port", "mountPath", "key", "type", "ip")
+SUFFIXES = {
+    "": 1.0, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9,
+    "Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40,
+}  # fmt: skip
+QUANTITY = re.compile(r"^(\d+(?:\.\d+)?)(m|k|M|G|Ki|Mi|Gi|Ti)?$")
+
+
+def describe(manifest: Manifest) -> str:
+    """Name a manifest: `ConfigMap istio-system/istio`."""
+    meta = manifest["metadata"]
+    space = f"{meta['namespace']}/" if meta.get("namespace") else ""
+    return f"{manifest['kind']} {space}{meta['name']}"
+
+
+def labelled(manifest: Manifest, environment: str) -> Manifest:
+    """Return the manifest with the label that says whose it is; unchanged if it is nobody's."""
+    if not environment:
+        return manifest
+    labels = {**(manifest["metadata"].get("labels") or {}), LABEL: environment}
+    return {**manifest, "metadata": {**manifest["metadata"], "labels": labels}}
+
+
+def shared(manifest: Manifest) -> Manifest:
+    """Return what stays ours once the object is there.
+
+    istiod writes its own CA and, when it is ready, `failurePolicy: Fail` into webhooks
+    (istio pilot/pkg/bootstrap/webhook.go, pkg/webhooks/validation/controller).
+    """
+    if not manifest["kind"].endswith("WebhookConfiguration"):
+        return manifest
+    return {**manifest, "webhooks": [_shared_webhook(w) for w in manifest.get("webhooks", [])]}
+
+
+def _shared_webhook(webhook: dict[str, Any]) -> dict[str, Any]:
+    client = {k: v for k, v in webhook.get("clientConfig", {}).items() if k != "caBundle"}
+    rest = {k: v for k, v in webhook.items() if k not in ("failurePolicy", "clientConfig")}
+    return {**rest, "clientConfig": client}
+
+
+def differs(wanted: Manifest, live: Manifest) -> bool:
+    """Tell whether applying `wanted` would change `live`.
+
+    Only fields that are wanted count: what the server, defaults or other controllers add is theirs.
+    """
+    wanted = {k: v for k, v in wanted.items() if k != "status"}
+    if texts := wanted.pop("stringData", None):
+        encoded = {k: base64.b64encode(v.encode()).decode() for k, v in texts.items()}
+        wanted["data"] = {**wanted.get("data", {}), **encoded}
+    return not _within(wanted, live)
+
+
+def _within(wanted: Any, live: Any) -> bool:
+    if isinstance(wanted, dict):
+        # An empty or null value is the same as none: the server drops it.
+        return isinstance(live, dict) and all(
+            _within(value, live[key]) if key in live else _empty(value)
+            for key, value in wanted.items()
+        )
+    if isinstance(wanted, list):
+        return isinstance(live, list) and _lists(wanted, live)
+    return wanted == live or _quantity(wanted) == _quantity(live) is not None
+
+
+def _lists(wanted: list[Any], live: list[Any]) -> bool:
+    if len(wanted) == len(live) and all(map(_within, wanted, live)):
+        return True
+    # Lists that the server merges by key may hold what another manager added, in another order.
+    key = next((k for k in KEYS if all(isinstance(e, dict) and k in e for e in wanted)), None)
+    if key is None:
+        return False
+    by_key = {entry.get(key): entry for entry in live if isinstance(entry, dict)}
+    return all(e[key] in by_key and _within(e, by_key[e[key]]) for e in wanted)
+
+
+def _empty(value: Any) -> bool:
+    return (
+        value is None or value == {} or value == [] or value == "" or value is False or value == 0
+    )
+
+
+def _quantity(value: Any) -> float | None:
+    match = QUANTITY.match(str(value)) if isinstance(value, str | int | float) else None
+    return float(match[1]) * SUFFIXES[match[2] or ""] if match else None

@@ -1,0 +1,49 @@
+"""Run one command to its end; its failure becomes a typed error that names what was tried."""
+
+import shlex
+import subprocess
+from collections.abc import Mapping, Sequence
+
+from isthmus.errors import NotReady, Rejected, Unprepared
+
+TAIL = 12
+"""Lines of a failed command's standard error that a person gets to see."""
+
+
+def run(
+    argv: Sequence[object],
+    *,
+    stdin: str | None = None,
+    env: Mapping[str, str] | None = None,
+    timeout: float = 120,
+    cluster: str | None = None,
+    step: str | None = None,
+) -> str:
+    """Return what the command printed; never pass a secret in `argv`, use `stdin` or a file.
+
+    Raises Unprepared if there is no such program, NotReady after `timeout` seconds, Rejected if it
+    fails.
+    """
+    command = [str(part) for part in argv]
+    shown = shlex.join(command)
+    try:
+        done = subprocess.run(
+            command, input=stdin, env=env, timeout=timeout, text=True, capture_output=True
+        )
+    except FileNotFoundError as error:
+        raise Unprepared(f"{command[0]}: no such program", cluster=cluster, step=step) from error
+    except subprocess.TimeoutExpired as error:
+        raise NotReady(
+            f"`{shown}`: no end after {timeout:g} s", cluster=cluster, step=step
+        ) from error
+    if done.returncode:
+        last = "\n".join((done.stderr or done.stdout).strip().splitlines()[-TAIL:])
+        raise Rejected(
+            f"`{shown}` ended with {done.returncode}: {last}", cluster=cluster, step=step
+        )
+    return done.stdout
+
+
+def succeeds(argv: Sequence[object]) -> bool:
+    """Tell whether a command that only asks ends well."""
+    return subprocess.run([str(part) for part in argv], capture_output=True).returncode == 0

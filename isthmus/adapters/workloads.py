@@ -1,0 +1,125 @@
+"""Waiting for what runs in a cluster: Deployments, addresses, kinds. Says what holds it up."""
+
+from collections.abc import Sequence
+
+from isthmus import waiting
+from isthmus.adapters.kube import Kube
+from isthmus.adapters.manifests import Manifest
+from isthmus.errors import NotReady
+
+ROLLOUT = 240.0
+"""Seconds for a Deployment, pulling its images included (istioctl waits 300)."""
+ADDRESS = 180.0
+"""Seconds for a load balancer's address; clouds need one to two minutes."""
+
+
+def await_deployment(client: Kube, name: str, namespace: str, timeout: float = ROLLOUT) -> None:
+    """Wait until every replica is of the newest version and available; NotReady says why not."""
+
+    def rolled_out() -> bool | None:
+        found = client.get("Deployment", name, namespace, "apps/v1")
+        return True if found and is_rolled_out(found) else None
+
+    waiting.until(
+        rolled_out,
+        f"Deployment {namespace}/{name}",
+        timeout=timeout,
+        cluster=client.access.cluster,
+        seen=lambda: explain(client, name, namespace),
+    )
+
+
+def is_rolled_out(deployment: Manifest) -> bool:
+    """Tell whether the newest version runs everywhere and nothing older does."""
+    status, wanted = deployment.get("status", {}), deployment["spec"].get("replicas", 1)
+    return bool(
+        status.get("observedGeneration") == deployment["metadata"]["generation"]
+        and status.get("updatedReplicas", 0) == wanted
+        and status.get("availableReplicas", 0) == wanted
+        and status.get("replicas", 0) == wanted
+    )
+
+
+def explain(client: Kube, name: str, namespace: str) -> str:
+    """Say what holds a Deployment up: conditions, what its pods wait for, the last warning."""
+    found = client.get("Deployment", name, namespace, "apps/v1")
+    if found is None:
+        return "it does not exist"
+    conditions = found.get("status", {}).get("conditions", [])
+    said = [
+        c["message"] for c in conditions if c["status"] != "True" or c["type"] == "ReplicaFailure"
+    ]
+    for pod in client.objects("Pod", namespace, labels=_selector(found)):
+        said += _complaints(pod)
+    events = client.objects("Event", namespace)
+    warnings = [
+        e for e in events if e.get("type") == "Warning" and name in e["involvedObject"]["name"]
+    ]
+    said += [f"{e['reason']}: {e['message']}" for e in warnings[-1:]]
+    return "; ".join(dict.fromkeys(said)) or "no pod yet"
+
+
+def address_of(client: Kube, service: str, namespace: str) -> str:
+    """Wait until a LoadBalancer Service has an address, IP or hostname, and return it."""
+
+    def probe() -> str | None:
+        found = client.get("Service", service, namespace) or {}
+        ingress = found.get("status", {}).get("loadBalancer", {}).get("ingress") or []
+        return next((i.get("ip") or i.get("hostname") for i in ingress), None)
+
+    return waiting.until(
+        probe,
+        f"address of Service {namespace}/{service}: does the cluster have a load balancer?",
+        timeout=ADDRESS,
+        cluster=client.access.cluster,
+    )
+
+
+def await_served(client: Kube, api: str, kinds: Sequence[str], timeout: float = 60) -> None:
+    """Wait until the API server serves these kinds of a group that was just defined."""
+    for kind in kinds:
+        waiting.until(
+            lambda kind=kind: True if client.serves(api, kind) else None,  # type: ignore[misc]
+            f"kind {kind} of {api} to be served",
+            timeout=timeout,
+            interval=0.1,
+            cluster=client.access.cluster,
+        )
+
+
+def running_pods(client: Kube, namespace: str, labels: str) -> list[Manifest]:
+    """Return the pods that are Ready and not ending."""
+    pods = client.objects("Pod", namespace, labels=labels)
+    return [p for p in pods if not p["metadata"].get("deletionTimestamp") and _ready(p)]
+
+
+def one_pod(client: Kube, namespace: str, labels: str) -> str:
+    """Return the name of a Ready pod; raises NotReady if there is none."""
+    pods = running_pods(client, namespace, labels)
+    if not pods:
+        raise NotReady(f"no Ready pod {labels} in {namespace}", cluster=client.access.cluster)
+    return str(pods[0]["metadata"]["name"])
+
+
+def _ready(pod: Manifest) -> bool:
+    conditions = pod.get("status", {}).get("conditions", [])
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+
+
+def _selector(deployment: Manifest) -> str:
+    labels = deployment["spec"]["selector"].get("matchLabels", {})
+    return ",".join(f"{k}={v}" for k, v in labels.items())
+
+
+def _complaints(pod: Manifest) -> list[str]:
+    status = pod.get("status", {})
+    containers = [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
+    waits = [(c["name"], c["state"]["waiting"]) for c in containers if "waiting" in c["state"]]
+    said = [f"{name}: {w.get('reason')} {w.get('message', '')}".strip() for name, w in waits]
+    conditions = status.get("conditions", [])
+    said += [
+        c["message"]
+        for c in conditions
+        if c["type"] == "PodScheduled" and c["status"] != "True" and c.get("message")
+    ]
+    return said

@@ -1,0 +1,1 @@
+"""The command line: verbs; results on stdout, progress and messages on stderr."""

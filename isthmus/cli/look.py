@@ -1,0 +1,93 @@
+"""Looking at an environment's clusters; reads, never writes. What it means is said in status."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol
+
+from isthmus import providers
+from isthmus.adapters import kube, kubefedctl
+from isthmus.cli.status import Count, Seen, Sight
+from isthmus.environment import ClusterSpec, Environment
+from isthmus.errors import ClusterUnreachable, IsthmusError
+
+FEDERATED = "core.kubefed.io/v1beta1"
+SYSTEM = "istio-system"
+
+
+class Reader(Protocol):
+    """As much of a cluster's client as looking needs."""
+
+    def request(self, method: str, path: str) -> Any:
+        """Return the answer to one request."""
+
+    def get(self, kind: str, name: str, namespace: str = "", api: str = "v1") -> Any:
+        """Return an object, or None."""
+
+    def objects(
+        self, kind: str, namespace: str = "", api: str = "v1", labels: str = ""
+    ) -> list[Any]:
+        """Return all objects of a kind."""
+
+
+def look(environment: Environment) -> list[Sight]:
+    """Return what each cluster shows, host first; all are asked at once."""
+    with ThreadPoolExecutor(len(environment.clusters)) as pool:
+        return list(pool.map(lambda c: look_at(environment, c, connect), environment.clusters))
+
+
+def connect(environment: Environment, cluster: ClusterSpec) -> Reader:
+    """Return a client for a cluster that exists."""
+    return kube.connect(providers.of(environment).access(environment, cluster))
+
+
+def look_at(
+    environment: Environment,
+    cluster: ClusterSpec,
+    connect: Callable[[Environment, ClusterSpec], Reader],
+) -> Sight:
+    """Return what one cluster shows; of one that cannot be asked, why."""
+    try:
+        reader = connect(environment, cluster)
+        seen = see(reader, environment, cluster)
+    except IsthmusError as error:
+        return Sight(cluster, None, error.message, isinstance(error, ClusterUnreachable))
+    return Sight(cluster, seen)
+
+
+def see(reader: Reader, environment: Environment, cluster: ClusterSpec) -> Seen:
+    """Return what there is in a cluster that answers."""
+    is_host = cluster == environment.host
+    services = reader.objects("Service", SYSTEM, labels="istio=eastwestgateway")
+    return Seen(
+        version=str(reader.request("GET", "/version")["gitVersion"]),
+        nodes=_ready(reader.objects("Node")),
+        gateway_pods=_ready(reader.objects("Pod", SYSTEM, labels="istio=eastwestgateway")),
+        gateway_address=next(filter(None, map(_address, services)), ""),
+        istiod=_ready(reader.objects("Pod", SYSTEM, labels="app=istiod")),
+        wired=_wired(reader, environment) if is_host else (),
+        joined=_joined(reader) if is_host else (),
+    )
+
+
+def _wired(reader: Reader, environment: Environment) -> tuple[str, ...]:
+    names = [cluster.name for cluster in environment.remotes]
+    return tuple(n for n in names if reader.get("Secret", f"istio-remote-secret-{n}", SYSTEM))
+
+
+def _joined(reader: Reader) -> tuple[str, ...]:
+    found = reader.objects("KubeFedCluster", kubefedctl.NAMESPACE, api=FEDERATED)
+    return tuple(item["metadata"]["name"] for item in found if _is_ready(item))
+
+
+def _ready(items: list[Any]) -> Count:
+    return Count(sum(map(_is_ready, items)), len(items))
+
+
+def _is_ready(item: Any) -> bool:
+    conditions = item.get("status", {}).get("conditions") or []
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+
+
+def _address(service: Any) -> str:
+    ingress = service.get("status", {}).get("loadBalancer", {}).get("ingress") or [{}]
+    return str(ingress[0].get("ip") or ingress[0].get("hostname") or "")

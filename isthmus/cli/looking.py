@@ -1,0 +1,92 @@
+"""The verb that looks: status."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.text import Text
+
+from isthmus import state
+from isthmus.cli import environments, options, terminal
+
+if TYPE_CHECKING:
+    from isthmus.cli.status import Check
+    from isthmus.environment import Environment
+
+
+@click.command(short_help="Look at ENV; nothing is changed.")
+@options.environment
+@options.as_json
+@options.color
+@click.option("--steps", is_flag=True, help="Show what took how long in the last run instead.")
+def status(env: str, output: str, steps: bool) -> None:
+    """Look at ENV: is every cluster there, joined, wired, its gateway open? Nothing is changed."""
+    environment = environments.find(env)
+    environments.require_built(environment, env)
+    if steps:
+        return _show_steps(environment, env, output)
+    from isthmus.cli import look, status
+
+    sights = look.look(environment)
+    found = status.checks(environment, sights)
+    if output == "json":
+        fields = status.document(environment, sights, found)
+        terminal.document("Status", {**fields, **_runs(environment)})
+    else:
+        terminal.show(*_lines(environment, found), *_run_lines(environment))
+    if failure := status.error(found, sights, environment.name):
+        raise failure
+
+
+def _lines(environment: "Environment", found: "list[Check]") -> list[Text]:
+    marks, lines = terminal.marks(sys.stdout), []
+    for cluster in environment.clusters:
+        lines.append(Text(f"{cluster.name} ({cluster.region}, {cluster.network})", "bold"))
+        for check in (check for check in found if check.cluster == cluster.name):
+            mark = (f"  {marks.done} ", "green") if check.ok else (f"  {marks.failed} ", "red")
+            lines.append(Text.assemble(mark, f"{check.name:<10} {check.text}"))
+    return lines
+
+
+def _run_lines(environment: "Environment") -> list[Text]:
+    runs = _runs(environment)
+    lines = [Text("a run is at work on it now", "yellow")] if runs["busy"] else []
+    if last := runs["lastRun"]:
+        lines.append(
+            Text(f"last run: {last['verb']}, {last['seconds']} s, {last['outcome']}", "dim")
+        )
+    return lines
+
+
+def _runs(environment: "Environment") -> dict[str, Any]:
+    from isthmus.cli import record
+
+    last = record.last(environment.name)
+    shown = last and {
+        "verb": last.verb,
+        "seconds": round(last.end - last.start, 1),
+        "outcome": last.outcome,
+    }
+    return {"busy": _is_held(environment.name), "lastRun": shown}
+
+
+def _is_held(name: str) -> bool:
+    """Tell whether a run holds the environment, without taking its lock for a moment."""
+    try:
+        inode = (state.home() / "locks" / f"{name}.lock").stat().st_ino
+        held = Path("/proc/locks").read_text()
+    except OSError:
+        return False
+    return any(f":{inode} " in line for line in held.splitlines())
+
+
+def _show_steps(environment: "Environment", env: str, output: str) -> None:
+    from isthmus.cli import bars, record
+
+    last = record.last(environment.name)
+    if last is None:
+        raise environments.not_built(environment, env)
+    if output == "json":
+        return terminal.document("Run", last.document())
+    terminal.show(bars.chart(last, terminal.marks(sys.stdout)), Text(bars.summary(last)))

@@ -1,0 +1,123 @@
+"""The command line's front door: the group of verbs, and what an error becomes."""
+
+import errno
+import io
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import NoReturn
+
+import click
+
+from isthmus import __version__, state
+from isthmus.cli import options, terminal, worker
+from isthmus.cli.looking import status
+from isthmus.cli.reading import init, kubeconfig, render, validate, version
+from isthmus.cli.running import down, up, verify
+from isthmus.cli.serving import server
+from isthmus.errors import IsthmusError, Unprepared, Usage
+
+OF_THE_MACHINE = {errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.ENOTDIR}
+"""What a file system says when it is not our fault."""
+INTERNAL = 1
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, message="isthmus %(version)s")
+@options.color
+def isthmus() -> None:
+    """One file becomes Kubernetes clusters in several regions, one federation and one Istio mesh.
+
+    Exit codes: 0 well, 1 internal error, 64 usage, 65 bad environment file, 69 cluster unreachable
+    or machine unprepared, 75 out of time (run again), 79 findings, 130 interrupted.
+    """
+
+
+for verb in (up, verify, status, down, validate, render, kubeconfig, init, server, version):
+    isthmus.add_command(verb)
+
+
+def main() -> NoReturn:
+    """Run one command line and leave with its exit code."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    _make_streams_fit()
+    code, abandoned = attempt(lambda: isthmus.main(prog_name="isthmus", standalone_mode=False))
+    if abandoned:
+        # Threads still wait for clusters; the interpreter's ordinary end would wait for them.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
+def attempt(command: Callable[[], object]) -> tuple[int, bool]:
+    """Return the exit code of a command, its error told on stderr, and whether threads are left."""
+    try:
+        command()
+        return 0, False
+    except (KeyboardInterrupt, click.Abort):
+        return tell(worker.Interrupted("interrupted")), True
+    except click.ClickException as error:
+        error.show()
+        return Usage.exit_code, False
+    except IsthmusError as error:
+        return tell(error), isinstance(error, worker.Abandoned)
+    except OSError as error:
+        if error.errno in OF_THE_MACHINE:
+            return tell(_refused(error)), False
+        return _tell_bug(error), False
+    except Exception as error:
+        return _tell_bug(error), False
+
+
+def tell(error: IsthmusError) -> int:
+    """Print an error for a person; return its exit code."""
+    if os.environ.get("ISTHMUS_DEBUG"):
+        terminal.say(_trace(error))
+    terminal.say(f"isthmus: {error}", "red")
+    return error.exit_code
+
+
+def _make_streams_fit() -> None:
+    """Let any text be printed: to a stream that lacks a character, and to one that is closed."""
+    sys.stdout = sys.stdout or open(os.devnull, "w")
+    sys.stderr = sys.stderr or open(os.devnull, "w")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _refused(error: OSError) -> Unprepared:
+    hint = f"is there room, and may you write to {state.home()} (ISTHMUS_HOME)?"
+    return Unprepared(f"{error.filename or 'a file'}: {error.strerror}", hint=hint)
+
+
+def _tell_bug(error: Exception) -> int:
+    trace = _trace(error)
+    if os.environ.get("ISTHMUS_DEBUG"):
+        terminal.say(trace)
+    summary = next(iter(str(error).splitlines()), "")
+    terminal.say(f"isthmus: internal error: {type(error).__name__}: {summary}", "red")
+    terminal.say(f"  -> {_kept(trace)}", "red")
+    return INTERNAL
+
+
+def _kept(trace: str) -> str:
+    moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    log = state.home() / "logs" / f"error-{moment}-{os.getpid()}.log"
+    try:
+        state.private(log, trace)
+    except OSError:
+        return "see it whole: run again with ISTHMUS_DEBUG=1"
+    return f"the traceback is in {log}"
+
+
+def _trace(error: BaseException) -> str:
+    return "".join(traceback.format_exception(error))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""What verbs have in common on the command line: ENV, -o, --timeout, --wait, --color."""
+
+import re
+from typing import Any
+
+import click
+
+from isthmus.cli import terminal
+
+SECONDS = {"s": 1, "m": 60, "h": 3600}
+
+
+class Duration(click.ParamType[float]):
+    """A length of time such as 90s, 10m or 1h30m; seconds in the end."""
+
+    name = "duration"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return the seconds; fails for anything else than numbers with s, m or h."""
+        if isinstance(value, int | float):
+            return float(value)
+        parts = re.findall(r"(\d+)([smh])", value)
+        total = sum(int(number) * SECONDS[unit] for number, unit in parts)
+        if not total or "".join(map("".join, parts)) != value:
+            self.fail(f"{value!r} is no duration such as 90s, 10m or 1h30m", param, ctx)
+        return float(total)
+
+
+def _choose(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    if value:
+        terminal.choose_color(value)
+
+
+environment = click.argument("env", metavar="ENV")
+
+as_json = click.option(
+    "-o",
+    "--output",
+    type=click.Choice(("text", "json")),
+    default="text",
+    show_default=True,
+    help="How the result is printed.",
+)
+
+color = click.option(
+    "--color",
+    type=click.Choice(terminal.COLORS),
+    expose_value=False,
+    is_eager=True,
+    callback=_choose,
+    help="Colours: auto (on a terminal, unless NO_COLOR is set), always or never.",
+)
+
+timeout = click.option(
+    "--timeout",
+    type=Duration(),
+    metavar="DURATION",
+    help="Give up after this long (90s, 10m, 1h): exit 75, run again to go on.  [default: never]",
+)
+
+wait = click.option(
+    "--wait/--no-wait",
+    default=True,
+    show_default=True,
+    help="Stay until the end, or start in the background and return.",
+)

@@ -1,0 +1,121 @@
+"""One flow, run in this process: watched, recorded, and given up on a signal or a deadline."""
+
+import importlib
+import os
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from isthmus import progress
+from isthmus.adapters import prefect_api, processes
+from isthmus.cli import engine, record, terminal, worker
+from isthmus.cli.lines import Lines
+from isthmus.cli.record import Run
+from isthmus.cli.steps import Step, Steps
+from isthmus.cli.tree import Tree
+from isthmus.errors import Unprepared
+
+if TYPE_CHECKING:
+    from isthmus.environment import Environment
+
+FLOWS = {
+    "up": ("flows.build", "build"),
+    "down": ("flows.teardown", "teardown"),
+    "verify": ("flows.verify", "verify"),
+}
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a person asked for."""
+
+    verb: str
+    environment: "Environment"
+    typed: str
+    """The environment as they typed it: a file or a name."""
+    timeout: float | None
+    """Seconds for the whole run."""
+
+    @property
+    def again(self) -> str:
+        """What to type to go on."""
+        return f"isthmus {self.verb} {self.typed}"
+
+
+@dataclass
+class Result:
+    """What became of it: the flow's value, or its failure; and the record of its steps."""
+
+    run: Run
+    value: Any = None
+    failure: BaseException | None = None
+
+    def get(self) -> Any:
+        """Return the flow's value, or raise its failure."""
+        if self.failure:
+            raise self.failure
+        return self.value
+
+
+def run(order: Order) -> Result:
+    """Run the verb's flow to its end, or to the deadline, or to a signal; the run is recorded."""
+    steps, start = Steps(), time.time()
+    tag = f"{order.environment.name}-{order.verb}-{int(start)}-{os.getpid()}"
+    value: Any = None
+    failure: BaseException | None = None
+    with progress.listening(steps), _view() as view, progress.listening(view):
+        try:
+            value = worker.run(lambda: _call(order, tag), order.timeout)
+        except worker.Abandoned as error:
+            failure = _explained(error, steps.running(), order.again)
+        except Exception as error:
+            failure = _translated(error)
+    finished = _recorded(order, start, steps, failure)
+    if isinstance(failure, worker.Abandoned):
+        _give_up(tag, failure.message)
+    return Result(finished, value, failure)
+
+
+def _view() -> Tree | Lines:
+    console, stream = terminal.stderr(), sys.stderr
+    return Tree(console, terminal.marks(stream)) if terminal.is_live(stream) else Lines(console)
+
+
+def _call(order: Order, tag: str) -> Any:
+    with engine.ready(tag):
+        module, name = FLOWS[order.verb]
+        return getattr(importlib.import_module(module), name)(order.environment)
+
+
+def _explained(error: worker.Abandoned, running: Sequence[Step], again: str) -> worker.Abandoned:
+    now = time.time()
+    steps = ", ".join(f"{step.label} {step.seconds(now):.0f} s" for step in running)
+    message = f"{error.message}; still running: {steps or 'nothing'}"
+    return type(error)(message, hint=f"nothing is lost; to go on, run again: {again}")
+
+
+def _translated(error: Exception) -> Exception:
+    """Return a failure of Prefect's server, which is none of ours, as one of ours."""
+    lost = type(error).__module__.split(".")[0] in ("httpx", "httpcore")
+    if lost or "Failed to reach API" in str(error):
+        message = f"the Prefect server stopped answering: {error or type(error).__name__}"
+        return Unprepared(message, step="Prefect server", hint="look: isthmus server status")
+    return error
+
+
+def _recorded(order: Order, start: float, steps: Steps, failure: BaseException | None) -> Run:
+    outcome = next(iter(str(failure).splitlines()), type(failure).__name__) if failure else "done"
+    name, taken = order.environment.name, tuple(steps.all())
+    finished = Run(name, order.verb, start, time.time(), outcome, taken)
+    with suppress(OSError):  # it only shows where time went
+        record.write(finished)
+    return finished
+
+
+def _give_up(tag: str, why: str) -> None:
+    if api := os.environ.get("PREFECT_API_URL"):
+        prefect_api.cancel(api, tag, why)
+    processes.end_children()

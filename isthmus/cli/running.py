@@ -1,0 +1,109 @@
+"""The verbs that change or prove an environment: up, down, verify."""
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from isthmus import state
+from isthmus.cli import environments, options, terminal
+
+if TYPE_CHECKING:
+    from isthmus.cli.record import Run
+    from isthmus.environment import Environment
+
+
+@click.command()
+@options.environment
+@options.as_json
+@options.wait
+@options.timeout
+@options.color
+@click.option("--steps", is_flag=True, help="Show at the end what took how long, and why.")
+def up(env: str, output: str, wait: bool, timeout: float | None, steps: bool) -> None:
+    """Build ENV, or what is missing of it, and prove it by traffic.
+
+    ENV is an environment file, or the name of an environment already built. Safe to run again.
+    """
+    environment = environments.find(env)
+    _check(environment)
+    environments.remember(environment)
+    if not wait:
+        return _in_background("up", environment, timeout, output)
+    from isthmus.cli import results, run
+
+    result = run.run(run.Order("up", environment, env, timeout))
+    _report(result.run, steps)
+    results.show(result.get(), output)
+
+
+@click.command()
+@options.environment
+@options.wait
+@options.timeout
+@options.color
+def down(env: str, wait: bool, timeout: float | None) -> None:
+    """Take ENV down and leave nothing of it.
+
+    ENV is the name of an environment already built, or its file; also one that was half built.
+    """
+    environment = environments.find(env)
+    if not wait:
+        return _in_background("down", environment, timeout, "text")
+    from isthmus.cli import run
+
+    result = run.run(run.Order("down", environment, env, timeout))
+    _report(result.run, steps=False)
+    result.get()
+    environments.forget(environment.name)
+    terminal.emit(f"{environment.name}: gone")
+
+
+@click.command(short_help="Prove ENV by traffic from every region.")
+@options.environment
+@options.as_json
+@options.timeout
+@options.color
+def verify(env: str, output: str, timeout: float | None) -> None:
+    """Prove ENV by traffic: requests from every region, answered by every region."""
+    environment = environments.find(env)
+    environments.require_built(environment, env)
+    from isthmus.cli import results, run
+
+    result = run.run(run.Order("verify", environment, env, timeout))
+    _report(result.run, steps=False)
+    results.show(result.get(), output)
+
+
+def _check(environment: "Environment") -> None:
+    """Refuse before anything is changed, were it only a file of our own."""
+    from isthmus import providers
+
+    providers.of(environment).check(environment)
+
+
+def _in_background(
+    verb: str, environment: "Environment", timeout: float | None, output: str
+) -> None:
+    from isthmus.adapters import processes
+
+    name = environment.name
+    log = state.home() / "logs" / f"{verb}-{name}.log"
+    limit = [f"--timeout={timeout:.0f}s"] if timeout else []
+    process = processes.again([verb, name, *limit], log)
+    if output == "json":
+        fields = {"environment": name, "verb": verb, "pid": process.pid, "log": str(log)}
+        terminal.document("Start", fields)
+    else:
+        terminal.emit(f"{name}: {verb} runs in the background, pid {process.pid}, log {log}")
+    terminal.say(f"look: isthmus status {name}")
+
+
+def _report(run: "Run", steps: bool) -> None:
+    """Say on stderr how long it took and, if asked, what took how long."""
+    from isthmus.cli import bars
+
+    if steps:
+        terminal.stderr().print(bars.chart(run, terminal.marks(sys.stderr)))
+        terminal.say(bars.summary(run))
+    terminal.say(f"{run.verb} {run.environment}: {run.end - run.start:.1f} s", "dim")

@@ -1,0 +1,118 @@
+"""How we speak: results on stdout, everything else on stderr; colour, marks, broken pipes."""
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from io import StringIO
+from typing import IO, Any, TextIO
+
+from rich.console import Console, RenderableType
+from rich.text import Text
+
+API_VERSION = "isthmus/v1"
+COLORS = ("auto", "always", "never")
+PLAIN_WIDTH = 160
+"""Columns of a table that nobody looks at on a terminal."""
+
+_choice = {"color": "auto"}
+
+
+@dataclass(frozen=True)
+class Marks:
+    """The signs that go before a step or a check."""
+
+    done: str
+    failed: str
+    retrying: str
+    more: str
+    bar: str
+    spinner: str
+
+
+SIGNS = Marks(done="✓", failed="✗", retrying="↻", more="…", bar="━", spinner="dots")
+ASCII = Marks(done="+", failed="x", retrying="~", more="...", bar="=", spinner="line")
+
+
+class Voice(Console):
+    """A console whose reader may leave: it falls silent instead of ending the run."""
+
+    def on_broken_pipe(self) -> None:
+        """Say nothing more."""
+        self.quiet = True
+        _discard(self.file)
+
+
+def choose_color(color: str) -> None:
+    """Make `auto`, `always` or `never` hold for all that follows."""
+    _choice["color"] = color
+
+
+def stderr() -> Console:
+    """Return the console for progress and messages."""
+    return _console(sys.stderr, sys.stderr)
+
+
+def is_live(stream: TextIO) -> bool:
+    """Tell whether lines on this stream can be drawn again: a terminal, and not a dumb one."""
+    return stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+
+
+def marks(stream: TextIO) -> Marks:
+    """Return the marks that the stream's encoding can show."""
+    encoding = (getattr(stream, "encoding", None) or "ascii").lower().replace("-", "")
+    return SIGNS if encoding == "utf8" else ASCII
+
+
+def document(kind: str, fields: Mapping[str, Any]) -> None:
+    """Print one JSON document on stdout: sorted keys, with apiVersion and kind."""
+    whole = {**fields, "apiVersion": API_VERSION, "kind": kind}
+    emit(json.dumps(whole, indent=2, sort_keys=True))
+
+
+def show(*parts: RenderableType) -> None:
+    """Print a result for a person on stdout."""
+    buffer = StringIO()
+    console = _console(buffer, sys.stdout)
+    console.print(*parts, sep="\n")
+    emit(buffer.getvalue().rstrip("\n"))
+
+
+def say(text: str, style: str = "") -> None:
+    """Print a message for a person on stderr."""
+    stderr().print(Text(text, style=style), soft_wrap=True)
+
+
+def emit(text: str) -> None:
+    """Write to stdout; a reader that has left is no error."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        _discard(sys.stdout)
+
+
+def _console(file: TextIO, shown_on: TextIO) -> Console:
+    live, colored = is_live(shown_on), _is_colored(shown_on)
+    return Voice(
+        file=file,
+        force_terminal=live or colored,
+        color_system="standard" if colored else None,
+        width=None if live else PLAIN_WIDTH,
+        highlight=False,
+        markup=False,
+        emoji=False,
+    )
+
+
+def _is_colored(stream: TextIO) -> bool:
+    if _choice["color"] == "auto":
+        return is_live(stream) and not os.environ.get("NO_COLOR")
+    return _choice["color"] == "always"
+
+
+def _discard(stream: IO[str]) -> None:
+    # Also what is still buffered, and what the interpreter flushes at its end.
+    sink = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(sink, stream.fileno())
+    os.close(sink)

@@ -1,0 +1,79 @@
+"""One run in a thread of its own, so that this one can always answer: to a signal, to a deadline.
+
+A thread that waits for a cluster cannot be stopped: whoever catches Abandoned ends the process.
+"""
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, TypeVar
+
+from isthmus.errors import IsthmusError
+
+T = TypeVar("T")
+INTERRUPTED = 130
+"""Exit code after Ctrl-C or SIGTERM."""
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Abandoned(IsthmusError):
+    """The run was given up while its threads still work; the process must end at once."""
+
+
+class Interrupted(Abandoned):
+    """A person or the system asked the run to end."""
+
+    exit_code = INTERRUPTED
+
+
+class OutOfTime(Abandoned):
+    """The run had not come to its end within the time that the user gave it."""
+
+    exit_code = 75
+
+
+def run(work: Callable[[], T], timeout: float | None) -> T:
+    """Return what `work` returns, or raise what it raises.
+
+    Raises OutOfTime after `timeout` seconds, and Interrupted on SIGINT or SIGTERM; from then on
+    another signal ends the process on the spot.
+    """
+    future: Future[T] = Future()
+    with _answering_signals():
+        threading.Thread(target=_fulfil, args=(future, work), name="run", daemon=True).start()
+        if not wait([future], timeout).done:
+            raise OutOfTime(f"out of time after {timeout:g} s")
+        return future.result()
+
+
+def _fulfil(future: Future[T], work: Callable[[], T]) -> None:
+    try:
+        future.set_result(work())
+    except BaseException as error:
+        future.set_exception(error)
+
+
+@contextmanager
+def _answering_signals() -> Iterator[None]:
+    before: dict[signal.Signals, Any] = {s: signal.signal(s, _interrupt) for s in SIGNALS}
+    after: dict[signal.Signals, Any] = before
+    try:
+        yield
+    except Abandoned:
+        after = dict.fromkeys(SIGNALS, _leave)
+        raise
+    finally:
+        for number, handler in after.items():
+            signal.signal(number, handler)
+
+
+def _interrupt(number: int, _: FrameType | None) -> None:
+    raise Interrupted(f"interrupted by {signal.Signals(number).name}")
+
+
+def _leave(*_: object) -> None:
+    os._exit(INTERRUPTED)

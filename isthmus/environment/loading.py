@@ -1,0 +1,45 @@
+"""From a file to an Environment, or to one error that names everything wrong with the file."""
+
+from pathlib import Path
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from isthmus.environment import source
+from isthmus.environment.models import Environment
+from isthmus.environment.problems import Problem, Unreadable, refusal, shown
+from isthmus.environment.words import rule
+
+SILENT = ("missing", "extra_forbidden")
+"""Problems that are not about the value, which may be a secret in the wrong place."""
+
+
+def load(path: Path) -> Environment:
+    """Return the environment that the file describes; nothing is touched.
+
+    Paths in it count from the file's folder. Raises BadEnvironment with file, line, key and rule.
+    """
+    try:
+        document = source.read(path)
+        return Environment.model_validate(document.data, context={"folder": path.absolute().parent})
+    except Unreadable as error:
+        raise refusal(path, [error.problem]) from None
+    except ValidationError as error:
+        problems = [_problem(document, e) for e in error.errors(include_url=False)]
+        raise refusal(path, problems) from None
+
+
+def _problem(document: source.Document, error: ErrorDetails) -> Problem:
+    where = error["loc"]
+    got = "" if error["type"] in SILENT else _got(document, error)
+    return Problem(document.line(where), where, rule(error), got)
+
+
+def _got(document: source.Document, error: ErrorDetails) -> str:
+    """Return the value as the file spells it; of what holds several values only the kind."""
+    value, spelled = error["input"], document.written.get(error["loc"])
+    if isinstance(value, list | dict):
+        return "a list" if isinstance(value, list) else "a mapping"
+    if isinstance(value, str):
+        return f"'{shown(value)}'"
+    return shown(spelled or ("nothing" if value is None else str(value)))

@@ -1,0 +1,128 @@
+"""What users write, as frozen models. The text below a field is its help in a form."""
+
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from isthmus.environment import rules
+from isthmus.environment.parts import Images, Overlays, Part, Resources, VerificationSpec
+from isthmus.environment.patterns import LABEL_VALUE, Context, Name, Network, Region
+from isthmus.errors import Usage
+
+
+def _absolute(path: Path, info: ValidationInfo) -> Path:
+    # Written from the environment file's folder: a run elsewhere must mean the same file.
+    full = Path(os.path.expanduser(path))
+    if path == Path() or str(full).startswith("~") or not str(full).isprintable():
+        raise PydanticCustomError("rule", "must be the path of a kubeconfig file")
+    folder: Path = (info.context or {}).get("folder", Path.cwd())
+    return folder / full
+
+
+class ClusterSpec(Part):
+    """One cluster: its name, where it is, and which network its pods are in."""
+
+    # Both have defaults that depend on what stands around them, so the fields cannot hold these.
+    model_config = ConfigDict(
+        title="Cluster", json_schema_extra=lambda schema: schema.update(required=["name"])
+    )
+
+    name: Name
+    """The cluster's name, by which Istio and KubeFed know it too; a DNS label."""
+    region: Region
+    """Where the cluster is, in the provider's words; by default the cluster's name."""
+    network: Network
+    """The network of its pods, its own; by default network1 for the host, network2 and so on."""
+    kubeconfig: Annotated[Path, Field(strict=False), AfterValidator(_absolute)] | None = None
+    """A kubeconfig file, from the environment file's folder; only for provider kubeconfig."""
+    context: Context | None = None
+    """The context to use in that file; only for provider kubeconfig."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_region(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        # A name that is missing or wrong is reported as the name, and not once more as the region.
+        name = str(data.get("name"))[:63]
+        return {"region": name if re.fullmatch(LABEL_VALUE, name) else "unknown", **data}
+
+
+class Environment(Part):
+    """Clusters in several regions that become one federation and one mesh."""
+
+    model_config = ConfigDict(title="Environment")
+
+    name: Name
+    """The environment's name, which every object made for it carries; a DNS label."""
+    provider: Literal["lab", "kubeconfig"] = "lab"
+    """Where clusters come from: lab makes them on this machine, kubeconfig takes what exists."""
+    stack: Literal["istio-1.31"] = "istio-1.31"
+    """The set of versions that go together."""
+    federation: Literal["kubefed", "direct"] = "kubefed"
+    """How one object reaches every cluster: by KubeFed, or applied to each directly."""
+    host: ClusterSpec = Field(title="Host")
+    """The cluster with the control plane."""
+    remotes: list[ClusterSpec] = Field(min_length=1)
+    """Every other cluster."""
+    images: Images = Images()
+    """Other images than the provider's or the stack's."""
+    resources: Resources = Resources()
+    """Other requests than the provider's or Istio's."""
+    overlays: Overlays = Overlays()
+    """Your own changes to how Istio is installed."""
+    verification: VerificationSpec = VerificationSpec()
+    """How much traffic proves the mesh."""
+
+    @property
+    def clusters(self) -> list[ClusterSpec]:
+        """The host, then the remotes as the file lists them."""
+        return [self.host, *self.remotes]
+
+    def cluster(self, name: str) -> ClusterSpec:
+        """Return the cluster of that name; raises Usage if there is none."""
+        for cluster in self.clusters:
+            if cluster.name == name:
+                return cluster
+        known = ", ".join(cluster.name for cluster in self.clusters)
+        raise Usage(f"{self.name} has no cluster {name}", hint=f"choose one of {known}")
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _obey_rules(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        data = rules.with_networks(data)
+        try:
+            made = handler(data)
+        except ValidationError as error:
+            # One wrong value must not hide what is wrong between the others.
+            raise _failure([*_details(error), *rules.broken(data)]) from None
+        if broken := rules.broken(made.model_dump()):
+            raise _failure(broken)
+        return made
+
+
+def _failure(problems: list[InitErrorDetails]) -> ValidationError:
+    return ValidationError.from_exception_data("Environment", problems)
+
+
+def _details(error: ValidationError) -> list[InitErrorDetails]:
+    return [
+        InitErrorDetails(
+            type=PydanticCustomError(e["type"], e["msg"], e.get("ctx")),
+            loc=e["loc"],
+            input=e["input"],
+        )
+        for e in error.errors(include_url=False)
+    ]

@@ -1,0 +1,65 @@
+"""The shapes of single values: patterns that a form can use too, each with its rule in words."""
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, StringConstraints
+from pydantic_core import PydanticCustomError
+
+LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+LABEL_VALUE = r"^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$"
+PRINTABLE = r"^[^\x00-\x1f\x7f]+$"
+_REPOSITORY = r"[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)"
+_TAG = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
+HUB = f"^{_REPOSITORY}*$"
+TAG = f"^{_TAG}$"
+IMAGE = f"^{_REPOSITORY}+:{_TAG}$"
+CPU = r"^([0-9]+([.][0-9]{1,3})?|[0-9]+m)$"
+MEMORY = r"^[0-9]+([.][0-9]+)?(k|M|G|T|Ki|Mi|Gi|Ti)?$"
+
+RULES = {
+    LABEL: "must be a DNS label: a-z, 0-9 and -, beginning and ending with a letter or a digit",
+    LABEL_VALUE: "must be a label value: letters, digits, -, _ and ., no such sign first or last",
+    PRINTABLE: "must not be empty or hold control characters",
+    HUB: "must be a registry and a path, with no tag: registry/path",
+    TAG: "must be an image's tag: letters, digits, _, . and -, at most 128, no sign first",
+    IMAGE: "must be a whole image, with its tag: repository/name:tag",
+    CPU: "must be a Kubernetes amount of CPU, such as 500m or 0.5",
+    MEMORY: "must be a Kubernetes amount of memory, such as 512Mi (never m, a thousandth)",
+}
+"""Pattern -> what a person must do; source: the Kubernetes API conventions, the OCI image names."""
+
+YAML_WORD = re.compile(
+    r"y|n|yes|no|on|off|true|false|null|0x[0-9a-f]+|0b[01]+|0o[0-7]+|[0-9]+(e-?[0-9]+)?"
+    r"|[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}"
+)
+"""DNS labels that some reader of YAML 1.1 or 1.2 takes for something other than text."""
+
+
+def _text_in_any_yaml(value: str) -> str:
+    # Names go into manifests that many programs read, not all of which quote them again.
+    if YAML_WORD.fullmatch(value):
+        raise PydanticCustomError("rule", "must not be a word that YAML takes for something else")
+    return value
+
+
+def _number_as_text(value: object) -> object:
+    # People write `cpu: 1` to Kubernetes, and there it is no mistake.
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return str(value) if number else value
+
+
+Name = Annotated[
+    str, StringConstraints(pattern=LABEL, max_length=40), AfterValidator(_text_in_any_yaml)
+]
+"""At most 40 characters, because names become parts of names that Kubernetes cuts at 63."""
+Network = Annotated[
+    str, StringConstraints(pattern=LABEL, max_length=63), AfterValidator(_text_in_any_yaml)
+]
+Region = Annotated[str, StringConstraints(pattern=LABEL_VALUE, max_length=63)]
+Context = Annotated[str, StringConstraints(pattern=PRINTABLE, max_length=253)]
+Hub = Annotated[str, StringConstraints(pattern=HUB, max_length=255)]
+Tag = Annotated[str, StringConstraints(pattern=TAG)]
+Image = Annotated[str, StringConstraints(pattern=IMAGE, max_length=383)]
+Cpu = Annotated[str, StringConstraints(pattern=CPU), BeforeValidator(_number_as_text)]
+Memory = Annotated[str, StringConstraints(pattern=MEMORY), BeforeValidator(_number_as_text)]

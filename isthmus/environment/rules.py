@@ -1,0 +1,141 @@
+"""What the parts of an environment must be to each other; pure.
+
+Rules look at plain data, not at models, so that one wrong value hides no other mistake:
+what is not of the right shape is passed over here, because the models report it.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+Where = tuple[str | int, ...]
+Data = dict[str, Any]
+Broken = Iterator[InitErrorDetails]
+
+LAB_REGIONS = 10
+"""Regions of one lab: its /24 holds no more (providers/lab/network.py: 20 addresses each)."""
+OURS = ("meshID", "network", "multiCluster")
+"""Helm values below `global` that make the clusters one mesh; the templates set them."""
+AROUND = ("apiVersion", "kind", "metadata", "spec", "status")
+
+
+def with_networks(data: Any) -> Any:
+    """Return the data with a network for each cluster that names none: network1 for the host."""
+    if not isinstance(data, dict):
+        return data
+    remotes = data.get("remotes")
+    filled = {**data, "host": _with_network(data["host"], 1)} if "host" in data else dict(data)
+    if isinstance(remotes, list):
+        filled["remotes"] = [_with_network(remote, i) for i, remote in enumerate(remotes, 2)]
+    return filled
+
+
+def _with_network(cluster: Any, position: int) -> Any:
+    return {"network": f"network{position}", **cluster} if isinstance(cluster, dict) else cluster
+
+
+def broken(data: Any) -> list[InitErrorDetails]:
+    """Return every rule that the data breaks, each with the place of the key to change."""
+    if not isinstance(data, dict):
+        return []
+    rules: list[Callable[[Data], Broken]] = [_names, _networks, _places, _twins, _room, _overlays]
+    return [problem for rule in rules for problem in rule(data)]
+
+
+def _names(data: Data) -> Broken:
+    for where, name, first in _repeated(data, "name"):
+        owner = "the host's" if first == ("host",) else "another remote's"
+        yield _problem((*where, "name"), f"must be unique: it is {owner} name too", name)
+
+
+def _networks(data: Data) -> Broken:
+    rule = "must be a network of its own: {} has it too, and their pods cannot reach each other"
+    names = {where: cluster.get("name") for where, cluster in _clusters(data)}
+    for where, network, first in _repeated(data, "network"):
+        yield _problem((*where, "network"), rule.format(_short(names[first])), network)
+
+
+def _places(data: Data) -> Broken:
+    provider = data.get("provider", "lab")
+    for where, cluster in _clusters(data):
+        for key in ("kubeconfig", "context"):
+            given = cluster.get(key)
+            if provider == "lab" and given is not None:
+                yield _problem((*where, key), "is for provider kubeconfig only, not for lab", given)
+            if provider == "kubeconfig" and given is None:
+                yield _problem((*where, key), "is required by provider kubeconfig")
+
+
+def _twins(data: Data) -> Broken:
+    seen: set[tuple[str, str]] = set()
+    for where, cluster in _clusters(data):
+        place = str(cluster.get("kubeconfig") or ""), str(cluster.get("context") or "")
+        if all(place) and place in seen:
+            rule = "must be a cluster of its own: another one has this kubeconfig and context"
+            yield _problem((*where, "context"), rule, place[1])
+        seen.add(place)
+
+
+def _room(data: Data) -> Broken:
+    count = len(_clusters(data))
+    if data.get("provider", "lab") == "lab" and count > LAB_REGIONS:
+        rule = f"must be at most {LAB_REGIONS - 1} in the lab, which has room for the host and them"
+        yield _problem(("remotes",), rule, count - 1)
+
+
+def _overlays(data: Data) -> Broken:
+    for role in ("host", "remote"):
+        where = ("overlays", role)
+        fragment = _at(data, where)
+        if isinstance(fragment, dict):
+            for key in fragment.keys() & set(AROUND):
+                yield _problem((*where, key), "must be left out: an overlay goes inside `spec`")
+            for values in ("values", "unvalidatedValues"):
+                yield from _overlaid_values(data, (*where, values))
+
+
+def _overlaid_values(data: Data, where: Where) -> Broken:
+    for place in (where, (*where, "global")):
+        found = _at(data, place)
+        if found is None:
+            return
+        if not isinstance(found, dict):
+            yield _problem(place, "must be a mapping", found)
+            return
+    for key in found.keys() & set(OURS):
+        rule = "must be left out: it is what makes the clusters one mesh, and Isthmus sets it"
+        yield _problem((*where, "global", key), rule)
+
+
+def _clusters(data: Data) -> list[tuple[Where, Data]]:
+    remotes = data.get("remotes")
+    places: list[tuple[Where, Any]] = [(("host",), data.get("host"))]
+    if isinstance(remotes, list):
+        places += [(("remotes", i), remote) for i, remote in enumerate(remotes)]
+    return [(where, cluster) for where, cluster in places if isinstance(cluster, dict)]
+
+
+def _repeated(data: Data, key: str) -> Iterator[tuple[Where, str, Where]]:
+    """Yield each later cluster with the same text at `key`, that text, and who had it first."""
+    first: dict[str, Where] = {}
+    for where, cluster in _clusters(data):
+        value = cluster.get(key)
+        if isinstance(value, str):
+            if value in first:
+                yield where, value, first[value]
+            first.setdefault(value, where)
+
+
+def _at(data: Any, where: Where) -> Any:
+    for key in where:
+        data = data.get(key) if isinstance(data, dict) else None
+    return data
+
+
+def _short(name: Any) -> str:
+    return name[:40] if isinstance(name, str) else "another cluster"
+
+
+def _problem(where: Where, rule: str, value: Any = None) -> InitErrorDetails:
+    return InitErrorDetails(type=PydanticCustomError("rule", rule), loc=where, input=value)

@@ -1,0 +1,104 @@
+"""
+Our exception tree. Retry intent and exit code are the exception's type.
+
+* IsthmusError
+  x TransientError          the same call may succeed later
+    + ClusterUnreachable    69: the API server did not answer, or answered 429 or 5xx
+    + NotReady              75: the object exists but is not yet as wanted
+    + Busy                  75: another run holds the environment
+  x PermanentError          a person must act
+    + Rejected              1: the API server or a tool answered no
+    + BadEnvironment        65: the environment file breaks a rule
+    + Unprepared            69: this machine lacks a right, a program or room
+    + Findings              79: the mesh was looked at and is not what was asked for
+    + Usage                 64: the command line makes no sense
+"""
+
+from typing import ClassVar
+
+
+class IsthmusError(Exception):
+    """Base of everything raised on purpose; prints as one message for a person.
+
+    `cluster` and `step` say where, `hint` says what to type next.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(
+        self, message: str, *, cluster: str | None = None, step: str | None = None, hint: str = ""
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.cluster = cluster
+        self.step = step
+        self.hint = hint
+
+    def __str__(self) -> str:
+        """Say where, what, and what to type next."""
+        where = ": ".join(part for part in (self.cluster, self.step) if part)
+        text = f"{where}: {self.message}" if where else self.message
+        return f"{text}\n  -> {self.hint}" if self.hint else text
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Survive pickling whole."""
+        # keyword-only arguments do not survive the default pickling, which Prefect does to failures
+        return (_rebuild, (type(self), self.message, self.cluster, self.step, self.hint))
+
+
+def _rebuild(
+    kind: type[IsthmusError], message: str, cluster: str | None, step: str | None, hint: str
+) -> IsthmusError:
+    return kind(message, cluster=cluster, step=step, hint=hint)
+
+
+class TransientError(IsthmusError):
+    """The same call may succeed later."""
+
+    exit_code = 75
+
+
+class ClusterUnreachable(TransientError):
+    """The API server did not answer, or answered 429 or 5xx."""
+
+    exit_code = 69
+
+
+class NotReady(TransientError):
+    """What was waited for has not become as wanted in time."""
+
+
+class Busy(TransientError):
+    """Another run holds the environment."""
+
+
+class PermanentError(IsthmusError):
+    """The same call will fail again; a person must act."""
+
+
+class Rejected(PermanentError):
+    """An API server answered 4xx, or a tool refused."""
+
+
+class BadEnvironment(PermanentError):
+    """The environment file breaks a rule."""
+
+    exit_code = 65
+
+
+class Unprepared(PermanentError):
+    """This machine lacks a right, a program, a free port or room."""
+
+    exit_code = 69
+
+
+class Findings(PermanentError):
+    """The mesh was looked at and is not what was asked for."""
+
+    exit_code = 79
+
+
+class Usage(PermanentError):
+    """The command line makes no sense."""
+
+    exit_code = 64

@@ -1,0 +1,64 @@
+"""What steps hand to each other: frozen plain data, never a secret."""
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Fact(BaseModel):
+    """Immutable, strict, and therefore fit for a cache key."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Access(Fact):
+    """How to reach one cluster: a kubeconfig file and one context in it. Never its content."""
+
+    cluster: str
+    kubeconfig: Path
+    context: str
+    uid: str = ""
+    """UID of the namespace kube-system: changes when the cluster is rebuilt."""
+    environment: str = ""
+    """Whose label every object bears that is made through this access."""
+
+
+class Done(Fact):
+    """A step has reached its end; `found` says in a few words what it met."""
+
+    cluster: str
+    found: str = ""
+
+
+class Endpoint(Fact):
+    """The istiod remote endpoint: where remotes reach the host's control plane."""
+
+    cluster: str
+    address: str
+    port: int = 15012
+
+    @property
+    def found(self) -> str:
+        """What a person sees of it."""
+        return f"{self.address}:{self.port}"
+
+
+class Gateway(Fact):
+    """The load-balanced way into one cluster's network."""
+
+    cluster: str
+    address: str
+    port: int = 15443
+
+    @property
+    def found(self) -> str:
+        """What a person sees of it."""
+        return f"{self.address}:{self.port}"
+
+
+def changed(cluster: str, objects: list[str]) -> Done:
+    """Return the fact of a converge step that had to change these objects."""
+    if not objects:
+        return Done(cluster=cluster, found="unchanged")
+    some = objects[0] if len(objects) == 1 else f"{len(objects)} objects"
+    return Done(cluster=cluster, found=f"{some} changed")

@@ -1,0 +1,67 @@
+"""What a run is doing, told to whoever listens: the terminal's tree, a log, the record of steps."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Literal
+
+Kind = Literal["started", "noted", "retrying", "done", "failed"]
+
+
+@dataclass(frozen=True)
+class Event:
+    """One thing that happened to one step of a run; never holds a secret."""
+
+    kind: Kind
+    step: str
+    """Identity of the step, unique within a run."""
+    name: str
+    """What it does, in the story's words: `install host`."""
+    cluster: str | None = None
+    text: str = ""
+    """What was found or done; of a failure, the whole message."""
+    fraction: float | None = None
+    """How much of a long step is done, 0 to 1, where that is known."""
+    after: tuple[str, ...] = ()
+    """Identities of the steps that this one had to wait for."""
+    at: float = field(default_factory=time.time)
+    """Seconds since the epoch."""
+
+
+Listener = Callable[[Event], None]
+_listeners: list[Listener] = []
+_current: ContextVar[Event | None] = ContextVar("current step", default=None)
+
+
+@contextmanager
+def listening(listener: Listener) -> Iterator[None]:
+    """Give `listener` every event while the block runs; it is called from any thread."""
+    _listeners.append(listener)
+    try:
+        yield
+    finally:
+        _listeners.remove(listener)
+
+
+def publish(event: Event) -> None:
+    """Tell all listeners."""
+    for listener in list(_listeners):
+        listener(event)
+
+
+@contextmanager
+def inside(event: Event) -> Iterator[None]:
+    """Make `say` speak for this step while the block runs."""
+    token = _current.set(event)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+def say(text: str, fraction: float | None = None) -> None:
+    """Note what the current step is at; outside a step nobody hears it."""
+    if current := _current.get():
+        publish(Event("noted", current.step, current.name, current.cluster, text, fraction))

@@ -1,0 +1,41 @@
+"""What every provider of clusters can do; the pipeline knows no more of them than this."""
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from isthmus.environment import ClusterSpec, Environment, Images, Resources
+from isthmus.facts import Access
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """What a provider's clusters need where the environment says nothing."""
+
+    images: Images = field(default_factory=Images)
+    resources: Resources = field(default_factory=Resources)
+    host_overlay: dict[str, Any] = field(default_factory=dict)
+    remote_overlay: dict[str, Any] = field(default_factory=dict)
+
+
+class Provider(Protocol):
+    """Where clusters come from. Every method is safe to repeat."""
+
+    def check(self, environment: Environment) -> None:
+        """Raise Unprepared, before anything is changed, if the clusters cannot be had."""
+
+    def ensure(self, environment: Environment, cluster: ClusterSpec) -> Access:
+        """Make the cluster exist and its API server answer; return how to reach it."""
+
+    def access(self, environment: Environment, cluster: ClusterSpec) -> Access:
+        """Return how to reach a cluster that exists; raises NotReady if it does not."""
+
+    def delete(self, environment: Environment) -> None:
+        """Leave none of the clusters that this provider made for the environment."""
+
+    @property
+    def disposable(self) -> bool:
+        """Whether `delete` takes the clusters with everything in them."""
+
+    @property
+    def defaults(self) -> Defaults:
+        """What these clusters need where the environment says nothing."""

@@ -1,0 +1,5 @@
+"""The lab's images: made once from Debian packages and the toolchain, shared by all regions."""
+
+from isthmus.providers.lab.images.golden import copy_golden, ensure_golden
+
+__all__ = ["copy_golden", "ensure_golden"]

@@ -1,0 +1,102 @@
+"""What is in each of the lab's images. All with a shell share one Debian layer."""
+
+from pathlib import Path
+
+from isthmus.adapters import shell
+from isthmus.providers.lab.images import names
+from isthmus.providers.lab.images.archive import Entry, Image, write_layer
+from isthmus.providers.lab.tools import Toolchain
+
+BUSYBOX = Path("/bin/busybox")
+PACKAGES = "iptables,curl,python3-minimal,libpython3-stdlib"
+EXCLUDED = [f"/usr/share/{part}/*" for part in ("doc", "man", "locale", "info")]
+APPLETS = "sh sleep ls cat id hostname env ps kill grep nc mkdir chmod seq wc".split()
+IPTABLES = [f"{ip}tables{suffix}" for ip in ("ip", "ip6") for suffix in ("", "-save", "-restore")]
+FOREVER = "2147483647"
+"""Seconds; busybox takes no `infinity`."""
+PROXY_USER = "1337"
+"""The user whose traffic Istio's iptables rules leave alone (istio/tools/istio-iptables)."""
+PASSWD = f"root:x:0:0:root:/:/bin/sh\nistio-proxy:x:{PROXY_USER}:{PROXY_USER}::/:/bin/sh\n"
+GROUP = f"root:x:0:\nistio-proxy:x:{PROXY_USER}:\n"
+
+
+def build(folder: Path, tools: Toolchain) -> list[Image]:
+    """Make every layer in `folder` and return the images that lie on them."""
+    base = [_debian(folder / "debian.tar"), write_layer(folder / "links.tar", _links())]
+
+    def layer(name: str, *entries: Entry) -> Path:
+        return write_layer(folder / f"{name}.tar", entries)
+
+    hello = layer(
+        "hello", Entry("app/"), Entry("app/hello.py", Path(__file__).with_name("hello.py"))
+    )
+    pilot = layer("pilot", _program(tools.bin / "pilot-discovery"))
+    return [
+        Image(
+            names.PAUSE,
+            [layer("pause", Entry("busybox", BUSYBOX))],
+            ["/busybox", "sleep", FOREVER],
+        ),
+        Image(
+            names.COREDNS, [layer("coredns", Entry("coredns", tools.bin / "coredns"))], ["/coredns"]
+        ),
+        Image(names.KUBEFED, [layer("kubefed", *_kubefed(tools))], user="1001"),
+        Image(names.CALLER, base, ["/bin/sleep", FOREVER]),
+        *(
+            Image(
+                names.helloworld(version),
+                [*base, hello],
+                ["python3", "/app/hello.py"],
+                env=[f"SERVICE_VERSION={version}"],
+            )
+            for version in ("v1", "v2")
+        ),
+        Image(names.PILOT, [*base, pilot], ["/usr/local/bin/pilot-discovery"], user=PROXY_USER),
+        Image(names.PROXY, [*base, layer("proxy", *_proxy(tools))], ["/usr/local/bin/pilot-agent"]),
+    ]
+
+
+def _debian(path: Path) -> Path:
+    sources = sorted(Path("/etc/apt/sources.list.d").glob("*.sources"))
+    options = [f"--dpkgopt=path-exclude={pattern}" for pattern in EXCLUDED]
+    release = Path("/etc/os-release").read_text().splitlines()
+    suite = next(line for line in release if line.startswith("VERSION_CODENAME=")).split("=")[1]
+    command = ["mmdebstrap", "--quiet", "--variant=extract", f"--include={PACKAGES}", *options]
+    shell.run([*command, suite, path, *sources], timeout=600, step="make the base image")
+    return path
+
+
+def _links() -> list[Entry]:
+    return [
+        Entry("bin/busybox", BUSYBOX),
+        *(Entry(f"bin/{name}", link="busybox") for name in APPLETS),
+        # `extract` runs no package scripts, so there are no alternatives.
+        *(Entry(f"usr/sbin/{name}", link="xtables-nft-multi") for name in IPTABLES),
+        Entry("etc/passwd", text=PASSWD, mode=0o644),
+        Entry("etc/group", text=GROUP, mode=0o644),
+        Entry("etc/nsswitch.conf", text="hosts: files dns\n", mode=0o644),
+    ]
+
+
+def _kubefed(tools: Toolchain) -> list[Entry]:
+    commands = ("controller-manager", "webhook", "kubefedctl")
+    return [
+        Entry("hyperfed/"),
+        Entry("hyperfed/hyperfed", tools.bin / "hyperfed"),
+        *(Entry(f"hyperfed/{name}", link="hyperfed") for name in commands),
+    ]
+
+
+def _proxy(tools: Toolchain) -> list[Entry]:
+    template = tools.share / "envoy_bootstrap.json"
+    return [
+        _program(tools.bin / "pilot-agent"),
+        Entry("usr/local/bin/envoy", tools.envoy),
+        Entry("var/lib/istio/envoy/envoy_bootstrap_tmpl.json", template, mode=0o644),
+        Entry("etc/istio/", mode=0o777),
+        Entry("etc/istio/proxy/", mode=0o777),
+    ]
+
+
+def _program(path: Path) -> Entry:
+    return Entry(f"usr/local/bin/{path.name}", path)

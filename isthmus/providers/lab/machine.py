@@ -1,0 +1,195 @@
+"""What a machine must have to carry the lab: asked of this one, and never changed here.
+
+Standard library only: `make` asks this (scripts/lacking.py) before anything is installed.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+GB = 1_000_000_000
+REGION_MEMORY = int(1.2 * GB)
+"""Bytes for one region at work: its programs take 0.3 GB, istiod, gateway and sample the rest."""
+BASE_MEMORY = GB
+"""Bytes for Prefect's server, the run itself and what the machine needs to stay well."""
+REGION_DISK = GB
+"""Bytes that a region writes: etcd, logs, writable layers; its images are links."""
+BASE_DISK = 2 * GB
+"""Bytes for the images, made once, and Prefect's database."""
+COLD_DISK = 10 * GB
+"""Bytes of a first compilation: modules 2.6 GB, Go's build cache 6.1, programs 0.95."""
+PACKAGES = {
+    "containerd": "containerd",
+    "ctr": "containerd",
+    "runc": "runc",
+    "conntrack": "conntrack",
+    "iptables": "iptables",
+    "ip": "iproute2",
+    "nsenter": "util-linux",
+    "unshare": "util-linux",
+    "mount": "mount",
+    "mmdebstrap": "mmdebstrap",
+    "/bin/busybox": "busybox-static",
+    "/usr/lib/cni/bridge": "containernetworking-plugins",
+    "/usr/lib/cni/host-local": "containernetworking-plugins",
+    "/usr/lib/cni/portmap": "containernetworking-plugins",
+    "/etc/ssl/certs/ca-certificates.crt": "ca-certificates",
+}
+"""Programs and files, and the Debian packages that have them."""
+SBIN = ("/usr/sbin", "/sbin")
+
+
+@dataclass(frozen=True)
+class Lack:
+    """One thing that is missing, and what a person does about it."""
+
+    what: str
+    do: str
+
+    def __str__(self) -> str:
+        """Return two lines of a list for a person."""
+        return f"- {self.what}\n    {self.do}"
+
+
+def rights() -> list[Lack]:
+    """Find what this process may not do: namespaces and network links need root on Linux."""
+    if sys.platform != "linux":
+        return [Lack("not Linux: the lab is made of Linux namespaces", "use a Linux machine")]
+    if os.geteuid() != 0:
+        return [Lack("not root: namespaces, mounts and links need it", "run it again with sudo")]
+    if shutil.which("unshare") and shutil.which("ip"):
+        asked = ["unshare", "--net", "--mount", "--pid", "--fork", "ip", "link", "set", "lo", "up"]
+        done = subprocess.run(asked, capture_output=True, text=True)
+        if done.returncode:
+            why = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+            do = "in a container: give it CAP_SYS_ADMIN and CAP_NET_ADMIN (docker run --privileged)"
+            return [Lack(f"root, but without the right to make namespaces ({why})", do)]
+    return []
+
+
+def kernel(home: Path, cgroups: Path = Path("/sys/fs/cgroup")) -> list[Lack]:
+    """Find what the kernel does not offer: control groups to write to, overlays on this disk."""
+    lacks = []
+    unified = (cgroups / "cgroup.controllers").exists()
+    needed = [cgroups] if unified else [cgroups / name for name in ("cpu", "memory", "pids")]
+    if not all(_is_writable(path) for path in needed):
+        do = "mount cgroups writable; in a container: --privileged --cgroupns=private"
+        lacks.append(Lack(f"no control groups to write to below {cgroups}", do))
+    if not _has_overlay():
+        lacks.append(Lack("the kernel has no overlayfs", "modprobe overlay"))
+    if filesystem(home) == "overlay":
+        do = "name a folder on a real disk: ISTHMUS_HOME=… ISTHMUS_CACHE=…"
+        lacks.append(Lack(f"{home} lies on overlayfs, which takes no overlay on top", do))
+    return lacks
+
+
+def missing_packages() -> list[str]:
+    """Return the Debian packages, sorted, of all programs and files that are not here."""
+    return sorted({package for name, package in PACKAGES.items() if not _is_here(name)})
+
+
+def programs() -> list[Lack]:
+    """Find the programs that are not installed, or not on PATH."""
+    lacks = []
+    hidden = [name for name in PACKAGES if "/" not in name and _only_in_sbin(name)]
+    if hidden:
+        do = f"export PATH=$PATH:{':'.join(SBIN)}"
+        lacks.append(Lack(f"not on PATH: {', '.join(hidden)}", do))
+    if packages := missing_packages():
+        names = [n for n, package in PACKAGES.items() if package in packages and not _is_here(n)]
+        do = f"apt-get update && apt-get install -y {' '.join(packages)}"
+        lacks.append(Lack(f"not installed: {', '.join(names)}", do))
+    return lacks
+
+
+def room(home: Path, cache: Path, new_regions: int, cold: bool) -> list[Lack]:
+    """Find where the disks are too small; `cold`: a toolchain has to be compiled from nothing."""
+    in_home = BASE_DISK + new_regions * REGION_DISK if new_regions else 0
+    in_cache = COLD_DISK if cold else 0
+    if device(home) == device(cache):
+        return _room(home, in_home + in_cache)
+    return _room(home, in_home) + _room(cache, in_cache + (BASE_DISK if new_regions else 0))
+
+
+def memory(new_regions: int) -> list[Lack]:
+    """Find whether so many more regions fit into the memory that is free."""
+    needed = BASE_MEMORY + new_regions * REGION_MEMORY if new_regions else 0
+    if (free := available_memory()) >= needed:
+        return []
+    what = f"memory: {free / GB:.1f} GB available, {needed / GB:.1f} GB needed"
+    do = "end other programs or environments (isthmus down NAME), or ask for fewer clusters"
+    return [Lack(f"{what} for {new_regions} regions", do)]
+
+
+def available_memory(meminfo: Path = Path("/proc/meminfo")) -> int:
+    """Return the bytes that programs can still have without swapping, as the kernel counts them."""
+    rows = dict(line.split(":", 1) for line in meminfo.read_text().splitlines())
+    return int(rows["MemAvailable"].split()[0]) * 1024
+
+
+def free_disk(path: Path) -> int:
+    """Return the bytes free where `path` is or would be."""
+    return shutil.disk_usage(existing(path)).free
+
+
+def device(path: Path) -> int:
+    """Return the number of the file system where `path` is or would be."""
+    return existing(path).stat().st_dev
+
+
+def existing(path: Path) -> Path:
+    """Return `path`, or the closest folder above it that exists."""
+    return path if path.exists() else existing(path.parent)
+
+
+def filesystem(path: Path, mounts: Path = Path("/proc/self/mounts")) -> str:
+    """Return the kind of file system where `path` is or would be."""
+    rows = [line.split() for line in mounts.read_text().splitlines()]
+    place = existing(path).resolve()
+    above = [row for row in rows if place.is_relative_to(row[1])]
+    return max(above, key=lambda row: len(row[1]))[2] if above else "unknown"
+
+
+def _room(path: Path, needed: int) -> list[Lack]:
+    if (free := free_disk(path)) >= needed:
+        return []
+    what = f"disk: {free / GB:.1f} GB free at {path}, {needed / GB:.1f} GB needed"
+    return [Lack(what, "make room, or name another disk: ISTHMUS_HOME=… ISTHMUS_CACHE=…")]
+
+
+def _has_overlay() -> bool:
+    if "\toverlay\n" in Path("/proc/filesystems").read_text():
+        return True
+    modules = Path("/lib/modules") / os.uname().release
+    return any(modules.glob("kernel/fs/overlayfs/*"))
+
+
+def _is_writable(path: Path) -> bool:
+    # Who is not root is told that alone.
+    return path.exists() and (os.geteuid() != 0 or os.access(path, os.W_OK))
+
+
+def _is_here(name: str) -> bool:
+    if name == "/bin/busybox":
+        return _is_static(Path(name))
+    return Path(name).exists() if "/" in name else bool(_which(name))
+
+
+def _which(name: str) -> str | None:
+    return shutil.which(name) or shutil.which(name, path=os.pathsep.join(SBIN))
+
+
+def _only_in_sbin(name: str) -> bool:
+    return not shutil.which(name) and bool(_which(name))
+
+
+def _is_static(program: Path) -> bool:
+    # Debian's package busybox has the same file, but one that needs libraries an image lacks.
+    try:
+        with program.open("rb") as file:
+            return b"/ld-" not in file.read(4096)
+    except OSError:
+        return False

@@ -1,0 +1,139 @@
+"""The environment's network: one bridge, a network namespace a region, and no way off the machine."""
+
+import hashlib
+import ipaddress
+import json
+from pathlib import Path
+
+from filelock import FileLock
+from pydantic import BaseModel, ConfigDict
+
+from isthmus.adapters import shell
+from isthmus.errors import Unprepared
+
+POOL = ipaddress.IPv4Network("198.18.0.0/16")
+"""Benchmarking range (RFC 2544): never routed on the internet. One /24 an environment."""
+SPAN = 20
+"""Addresses a region has: its node's, then its load balancer's pool."""
+SERVICES = "10.96.0.0/16"
+NETNS = Path("/run/netns")
+
+
+class LabNetwork(BaseModel):
+    """What an environment's regions are connected by; names are unique to the state folder."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    subnet: ipaddress.IPv4Network
+
+    @property
+    def bridge(self) -> str:
+        """Name of the bridge, within the kernel's 15 characters."""
+        return f"isth-{self.id}"
+
+    def namespace(self, cluster: str) -> str:
+        """Name of a region's network namespace."""
+        return f"isthmus-{self.id}-{cluster}"
+
+    def link(self, index: int) -> str:
+        """Name of the machine's end of a region's cable."""
+        return f"isth-{self.id}-{index}"
+
+    def node(self, index: int) -> str:
+        """Address of the region's node."""
+        return str(self.subnet[index * SPAN + 2])
+
+    def pool(self, index: int) -> list[str]:
+        """Addresses that the region's load balancer gives away."""
+        return [str(self.subnet[index * SPAN + 3 + k]) for k in range(SPAN - 4)]
+
+
+def ensure_network(folder: Path) -> LabNetwork:
+    """Make the environment's bridge exist, on a subnet that nothing else on this machine uses."""
+    record = folder / "network.json"
+    with FileLock("/run/lock/isthmus-network.lock"):
+        if record.exists():
+            network = LabNetwork.model_validate_json(record.read_text())
+        else:
+            network = LabNetwork(id=_identity(folder), subnet=_free_subnet(folder))
+            record.write_text(network.model_dump_json())
+        if not shell.succeeds(["ip", "link", "show", network.bridge]):
+            _add_bridge(network)
+    return network
+
+
+def known_network(folder: Path) -> LabNetwork | None:
+    """Return the network that was made for this folder, if one was."""
+    record = folder / "network.json"
+    return LabNetwork.model_validate_json(record.read_text()) if record.exists() else None
+
+
+def connect(network: LabNetwork, cluster: str, index: int) -> None:
+    """Make the region's namespace exist with its cable to the bridge and routes to its neighbours."""
+    name = network.namespace(cluster)
+    inside = ["nsenter", f"--net={NETNS / name}"]
+    if shell.succeeds([*inside, "ip", "route", "get", "10.96.0.1"]):
+        return
+    disconnect(network, cluster, index)
+    link = network.link(index)
+    shell.run(["ip", "netns", "add", name])
+    cable = ["ip", "link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", name]
+    shell.run(cable)
+    shell.run(["ip", "link", "set", link, "master", network.bridge, "up"])
+    for command in _inside(network.node(index)):
+        shell.run([*inside, *command.split()])
+
+
+def disconnect(network: LabNetwork, cluster: str, index: int) -> None:
+    """Leave neither cable nor namespace; the cable first, as a namespace's end frees it late."""
+    for command in (
+        ["ip", "link", "del", network.link(index)],
+        ["ip", "netns", "del", network.namespace(cluster)],
+    ):
+        shell.succeeds(command)
+
+
+def remove_network(folder: Path) -> None:
+    """Leave no bridge of this environment."""
+    network = known_network(folder)
+    if network and shell.succeeds(["ip", "link", "show", network.bridge]):
+        shell.run(["ip", "link", "del", network.bridge])
+    (folder / "network.json").unlink(missing_ok=True)
+
+
+def _inside(node: str) -> list[str]:
+    # No default route: what is neither a neighbour nor a Service is unreachable at once,
+    # whatever this machine would forward.
+    return [
+        "ip link set lo up",
+        "ip link set eth0 up",
+        f"ip addr add {node}/24 dev eth0",
+        f"ip route add {SERVICES} dev eth0 src {node}",
+        "sysctl -qw net.ipv4.ip_forward=1",
+    ]
+
+
+def _identity(folder: Path) -> str:
+    return hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:6]
+
+
+def _add_bridge(network: LabNetwork) -> None:
+    shell.run(["ip", "link", "add", network.bridge, "type", "bridge"])
+    shell.run(["ip", "addr", "add", f"{network.subnet[1]}/24", "dev", network.bridge])
+    shell.run(["ip", "link", "set", network.bridge, "up"])
+
+
+def _free_subnet(folder: Path) -> ipaddress.IPv4Network:
+    taken = [
+        ipaddress.IPv4Network(f"{a['local']}/{a['prefixlen']}", strict=False)
+        for link in json.loads(shell.run(["ip", "-j", "-4", "addr"]))
+        for a in link["addr_info"]
+    ]
+    start = int(_identity(folder), 16)
+    subnets: list[ipaddress.IPv4Network] = list(POOL.subnets(new_prefix=24))
+    for step in range(len(subnets)):
+        subnet = subnets[(start + step) % len(subnets)]
+        if not any(subnet.overlaps(other) for other in taken):
+            return subnet
+    raise Unprepared(f"no free /24 in {POOL}", hint="end an environment: isthmus down NAME")

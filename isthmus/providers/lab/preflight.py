@@ -1,0 +1,54 @@
+"""Whether this machine can carry the environment's regions, told before anything is changed."""
+
+import importlib.util
+from pathlib import Path
+
+from isthmus import progress, state
+from isthmus.adapters import golang
+from isthmus.environment import Environment
+from isthmus.errors import Unprepared
+from isthmus.providers.lab import machine, tools
+from isthmus.providers.lab.machine import Lack
+from isthmus.providers.lab.toolchain import compiling
+
+
+def check_machine(environment: Environment) -> None:
+    """Raise Unprepared with everything that is missing here, each with what to do about it."""
+    home, cache = state.home(), state.cache()
+    new = _new_regions(environment)
+    known = tools.known_toolchain() is not None
+    lacks = [
+        *machine.rights(),
+        *machine.programs(),
+        *machine.kernel(home),
+        *machine.room(home, cache, new, cold=not known and not tools.begun()),
+        *machine.memory(new),
+        *([] if known else _go()),
+    ]
+    if lacks:
+        raise _unprepared(environment, lacks)
+    if machine.device(home) != machine.device(cache):
+        progress.say(f"{home} and {cache} are on two disks: every region gets copies of the images")
+
+
+def _new_regions(environment: Environment) -> int:
+    """Count the regions that are yet to be made: those that exist have their room already."""
+    regions = state.folder(environment.name) / "regions"
+    return sum(not (regions / cluster.name).exists() for cluster in environment.clusters)
+
+
+def _go() -> list[Lack]:
+    installed: Path = compiling.installed_go()
+    if golang.find(installed) or importlib.util.find_spec("pip"):
+        return []
+    seen = golang.seen(installed)
+    return [Lack(f"no Go {golang.dotted()} ({seen}), and no pip to get one", golang.HINT)]
+
+
+def _unprepared(environment: Environment, lacks: list[Lack]) -> Unprepared:
+    count = len(environment.clusters)
+    listed = "\n".join(map(str, lacks))
+    return Unprepared(
+        f"this machine cannot carry {count} regions yet; nothing was changed:\n{listed}",
+        hint=f"then again: isthmus up {environment.name}",
+    )

@@ -1,0 +1,100 @@
+"""The lab as a provider: a region a cluster, made, found and deleted on this machine."""
+
+import json
+from pathlib import Path
+
+from filelock import FileLock
+
+from isthmus import state
+from isthmus.adapters import kube
+from isthmus.environment import ClusterSpec, Environment
+from isthmus.errors import NotReady
+from isthmus.facts import Access
+from isthmus.providers.contract import Defaults
+from isthmus.providers.lab import needs, network, preflight, region, start
+from isthmus.providers.lab.images import ensure_golden
+from isthmus.providers.lab.tools import ensure_toolchain
+
+
+class Lab:
+    """Regions on this machine."""
+
+    disposable = True
+
+    @property
+    def defaults(self) -> Defaults:
+        """The lab's images, small requests, and what a vanilla Envoy needs."""
+        return needs.DEFAULTS
+
+    def check(self, environment: Environment) -> None:
+        """Raise Unprepared with all that this machine lacks for so many regions."""
+        preflight.check_machine(environment)
+
+    def ensure(self, environment: Environment, cluster: ClusterSpec) -> Access:
+        """Make the cluster's region run and its API server answer."""
+        tools = ensure_toolchain()
+        golden = ensure_golden(tools)
+        place = _place(environment, cluster)
+        start.bring_up(place, tools, golden)
+        return _access(place)
+
+    def access(self, environment: Environment, cluster: ClusterSpec) -> Access:
+        """Return how to reach the cluster's region; raises NotReady if it does not run."""
+        folder = state.folder(environment.name)
+        known = network.known_network(folder)
+        index = _indices(folder).get(cluster.name)
+        hint = f"isthmus up {environment.name}"
+        if known is None or index is None:
+            raise NotReady("was never built", cluster=cluster.name, hint=hint)
+        place = _region(folder, known, cluster.name, cluster.region, index)
+        if region.supervisor(place) is None:
+            raise NotReady("its region does not run", cluster=cluster.name, hint=hint)
+        return _access(place)
+
+    def delete(self, environment: Environment) -> None:
+        """Leave no process, mount, namespace, bridge, cable, control group or folder of the lab."""
+        folder = state.folder(environment.name)
+        known = network.known_network(folder)
+        if known is None:
+            return
+        for name, index in _indices(folder).items():
+            region.remove(_region(folder, known, name, name, index))
+        network.remove_network(folder)
+        (folder / "regions.json").unlink(missing_ok=True)
+        (folder / "regions").rmdir() if (folder / "regions").exists() else None
+
+
+def _place(environment: Environment, cluster: ClusterSpec) -> region.Region:
+    folder = state.ensure_folder(environment.name)
+    known = network.ensure_network(folder)
+    with FileLock(folder / "regions.lock"):
+        indices = _indices(folder)
+        if cluster.name not in indices:
+            free = next(i for i in range(len(indices) + 1) if i not in indices.values())
+            indices[cluster.name] = free
+            # Written before anything is made, so that `down` knows of it whatever happens next.
+            state.private(folder / "regions.json", json.dumps(indices))
+    return _region(folder, known, cluster.name, cluster.region, indices[cluster.name])
+
+
+def _region(
+    folder: Path, known: network.LabNetwork, cluster: str, label: str, index: int
+) -> region.Region:
+    return region.Region(
+        cluster=cluster,
+        label=label,
+        index=index,
+        folder=folder / "regions" / cluster,
+        network=known,
+    )
+
+
+def _indices(folder: Path) -> dict[str, int]:
+    record = folder / "regions.json"
+    found: dict[str, int] = json.loads(record.read_text()) if record.exists() else {}
+    return found
+
+
+def _access(place: region.Region) -> Access:
+    access = Access(cluster=place.cluster, kubeconfig=place.kubeconfig, context=place.cluster)
+    return access.model_copy(update={"uid": kube.connect(access).uid()})

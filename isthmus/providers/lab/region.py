@@ -1,0 +1,182 @@
+"""One region's life: its folder, its supervisor as process 1 of its own namespaces, its end."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from xmlrpc.client import Fault, ServerProxy
+
+from supervisor.xmlrpc import SupervisorTransport
+
+from isthmus import state, waiting
+from isthmus.errors import NotReady
+from isthmus.providers.lab import configuration, network, pki, programs
+from isthmus.providers.lab.images import copy_golden
+from isthmus.providers.lab.tools import Toolchain
+
+# /run is the region's own, so locks, sockets and pod namespaces end with it; /var is the machine's
+# below and the region's above, so that no file is left in /var/lib/cni or /var/log/containers.
+ENTER = """set -e
+mount -t tmpfs -o mode=755 isthmus /run
+mkdir -p /run/region /run/upper /run/work /run/lock
+mount --bind "$1" /run/region
+mount -t overlay -o lowerdir=/var,upperdir=/run/upper,workdir=/run/work overlay /var
+exec "$2" -m supervisor.supervisord -n -c /run/region/etc/supervisord.conf
+"""
+
+
+@dataclass(frozen=True)
+class Region:
+    """A cluster of the lab: where its folder is and which addresses are its own."""
+
+    cluster: str
+    label: str
+    index: int
+    folder: Path
+    network: network.LabNetwork
+
+    @property
+    def server(self) -> str:
+        """URL of the API server, reachable from this machine and from every region."""
+        return f"https://{self.network.node(self.index)}:6443"
+
+    @property
+    def kubeconfig(self) -> Path:
+        """The administrator's kubeconfig."""
+        return self.folder / "kubeconfig"
+
+    @property
+    def cgroup(self) -> str:
+        """Parent of the pods' control groups."""
+        return f"/{self.network.namespace(self.cluster)}"
+
+
+def prepare(region: Region, tools: Toolchain, golden: Path) -> None:
+    """Make the region's folder hold keys, configuration and images; what is there stays."""
+    for name in ("etc/cni", "logs", "volume-plugins", "podlogs"):
+        (region.folder / name).mkdir(parents=True, exist_ok=True, mode=0o700)
+    keys = region.folder / "pki"
+    pki.ensure_pki(keys, region.network.node(region.index))
+    if not (region.folder / "containerd").exists():
+        part = region.folder / "containerd.part"
+        shutil.rmtree(part, ignore_errors=True)
+        copy_golden(golden, part)
+        part.rename(region.folder / "containerd")
+    text = configuration.kubeconfig(
+        region.cluster, region.server, (keys / "ca.crt").read_bytes(), (keys / "token").read_text()
+    )
+    state.private(region.kubeconfig, text)
+    _configure(region, tools)
+
+
+def start(region: Region) -> int:
+    """Make the region's supervisor run, and return its process id as seen from the machine."""
+    if running := supervisor(region):
+        return running
+    (region.folder / "supervisor.sock").unlink(missing_ok=True)
+    inside = f"--net={network.NETNS / region.network.namespace(region.cluster)}"
+    spaces = ["--mount", "--propagation=slave", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    script = ["sh", "-c", ENTER, "region", str(region.folder), sys.executable]
+    with (region.folder / "logs/start.log").open("ab") as log:
+        subprocess.Popen(
+            ["nsenter", inside, "unshare", *spaces, *script],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            cwd="/",
+        )
+    return waiting.until(
+        lambda: supervisor(region) if (region.folder / "supervisor.sock").exists() else None,
+        f"supervisor (log: {region.folder}/logs/start.log)",
+        timeout=20,
+        interval=0.05,
+        cluster=region.cluster,
+    )
+
+
+def launch(region: Region, names: list[str]) -> None:
+    """Make these programs of the region run, those that run already aside."""
+    control = _control(region)
+    for name in names:
+        try:
+            control.supervisor.startProcess(name, False)
+        except Fault as fault:
+            if "ALREADY_STARTED" not in fault.faultString:
+                raise NotReady(f"{name}: {fault.faultString}", cluster=region.cluster) from fault
+
+
+def stop(region: Region) -> None:
+    """End every process of the region, pods included, and with them its mounts."""
+    pid = supervisor(region)
+    if pid is not None:
+        os.kill(pid, signal.SIGKILL)
+        waiting.until(
+            lambda: True if supervisor(region) is None else None,
+            "end of the region's processes",
+            timeout=30,
+            interval=0.05,
+            cluster=region.cluster,
+        )
+
+
+def remove(region: Region) -> None:
+    """Leave nothing of the region: no process, mount, namespace, cable, control group or folder."""
+    stop(region)
+    network.disconnect(region.network, region.cluster, region.index)
+    _remove_cgroups(region.cgroup)
+    shutil.rmtree(region.folder, ignore_errors=True)
+
+
+def supervisor(region: Region) -> int | None:
+    """Find the region's process 1 by what it sees as its folder; no file has to be believed."""
+    if not region.folder.exists():
+        return None
+    home = region.folder.stat()
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and _is_init_of(entry, home):
+            return int(entry.name)
+    return None
+
+
+def _is_init_of(process: Path, home: os.stat_result) -> bool:
+    try:
+        status = (process / "status").read_text()
+        spaces = next(line for line in status.splitlines() if line.startswith("NSpid:")).split()
+        if len(spaces) < 3 or spaces[-1] != "1":
+            return False
+        return os.path.samestat((process / "root/run/region").stat(), home)
+    except (OSError, StopIteration):
+        return False
+
+
+def _control(region: Region) -> ServerProxy:
+    # Through the process's own root: the path from outside may be too long for a socket.
+    path = f"unix:///proc/{supervisor(region)}/root/run/region/supervisor.sock"
+    return ServerProxy("http://region", transport=SupervisorTransport("", "", path))
+
+
+def _configure(region: Region, tools: Toolchain) -> None:
+    node = programs.Node(
+        cluster=region.cluster,
+        region=region.label,
+        address=region.network.node(region.index),
+        pool=region.network.pool(region.index),
+    )
+    texts = configuration.files(region.cgroup, region.cluster)
+    texts["supervisord.conf"] = programs.supervisor_config(programs.programs(node, tools))
+    for name, text in texts.items():
+        state.private(region.folder / "etc" / name, text)
+
+
+def _remove_cgroups(name: str) -> None:
+    root = Path("/sys/fs/cgroup")
+    for top in [root / name[1:], *(c / name[1:] for c in root.iterdir() if c.is_dir())]:
+        for folder, _, _ in os.walk(top, topdown=False):
+            try:
+                os.rmdir(folder)
+            except OSError:
+                continue  # a kernel file's folder, or a controller that is mounted twice

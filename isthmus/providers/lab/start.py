@@ -1,0 +1,55 @@
+"""Bringing a region up: its network, its programs in order, its API server's first answer, its DNS."""
+
+from pathlib import Path
+
+from isthmus import progress, waiting
+from isthmus.adapters import kube
+from isthmus.errors import ClusterUnreachable, TransientError
+from isthmus.facts import Access
+from isthmus.providers.lab import network, programs, region
+from isthmus.providers.lab.images import names
+from isthmus.providers.lab.tools import Toolchain
+from isthmus.render import render
+
+API_TIMEOUT = 120.0
+"""Seconds until an API server must answer; 4 on a quiet machine, 30 with a compiler beside it."""
+
+
+def bring_up(place: region.Region, tools: Toolchain, golden: Path) -> None:
+    """Make the region's programs run, its API server answer and its DNS be asked for."""
+    network.connect(place.network, place.cluster, place.index)
+    if region.supervisor(place) is None:
+        region.prepare(place, tools, golden)
+        region.start(place)
+    region.launch(place, list(programs.BASE))
+    client = kube.connect(
+        Access(cluster=place.cluster, kubeconfig=place.kubeconfig, context=place.cluster)
+    )
+    progress.say("waiting for its API server")
+    _wait_for_api(place, client)
+    region.launch(place, list(programs.REST))
+    client.apply(render("lab/coredns.yaml.j2", image=names.COREDNS, address=programs.DNS))
+
+
+def _wait_for_api(place: region.Region, client: kube.Kube) -> None:
+    last = "nothing asked yet"
+
+    def ready() -> bool | None:
+        nonlocal last
+        try:
+            client.request("GET", "/readyz")
+            # The namespaces are made by the server itself, a moment after it is ready.
+            return True if client.get("Namespace", "kube-system") else None
+        except TransientError as error:
+            last = error.message
+            return None
+
+    waiting.until(
+        ready,
+        f"API server (log: {place.folder}/logs/apiserver.log)",
+        timeout=API_TIMEOUT,
+        interval=0.1,
+        cluster=place.cluster,
+        seen=lambda: last,
+        error=ClusterUnreachable,
+    )

@@ -1,0 +1,81 @@
+"""Stacks: named sets of versions that go together, one YAML file each, and how they are read.
+
+A new stack is a file here, a folder of templates and a word in Environment.stack.
+"""
+
+import re
+from functools import cache
+from importlib.resources import files
+from typing import Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from isthmus.environment import Images
+from isthmus.errors import BadEnvironment
+
+
+class Data(BaseModel):
+    """Immutable, and refuses what it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Versions(Data):
+    """The version of each part; `kubernetes` is the one that the stack is tested with."""
+
+    istio: str
+    kubefed: str
+    kubernetes: str
+
+
+class Window(Data):
+    """The Kubernetes minors that the stack's Istio supports, both ends included."""
+
+    min: str
+    max: str
+
+    def holds(self, version: str) -> bool:
+        """Tell whether a server's version, such as v1.36.3 or 1.32.5-gke.1, is in the window."""
+        return _minor(self.min) <= _minor(version) <= _minor(self.max)
+
+
+class Stack(Data):
+    """Versions that go together, where their templates are, and the images they come in."""
+
+    name: str
+    versions: Versions
+    kubernetes: Window
+    templates: str
+    """Folder below `templates/` that knows this generation of Istio."""
+    images: Images
+
+    @model_validator(mode="after")
+    def _choose_every_image(self) -> Self:
+        # What a stack leaves out nobody else is sure to know.
+        if lacking := [name for name, value in self.images if value is None]:
+            raise ValueError(f"a stack names all images; missing: {', '.join(lacking)}")
+        return self
+
+
+def names() -> list[str]:
+    """Return the names of all stacks, sorted."""
+    found = (entry.name for entry in files(__name__).iterdir())
+    return sorted(name.removesuffix(".yaml") for name in found if name.endswith(".yaml"))
+
+
+@cache
+def load(name: str) -> Stack:
+    """Return the stack of that name; raises BadEnvironment if there is none."""
+    if name not in names():
+        raise BadEnvironment(
+            f"there is no stack {name!r}", hint=f"set `stack` to one of: {', '.join(names())}"
+        )
+    text = (files(__name__) / f"{name}.yaml").read_text(encoding="utf-8")
+    return Stack.model_validate({"name": name, **yaml.safe_load(text)})
+
+
+def _minor(version: str) -> tuple[int, int]:
+    if not (match := re.match(r"v?(\d+)\.(\d+)", version)):
+        raise ValueError(f"not a Kubernetes version: {version!r}")
+    return int(match[1]), int(match[2])

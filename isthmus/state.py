@@ -1,0 +1,74 @@
+"""Where Isthmus keeps what saves time: one folder an environment, and a cache that all share.
+
+Nothing here is believed without a look at the clusters; losing it costs time and no data, except
+for the root CA, without which a new cluster cannot join an old mesh.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import platformdirs
+from filelock import FileLock, Timeout
+
+from isthmus.errors import Busy
+
+
+def home() -> Path:
+    """Return where environments and the server live: $ISTHMUS_HOME, or the user's data folder."""
+    return _folder("ISTHMUS_HOME", platformdirs.user_data_path("isthmus"))
+
+
+def cache() -> Path:
+    """Return the folder of what can be made again: $ISTHMUS_CACHE, or the user's cache folder."""
+    return _folder("ISTHMUS_CACHE", platformdirs.user_cache_path("isthmus"))
+
+
+def folder(environment: str) -> Path:
+    """Return an environment's own folder, whether or not it exists."""
+    return home() / "environments" / environment
+
+
+def ensure_folder(environment: str) -> Path:
+    """Make the environment's folder exist, for its owner alone."""
+    path = folder(environment)
+    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return path
+
+
+def known() -> list[str]:
+    """Return the names of the environments that have a folder, sorted."""
+    return sorted(p.parent.name for p in home().glob("environments/*/environment.yaml"))
+
+
+@contextmanager
+def alone(environment: str) -> Iterator[None]:
+    """Hold the environment for this process; the lock ends with the process, however that ends.
+
+    Raises Busy if another run holds it.
+    """
+    locks = home() / "locks"
+    locks.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        with FileLock(locks / f"{environment}.lock", timeout=0):
+            yield
+    except Timeout:
+        raise Busy(
+            f"another run is at work on {environment}",
+            hint=f"wait for it, or look: isthmus status {environment}",
+        ) from None
+
+
+def private(path: Path, text: str) -> None:
+    """Write a file that only its owner can read, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    part.unlink(missing_ok=True)
+    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+    part.rename(path)
+
+
+def _folder(variable: str, default: Path) -> Path:
+    return Path(os.environ.get(variable) or default).expanduser().resolve()

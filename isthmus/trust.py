@@ -1,0 +1,112 @@
+"""The mesh's own trust: one root CA an environment, one intermediate a cluster, files 0600.
+
+Names and shape follow Istio's plug-in CA: tools/certs/common.mk of the Istio repository.
+"""
+
+import datetime
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from isthmus import state
+
+DAYS = 3650
+"""Days that root and intermediates are valid, as in Istio's own generator."""
+RENEW = datetime.timedelta(days=90)
+"""An intermediate with less left is made anew by the next run."""
+
+
+def root_certificate(folder: Path) -> str:
+    """Return the root's certificate (PEM); the root is made if `folder` holds none."""
+    return _pem(_root(folder)[1])
+
+
+def cacerts(folder: Path, cluster: str) -> dict[str, str]:
+    """Return the content of a cluster's Secret `cacerts`, key to PEM; the same at every call."""
+    root_key, root = _root(folder)
+    path = folder / cluster
+    if not _current(path, root):
+        _issue(path, cluster, root_key, root)
+    own = (path / "ca-cert.pem").read_text()
+    return {
+        "ca-cert.pem": own,
+        "ca-key.pem": (path / "ca-key.pem").read_text(),
+        "root-cert.pem": _pem(root),
+        "cert-chain.pem": own + _pem(root),
+    }
+
+
+def _root(folder: Path) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
+    if not (folder / "root-cert.pem").exists():
+        key = ec.generate_private_key(ec.SECP256R1())
+        name = _name("isthmus root CA", folder.parent.name)
+        certificate = _builder(name, name, key, None).sign(key, hashes.SHA256())
+        state.private(folder / "root-key.pem", _key_pem(key))
+        state.private(folder / "root-cert.pem", _pem(certificate))
+    loaded = serialization.load_pem_private_key((folder / "root-key.pem").read_bytes(), None)
+    assert isinstance(loaded, ec.EllipticCurvePrivateKey)
+    return loaded, x509.load_pem_x509_certificate((folder / "root-cert.pem").read_bytes())
+
+
+def _current(path: Path, root: x509.Certificate) -> bool:
+    if not (path / "ca-cert.pem").exists():
+        return False
+    own = x509.load_pem_x509_certificate((path / "ca-cert.pem").read_bytes())
+    left = own.not_valid_after_utc - datetime.datetime.now(datetime.UTC)
+    return own.issuer == root.subject and left > RENEW
+
+
+def _issue(
+    path: Path, cluster: str, root_key: ec.EllipticCurvePrivateKey, root: x509.Certificate
+) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = _name("isthmus intermediate CA", cluster)
+    builder = _builder(name, root.subject, key, 0).add_extension(
+        x509.SubjectAlternativeName([x509.DNSName("istiod.istio-system.svc")]), False
+    )
+    state.private(path / "ca-key.pem", _key_pem(key))
+    state.private(path / "ca-cert.pem", _pem(builder.sign(root_key, hashes.SHA256())))
+
+
+def _name(common: str, locality: str) -> x509.Name:
+    return x509.Name(
+        [
+            x509.NameAttribute(NameOID.COMMON_NAME, common),
+            x509.NameAttribute(NameOID.LOCALITY_NAME, locality),
+        ]
+    )
+
+
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, length: int | None
+) -> x509.CertificateBuilder:
+    now = datetime.datetime.now(datetime.UTC)
+    usage = x509.KeyUsage(True, True, True, False, False, True, True, False, False)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        # An hour of grace for clusters whose clock is behind this machine's.
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(days=DAYS))
+        .add_extension(x509.BasicConstraints(True, length), True)
+        .add_extension(usage, True)
+    )
+
+
+def _pem(certificate: x509.Certificate) -> str:
+    return certificate.public_bytes(serialization.Encoding.PEM).decode()
+
+
+def _key_pem(key: ec.EllipticCurvePrivateKey) -> str:
+    # SEC 1: the form of EC keys that Istio's CA reads (security/pkg/pki/util/crypto.go).
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.TraditionalOpenSSL,
+        serialization.NoEncryption(),
+    ).decode()

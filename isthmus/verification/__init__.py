@@ -1,0 +1,36 @@
+"""Is it one mesh? Raw evidence from the clusters in, a verdict with reasons out. Pure: no I/O."""
+
+from isthmus.verification.answers import Answers, by_cluster, parse_answers, probe_script, strangers
+from isthmus.verification.endpoints import (
+    expected_endpoints,
+    judge_endpoints,
+    judge_gateway,
+    parse_clusters,
+)
+from isthmus.verification.evidence import Reason, Reported, SeenEndpoint
+from isthmus.verification.judge import judge, judge_client
+from isthmus.verification.shares import bound, expected_shares, wilson
+from isthmus.verification.verdict import ClientVerdict, Verification, table
+
+__all__ = [
+    "Answers",
+    "ClientVerdict",
+    "Reason",
+    "Reported",
+    "SeenEndpoint",
+    "Verification",
+    "bound",
+    "by_cluster",
+    "expected_endpoints",
+    "expected_shares",
+    "judge",
+    "judge_client",
+    "judge_endpoints",
+    "judge_gateway",
+    "parse_answers",
+    "parse_clusters",
+    "probe_script",
+    "strangers",
+    "table",
+    "wilson",
+]

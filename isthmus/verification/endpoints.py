@@ -1,0 +1,156 @@
+"""The endpoint table of a proxy: read it, say what it should be, judge the difference."""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from isthmus.errors import NotReady
+from isthmus.verification import table_reasons as reasons
+from isthmus.verification.evidence import (
+    Addresses,
+    Reason,
+    Reported,
+    SeenEndpoint,
+    members,
+    ways_into,
+)
+
+SAMPLE_PORT = 5000
+"""Where helloworld listens. Source: Istio samples/helloworld/helloworld.yaml."""
+
+
+def parse_clusters(text: str, cluster_name: str) -> list[SeenEndpoint]:
+    """Return the endpoints of one Envoy cluster, none if the proxy does not know that cluster.
+
+    Reads Envoy's `/clusters?format=json` and the array that `istioctl proxy-config endpoints
+    -o json` makes of it. Raises NotReady if the text is neither.
+    """
+    return [
+        _endpoint(host)
+        for cluster in _clusters(text)
+        if cluster.get("name") == cluster_name
+        for host in _value(cluster, "host_statuses", [])
+    ]
+
+
+def expected_endpoints(
+    client: str,
+    pods: Addresses,
+    gateways: Addresses,
+    networks: Mapping[str, str],
+    port: int = SAMPLE_PORT,
+) -> set[str]:
+    """Return what a sidecar in `client` must list: its network's pods, and the others' gateways.
+
+    Source: istiod's split horizon, pilot/pkg/xds/ep_filters.go; networks without pods are left out.
+    """
+    home = members(networks[client], networks)
+    local = {f"{ip}:{port}" for cluster in home for ip in pods.get(cluster, ())}
+    return local.union(*(ways_into(n, gateways, networks) for n in _others(client, pods, networks)))
+
+
+def judge_endpoints(
+    client: str, seen: list[SeenEndpoint], reported: Reported, port: int = SAMPLE_PORT
+) -> list[Reason]:
+    """Return a reason for everything that the table lacks, or has and should not; none if equal."""
+    texts = {endpoint.text for endpoint in seen}
+    expected = expected_endpoints(
+        client, reported.addresses, reported.gateways, reported.networks, port
+    )
+    return [
+        *_missing_pods(client, texts, reported, port),
+        *_missing_networks(client, texts, reported),
+        *_unexpected(client, [e for e in seen if e.text not in expected], reported),
+        *_unhealthy(client, [e for e in seen if e.text in expected], reported),
+    ]
+
+
+def judge_gateway(cluster: str, seen: list[SeenEndpoint], reported: Reported) -> list[Reason]:
+    """Return a reason if the gateway of `cluster` would send requests on into another network.
+
+    `seen` is the gateway's own table for `outbound_.5000_._.helloworld.sample.svc.cluster.local`.
+    This finds failure F32 for certain, which 100 requests cannot: see `shares.ping_pong_share`.
+    """
+    others = {n for n in reported.networks.values() if n != reported.networks[cluster]}
+    foreign = {w for n in others for w in ways_into(n, reported.gateways, reported.networks)}
+    back = sorted(foreign & {endpoint.text for endpoint in seen})
+    return [reasons.sends_back(cluster, back, reported.networks[cluster])] if back else []
+
+
+def _missing_pods(client: str, texts: set[str], reported: Reported, port: int) -> Iterable[Reason]:
+    for cluster in members(reported.networks[client], reported.networks):
+        wanted = {f"{ip}:{port}" for ip in reported.addresses[cluster]}
+        if missing := sorted(wanted - texts):
+            yield reasons.pods_missing(client, cluster, missing)
+
+
+def _missing_networks(client: str, texts: set[str], reported: Reported) -> Iterable[Reason]:
+    for network in _others(client, reported.addresses, reported.networks):
+        clusters = members(network, reported.networks)
+        ways = ways_into(network, reported.gateways, reported.networks)
+        if not ways:
+            yield reasons.no_gateway(client, network, clusters)
+        elif missing := sorted(set(ways) - texts):
+            yield reasons.gateway_missing(client, network, clusters, missing, reported.host)
+
+
+def _unexpected(client: str, surplus: list[SeenEndpoint], reported: Reported) -> Iterable[Reason]:
+    home = reported.networks[client]
+    # Regions may use the same pod addresses: what the own network has too proves nothing foreign.
+    local = {ip for c in members(home, reported.networks) for ip in reported.addresses[c]}
+    owners = {ip: c for c, ips in reported.addresses.items() for ip in ips if ip not in local}
+    for endpoint in surplus:
+        if owner := owners.get(endpoint.address):
+            yield reasons.foreign_pod(client, owner, endpoint.text)
+        else:
+            yield reasons.unexpected(client, endpoint.text, reported.host)
+
+
+def _unhealthy(client: str, wanted: list[SeenEndpoint], reported: Reported) -> Iterable[Reason]:
+    owners = {way: cluster for cluster, ways in reported.gateways.items() for way in ways}
+    for endpoint in wanted:
+        if not endpoint.receives:
+            owner = owners.get(endpoint.text, client)
+            yield reasons.unhealthy(client, owner, endpoint.text, endpoint.health)
+
+
+def _others(client: str, pods: Addresses, networks: Mapping[str, str]) -> list[str]:
+    """Return the networks other than the client's that have pods."""
+    populated = [networks[cluster] for cluster in networks if pods.get(cluster)]
+    return [n for n in dict.fromkeys(populated) if n != networks[client]]
+
+
+def _clusters(text: str) -> list[dict[str, Any]]:
+    try:
+        document = json.loads(text)
+        found = document if isinstance(document, list) else _value(document, "cluster_statuses", [])
+        return [cluster for cluster in found if isinstance(cluster, dict)]
+    except (json.JSONDecodeError, AttributeError, TypeError):
+        raise NotReady(
+            f"the sidecar's admin port gave no endpoint table but {text[:80]!r}",
+            step="read endpoints",
+            hint="the caller's proxy may still be starting: run the same command again",
+        ) from None
+
+
+def _endpoint(host: dict[str, Any]) -> SeenEndpoint:
+    # What has no socket address (an internal listener) must show up as unexpected, not vanish.
+    socket = _value(host.get("address", {}), "socket_address", {})
+    return SeenEndpoint(
+        address=socket.get("address", "internal"),
+        port=_value(socket, "port_value", 0),
+        weight=host.get("weight", 1),
+        health=_health(_value(host, "health_status", {})),
+    )
+
+
+def _health(status: dict[str, Any]) -> str:
+    if _value(status, "failed_outlier_check", False):
+        return "EJECTED"
+    return str(_value(status, "eds_health_status", "UNKNOWN"))
+
+
+def _value(mapping: dict[str, Any], key: str, default: Any) -> Any:
+    """Look up a snake_case key as Envoy writes it, or its camelCase form as istioctl does."""
+    head, *rest = key.split("_")
+    return mapping.get(key, mapping.get(head + "".join(map(str.title, rest)), default))

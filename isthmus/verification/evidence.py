@@ -1,0 +1,76 @@
+"""What the judge is given and gives: the clusters' own report, an endpoint as seen, a reason."""
+
+from collections.abc import Mapping, Sequence
+
+from isthmus.facts import Fact
+
+RECEIVING = frozenset({"HEALTHY", "UNKNOWN"})
+"""Health states whose endpoints Envoy sends requests to; UNKNOWN is EDS's default."""
+
+Addresses = Mapping[str, Sequence[str]]
+"""Addresses of each cluster, by the cluster's name."""
+
+
+class SeenEndpoint(Fact):
+    """One row of a proxy's endpoint table."""
+
+    address: str
+    port: int
+    weight: int = 1
+    health: str = "HEALTHY"
+
+    @property
+    def text(self) -> str:
+        """The endpoint as people write it: `ip:port`."""
+        return f"{self.address}:{self.port}"
+
+    @property
+    def receives(self) -> bool:
+        """Whether Envoy sends requests to it."""
+        return self.health in RECEIVING
+
+
+class Reported(Fact):
+    """What the clusters themselves say, independent of what any proxy believes."""
+
+    pods: dict[str, dict[str, str]]
+    """Of each cluster, its ready helloworld pods: name (which is the instance) to pod IP."""
+    gateways: dict[str, list[str]]
+    """Of each cluster, the `ip:port` where its network's gateway is reached."""
+    networks: dict[str, str]
+    """The network of each cluster; its keys are all the clusters there are, the host first."""
+
+    @property
+    def host(self) -> str:
+        """The cluster with the control plane."""
+        return next(iter(self.networks))
+
+    @property
+    def addresses(self) -> dict[str, list[str]]:
+        """The pod IPs of each cluster."""
+        return {cluster: list(self.pods.get(cluster, {}).values()) for cluster in self.networks}
+
+    @property
+    def instances(self) -> dict[str, str]:
+        """The cluster of each instance."""
+        return {pod: cluster for cluster, pods in self.pods.items() for pod in pods}
+
+
+class Reason(Fact):
+    """Why a verdict is `fail`, in a sentence for a person."""
+
+    kind: str
+    """Stable word for the finding, such as `silent`; tests and reports select by it."""
+    about: str
+    """The cluster that is at fault, as far as that can be told."""
+    text: str
+
+
+def members(network: str, networks: Mapping[str, str]) -> list[str]:
+    """Return the clusters of one network, in the order given."""
+    return [cluster for cluster, its in networks.items() if its == network]
+
+
+def ways_into(network: str, gateways: Addresses, networks: Mapping[str, str]) -> list[str]:
+    """Return the `ip:port` of every gateway of one network."""
+    return [way for cluster in members(network, networks) for way in gateways.get(cluster, ())]

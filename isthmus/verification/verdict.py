@@ -1,0 +1,120 @@
+"""The verdict of a verification, and how it is shown: as the published document, as a table."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from isthmus.errors import Findings
+from isthmus.facts import Fact
+from isthmus.verification.evidence import Reason
+from isthmus.verification.shares import bound
+
+Word = Literal["pass", "fail"]
+
+
+def _word(findings: Sequence[Reason]) -> Word:
+    return "fail" if findings else "pass"
+
+
+class ClientVerdict(Fact):
+    """What one client cluster saw, what it should have seen, and the reasons if that differs."""
+
+    cluster: str
+    requests: int
+    failed: int
+    """Requests without a good answer from a known instance."""
+    answers: dict[str, int]
+    expected: dict[str, float]
+    observed_endpoints: list[str]
+    expected_endpoints: list[str]
+    findings: tuple[Reason, ...] = ()
+
+    @property
+    def verdict(self) -> Word:
+        """`pass` if there is no finding."""
+        return _word(self.findings)
+
+    @property
+    def good(self) -> int:
+        """How many answers came from known instances."""
+        return sum(self.answers.values())
+
+    def document(self) -> dict[str, Any]:
+        """Return this client's part of the published document."""
+        return {
+            "cluster": self.cluster,
+            "requests": self.requests,
+            "failed": self.failed,
+            "answers": dict(self.answers),
+            "expected": {cluster: round(share, 3) for cluster, share in self.expected.items()},
+            "verdict": self.verdict,
+            "endpoints": {
+                "observed": sorted(self.observed_endpoints),
+                "expected": sorted(self.expected_endpoints),
+            },
+        }
+
+
+class Verification(Fact):
+    """The verdict on one environment: of every client, and of all of them together."""
+
+    environment: str
+    clients: list[ClientVerdict]
+    findings: tuple[Reason, ...] = ()
+    """What no single client shows."""
+
+    @property
+    def all_findings(self) -> list[Reason]:
+        """Every finding once, those of the clients first."""
+        found = [reason for client in self.clients for reason in client.findings]
+        return list({reason.text: reason for reason in [*found, *self.findings]}.values())
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why the verdict is `fail`, a sentence each; empty if it is `pass`."""
+        return [reason.text for reason in self.all_findings]
+
+    @property
+    def verdict(self) -> Word:
+        """`pass` if every region is answered by every region as it should be."""
+        return _word(self.all_findings)
+
+    def document(self) -> dict[str, Any]:
+        """Return the published document, as `isthmus verify -o json` prints it."""
+        return {
+            "apiVersion": "isthmus/v1",
+            "kind": "Verification",
+            "environment": self.environment,
+            "verdict": self.verdict,
+            "clients": [client.document() for client in self.clients],
+            "reasons": self.reasons,
+        }
+
+    def raise_for_findings(self) -> None:
+        """Do nothing if the verdict is `pass`; raises Findings with all reasons otherwise."""
+        if self.reasons:
+            listed = "".join(f"\n  - {reason}" for reason in self.reasons)
+            raise Findings(
+                f"{self.environment} is not one mesh:{listed}",
+                step="verify",
+                hint=f"export KUBECONFIG=$(isthmus kubeconfig {self.environment}), type what a "
+                f"reason names, then: isthmus verify {self.environment}",
+            )
+
+
+def table(verification: Verification) -> list[dict[str, str]]:
+    """Return a row for each client; a cluster's column holds its answers and the bound on them."""
+    return [
+        {
+            "client": client.cluster,
+            "requests": str(client.requests),
+            "failed": str(client.failed),
+            **{f"from {cluster}": _cell(client, cluster) for cluster in client.answers},
+            "verdict": client.verdict,
+        }
+        for client in verification.clients
+    ]
+
+
+def _cell(client: ClientVerdict, cluster: str) -> str:
+    low, high = bound(client.good, client.expected[cluster])
+    return f"{client.answers[cluster]} ({low}-{high})"

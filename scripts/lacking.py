@@ -1,0 +1,40 @@
+"""Tell `make` what this machine lacks, with any Python and before anything is installed.
+
+lacking.py packages   prints the Debian packages that are missing
+lacking.py rights     says what else is missing for two regions; exit 69 if there is anything
+"""
+
+import os
+import sys
+from pathlib import Path
+
+# Appended, not put first: the lab's modules must not hide those of the standard library.
+sys.path.append(str(Path(__file__).resolve().parents[1] / "isthmus/providers/lab"))
+import machine
+
+REGIONS = 2
+"""Clusters of deployments/lab.yaml."""
+
+
+def folder(variable: str, base: str, default: str) -> Path:
+    """Return a folder of ours as isthmus.state does, which needs packages that may be missing."""
+    own = os.environ.get(variable)
+    return Path(own or Path(os.environ.get(base) or Path.home() / default) / "isthmus")
+
+
+def lacks() -> list[machine.Lack]:
+    """Find what is missing besides packages; regions that exist have their room already."""
+    home = folder("ISTHMUS_HOME", "XDG_DATA_HOME", ".local/share")
+    cache = folder("ISTHMUS_CACHE", "XDG_CACHE_HOME", ".cache")
+    new = max(0, REGIONS - len(list(home.glob("environments/*/regions/*"))))
+    cold = not any(cache.glob("toolchain/*"))
+    room = machine.room(home, cache, new, cold)
+    return [*machine.rights(), *machine.kernel(home), *room, *machine.memory(new)]
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "packages":
+        print(*machine.missing_packages())
+    elif found := lacks():
+        print(*found, sep="\n", file=sys.stderr)
+        sys.exit(69)

@@ -1,0 +1,42 @@
+"""Clusters: made or found, and settled enough to run pods."""
+
+from isthmus import providers, waiting
+from isthmus.adapters import kube
+from isthmus.adapters.manifests import Manifest
+from isthmus.environment import ClusterSpec, Environment
+from isthmus.facts import Access, Done
+from tasks.policies import step
+
+NODES = 180.0
+"""Seconds until a cluster must have a Ready node; 8 in the lab, minutes in a cloud."""
+
+
+@step("create cluster", of="cluster")
+def create_cluster(environment: Environment, cluster: ClusterSpec) -> Access:
+    """Make the cluster exist and its API server answer."""
+    access = providers.of(environment).ensure(environment, cluster)
+    return access.model_copy(update={"environment": environment.name})
+
+
+@step("find cluster", of="cluster")
+def find_cluster(environment: Environment, cluster: ClusterSpec) -> Access:
+    """Return how to reach a cluster that must exist."""
+    access = providers.of(environment).access(environment, cluster)
+    return access.model_copy(update={"environment": environment.name})
+
+
+@step("wait for nodes", of="access")
+def await_nodes(access: Access) -> Done:
+    """Make sure that the cluster can run pods: a node of it is Ready."""
+    client = kube.connect(access)
+
+    def ready() -> int | None:
+        return sum(map(_is_ready, client.objects("Node"))) or None
+
+    nodes = waiting.until(ready, "a Ready node", timeout=NODES, cluster=access.cluster)
+    return Done(cluster=access.cluster, found=f"{nodes} ready")
+
+
+def _is_ready(node: Manifest) -> bool:
+    conditions = node.get("status", {}).get("conditions", [])
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)

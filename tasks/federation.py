@@ -1,0 +1,172 @@
+"""The federation: KubeFed in the host, all clusters members, namespaces and secrets on them.
+
+With `federation: direct` the same steps apply to every cluster themselves.
+"""
+
+import base64
+from pathlib import Path
+
+from isthmus import providers, state, trust
+from isthmus.adapters import federated, helm, kube, kubeconfigs, kubefedctl, workloads
+from isthmus.adapters.manifests import LABEL, Manifest
+from isthmus.environment import Environment
+from isthmus.facts import Access, Done, changed
+from isthmus.mesh import SAMPLE, SYSTEM, mesh
+from isthmus.providers.lab.tools import ensure_toolchain
+from isthmus.render import render
+from tasks.policies import step
+
+RELEASE = "kubefed"
+WORKLOADS = ("kubefed-admission-webhook", "kubefed-controller-manager")
+
+
+@step("install federation", of="host")
+def install_federation(environment: Environment, host: Access) -> Done:
+    """Make KubeFed's chart stand in the host and its programs run."""
+    tools, client = ensure_toolchain(), kube.connect(host)
+    values = mesh(environment, providers.of(environment).defaults).kubefed_values()
+    made = client.apply([_namespace(federated.NAMESPACE, {}, {})])
+    chart = tools.share / "kubefed-chart"
+    if not helm.installed(client, RELEASE, federated.NAMESPACE, chart, values):
+        helm.install(tools.bin / "helm", host, RELEASE, federated.NAMESPACE, chart, values)
+        made.append(f"release {RELEASE}")
+    for name in WORKLOADS:
+        workloads.await_deployment(client, name, federated.NAMESPACE)
+    return changed(host.cluster, made)
+
+
+@step("merge kubeconfigs")
+def merge_kubeconfigs(environment: Environment, members: list[Access]) -> Path:
+    """Make one kubeconfig (0600) reach every cluster, each by a context of its own name."""
+    path = state.ensure_folder(environment.name) / "kubeconfig"
+    return kubeconfigs.merge(members, path)
+
+
+@step("join", of="member")
+def join(
+    environment: Environment, host: Access, member: Access, kubeconfig: Path, federation: Done
+) -> Done:
+    """Make a cluster a member of the federation, Ready."""
+    client = kube.connect(host)
+    if _stands(client, member):
+        return changed(member.cluster, [])
+    kubefedctl.join(ensure_toolchain().bin / "kubefedctl", kubeconfig, host.cluster, member.cluster)
+    federated.await_member(client, member.cluster)
+    return Done(cluster=member.cluster, found="joined")
+
+
+@step("make namespace istio-system", of="host")
+def prepare_host(environment: Environment, host: Access) -> Done:
+    """Give the host what its control plane needs at once: istio-system with its own `cacerts`."""
+    return changed(host.cluster, _place_directly(environment, host))
+
+
+@step("federate namespace istio-system")
+def federate_namespace(
+    environment: Environment,
+    host: Access,
+    members: list[Access],
+    joined: list[Done],
+    prepared: Done,
+) -> Done:
+    """Make istio-system exist in every cluster, each labelled with its own network."""
+    spaces = mesh(environment, providers.of(environment).defaults).system_namespaces()
+    return _federate_namespace(environment, SYSTEM, spaces, {}, host, members)
+
+
+@step("federate secret cacerts")
+def federate_secret(
+    environment: Environment, host: Access, members: list[Access], namespace: Done
+) -> Done:
+    """Make `cacerts` exist in every cluster: one root, an intermediate for each."""
+    if environment.federation == "direct":
+        made = [name for m in members for name in _place_directly(environment, m)]
+        return changed(host.cluster, made)
+    clusters = {m.cluster: _encoded(environment, m.cluster) for m in members}
+    labels = {LABEL: environment.name}
+    [manifest] = render(
+        "federation/secret.yaml.j2",
+        name="cacerts",
+        namespace=SYSTEM,
+        labels=labels,
+        clusters=clusters,
+    )
+    return _propagate(host, manifest, list(clusters))
+
+
+@step("federate namespace sample")
+def federate_sample(
+    environment: Environment, host: Access, members: list[Access], joined: list[Done]
+) -> Done:
+    """Make the sample's namespace exist in every cluster, its pods injected."""
+    spaces: dict[str, dict[str, dict[str, str]]] = {
+        m.cluster: {"labels": {}, "annotations": {}} for m in members
+    }
+    labels = {"istio-injection": "enabled"}
+    return _federate_namespace(environment, SAMPLE, spaces, labels, host, members)
+
+
+def _stands(host: kube.Kube, member: Access) -> bool:
+    """Tell whether the federation knows this very cluster, and not one that it replaced."""
+    found = host.get("KubeFedCluster", member.cluster, federated.NAMESPACE, federated.CORE)
+    if not found or not federated.member_is_ready(host, member.cluster):
+        return False
+    server, _ = kubeconfigs.server(member)
+    return bool(found["spec"]["apiEndpoint"] == server)
+
+
+def _federate_namespace(
+    environment: Environment,
+    name: str,
+    spaces: dict[str, dict[str, dict[str, str]]],
+    labels: dict[str, str],
+    host: Access,
+    members: list[Access],
+) -> Done:
+    def own(cluster: str) -> Manifest:
+        part = spaces[cluster]
+        return _namespace(name, {**labels, **part["labels"]}, part["annotations"])
+
+    if environment.federation == "direct":
+        made = [n for m in members for n in kube.connect(m).apply([own(m.cluster)])]
+        return changed(host.cluster, made)
+    made = kube.connect(host).apply([own(host.cluster)])
+    [manifest] = render(
+        "federation/namespace.yaml.j2",
+        name=name,
+        labels={LABEL: environment.name, **labels},
+        clusters=spaces,
+    )
+    done = _propagate(host, manifest, list(spaces))
+    return changed(host.cluster, made) if made else done
+
+
+def _propagate(host: Access, manifest: Manifest, clusters: list[str]) -> Done:
+    client = kube.connect(host)
+    made = client.apply([manifest])
+    federated.await_propagated(client, manifest, clusters)
+    return changed(host.cluster, made)
+
+
+def _place_directly(environment: Environment, access: Access) -> list[str]:
+    part = mesh(environment, providers.of(environment).defaults).system_namespaces()[access.cluster]
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "cacerts", "namespace": SYSTEM},
+        "type": "Opaque",
+        "data": _encoded(environment, access.cluster),
+    }
+    space = _namespace(SYSTEM, part["labels"], part["annotations"])
+    return kube.connect(access).apply([space, secret])
+
+
+def _encoded(environment: Environment, cluster: str) -> dict[str, str]:
+    folder = state.ensure_folder(environment.name) / "ca"
+    content = trust.cacerts(folder, cluster)
+    return {key: base64.b64encode(text.encode()).decode() for key, text in content.items()}
+
+
+def _namespace(name: str, labels: dict[str, str], annotations: dict[str, str]) -> Manifest:
+    meta = {"name": name, "labels": labels, "annotations": annotations}
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": meta}

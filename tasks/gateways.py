@@ -1,0 +1,96 @@
+"""Gateways: the way into each network, and the endpoint at which the host's serves remotes."""
+
+import hashlib
+import json
+from typing import Any
+
+from prefect.cache_policies import CacheKeyFnPolicy
+from prefect.context import TaskRunContext
+
+from isthmus import state, trust, waiting
+from isthmus.adapters import kube, tls, workloads
+from isthmus.environment import Environment
+from isthmus.errors import ClusterUnreachable
+from isthmus.facts import Access, Done, Endpoint, Gateway, changed
+from isthmus.mesh import GATEWAY, SYSTEM, waits_for_injector
+from isthmus.render import render
+from isthmus.stacks import load
+from tasks.install import filled, host_manifests, remote_manifests
+from tasks.policies import step
+
+ISTIOD = "istiod.istio-system.svc"
+"""The name in istiod's own certificate (pilot/pkg/bootstrap/certcontroller.go)."""
+HANDSHAKE = 90.0
+"""Seconds from a running gateway to its first good handshake, a load balancer's start included."""
+
+
+@step("expose host", of="host")
+def expose_host(environment: Environment, host: Access, installed: Done) -> Done:
+    """Let the host's gateway pass the control plane and other networks' requests."""
+    made = kube.connect(host).apply(render(f"{load(environment.stack).templates}/expose.yaml.j2"))
+    return changed(host.cluster, made)
+
+
+@step("open gateway", of="access")
+def open_gateway(
+    environment: Environment, access: Access, ready: object, endpoint: Endpoint | None = None
+) -> Gateway:
+    """Make the cluster's gateway run, and return the address at which others reach it."""
+    client = kube.connect(access)
+    wanted = (
+        remote_manifests(environment, access.cluster, endpoint.address)
+        if endpoint
+        else host_manifests(environment)
+    )
+    client.apply(m for m in wanted if waits_for_injector(m))
+    address = workloads.address_of(client, GATEWAY, SYSTEM)
+    workloads.await_deployment(client, GATEWAY, SYSTEM)
+    return Gateway(cluster=access.cluster, address=address)
+
+
+def endpoint_key(context: TaskRunContext, parameters: dict[str, Any]) -> str:
+    """Name an endpoint by the host's very identity and all that its control plane is made from."""
+    environment, host = parameters["environment"], parameters["host"]
+    text = json.dumps(filled(environment).host_operator(), sort_keys=True)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+    return f"istiod-remote-endpoint/{host.uid}/{digest}"
+
+
+@step(
+    "find istiod remote endpoint",
+    of="host",
+    cache_policy=CacheKeyFnPolicy(cache_key_fn=endpoint_key),
+    persist_result=True,
+    result_serializer="json",
+)
+def istiod_remote_endpoint(environment: Environment, host: Access) -> Endpoint:
+    """Return where remotes reach the host's control plane, as its load balancer says."""
+    address = workloads.address_of(kube.connect(host), GATEWAY, SYSTEM)
+    return Endpoint(cluster=host.cluster, address=address)
+
+
+@step("check istiod remote endpoint", of="host")
+def check_endpoint(
+    environment: Environment, host: Access, opened: Gateway, exposed: Done
+) -> Endpoint:
+    """Return the endpoint once a TLS handshake there ends at istiod, certified by our root."""
+    remembered = istiod_remote_endpoint(environment, host)
+    if remembered.address != opened.address:
+        remembered = istiod_remote_endpoint.with_options(refresh_cache=True)(environment, host)
+    root = trust.root_certificate(state.folder(environment.name) / "ca")
+    last = ""
+
+    def answers() -> bool | None:
+        nonlocal last
+        last = tls.handshake(remembered.address, remembered.port, ISTIOD, root)
+        return None if last else True
+
+    waiting.until(
+        answers,
+        f"TLS handshake with istiod at {remembered.found}",
+        timeout=HANDSHAKE,
+        cluster=host.cluster,
+        seen=lambda: last,
+        error=ClusterUnreachable,
+    )
+    return remembered

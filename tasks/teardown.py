@@ -1,0 +1,74 @@
+"""Teardown: what was put into clusters is taken out, what was made is deleted."""
+
+import shutil
+
+from isthmus import providers, state
+from isthmus.adapters import federated, helm, kube, kubeconfigs, kubefedctl, removal
+from isthmus.adapters.manifests import LABEL
+from isthmus.environment import Environment
+from isthmus.facts import Access, Done
+from isthmus.providers.lab.tools import ensure_toolchain
+from tasks.federation import RELEASE
+from tasks.policies import step
+
+
+def clusters_go_whole(environment: Environment) -> bool:
+    """Tell whether deleting the clusters takes everything in them along."""
+    return providers.of(environment).disposable
+
+
+@step("withdraw federated objects", of="host")
+def withdraw_federated(environment: Environment, host: Access) -> Done:
+    """Leave no federated object of the environment; KubeFed takes them out of every cluster."""
+    client = kube.connect(host)
+    kinds = ("FederatedDeployment", "FederatedSecret", "FederatedNamespace")
+    gone = removal.remove_owned(client, environment.name, federated.TYPES, kinds)
+    return Done(cluster=host.cluster, found=f"{gone} gone")
+
+
+@step("leave federation", of="member")
+def leave(environment: Environment, host: Access, member: Access, withdrawn: Done) -> Done:
+    """Make the cluster no member any more."""
+    client = kube.connect(host)
+    if not client.get("KubeFedCluster", member.cluster, federated.NAMESPACE, federated.CORE):
+        return Done(cluster=member.cluster, found="was no member")
+    path = state.folder(environment.name) / "kubeconfig"
+    kubeconfigs.merge([host, member] if host != member else [host], path.with_suffix(".leave"))
+    program = ensure_toolchain().bin / "kubefedctl"
+    kubefedctl.unjoin(program, path.with_suffix(".leave"), host.cluster, member.cluster)
+    return Done(cluster=member.cluster, found="left")
+
+
+@step("remove federation", of="host")
+def remove_federation(environment: Environment, host: Access, left: list[Done]) -> Done:
+    """Leave neither KubeFed's release nor its kinds, if they were ours."""
+    client = kube.connect(host)
+    space = client.get("Namespace", federated.NAMESPACE)
+    if not space or space["metadata"].get("labels", {}).get(LABEL) != environment.name:
+        return Done(cluster=host.cluster, found="none of ours")
+    helm.uninstall(ensure_toolchain().bin / "helm", host, RELEASE, federated.NAMESPACE)
+    removal.remove_kinds(client, "kubefed.io")
+    return Done(cluster=host.cluster, found="removed")
+
+
+@step("withdraw", of="access")
+def withdraw(environment: Environment, access: Access, federation: object) -> Done:
+    """Leave nothing in the cluster that bears the environment's name, nor what grew out of it."""
+    count = removal.remove_everything(kube.connect(access), environment.name)
+    return Done(cluster=access.cluster, found=f"{count} objects gone")
+
+
+@step("delete clusters")
+def delete_clusters(environment: Environment) -> Done:
+    """Leave none of the clusters that were made for the environment."""
+    provider = providers.of(environment)
+    provider.delete(environment)
+    kube.forget()
+    return Done(cluster="", found="deleted" if provider.disposable else "left: they are not ours")
+
+
+@step("forget")
+def forget(environment: Environment) -> Done:
+    """Leave no file of the environment."""
+    shutil.rmtree(state.folder(environment.name), ignore_errors=True)
+    return Done(cluster="")

@@ -1,0 +1,121 @@
+"""Verification: what each caller's sidecar believes, what really answers, and the verdict."""
+
+from isthmus import progress, waiting
+from isthmus.adapters import kube, workloads
+from isthmus.environment import Environment
+from isthmus.errors import NotReady
+from isthmus.facts import Access, Gateway
+from isthmus.mesh import GATEWAY, SAMPLE, SYSTEM
+from isthmus.verification import (
+    Answers,
+    ClientVerdict,
+    Reason,
+    Reported,
+    SeenEndpoint,
+    Verification,
+    expected_endpoints,
+    judge,
+    judge_client,
+    judge_gateway,
+    parse_answers,
+    parse_clusters,
+    probe_script,
+)
+from tasks.policies import step
+
+HOST = "helloworld.sample.svc.cluster.local"
+URL = "http://helloworld.sample:5000/hello"
+SIDECAR = f"outbound|5000||{HOST}"
+THROUGH = f"outbound_.5000_._.{HOST}"
+"""The cluster by which a gateway hands requests on (model.BuildDNSSrvSubsetKey)."""
+ADMIN = "127.0.0.1:15000/clusters?format=json"
+SETTLED = 60.0
+"""Seconds until a sidecar must have learnt the last change; a push takes one or two."""
+WARM_UP = 5
+"""Requests before those that count: the first ones open the sidecar's own connections."""
+
+
+@step("look at clusters")
+def report(environment: Environment, members: list[Access], gateways: list[Gateway]) -> Reported:
+    """Return what the clusters themselves say of the sample's pods and the gateways."""
+    return Reported(
+        pods={m.cluster: _pods(m) for m in members},
+        gateways={g.cluster: [g.found] for g in gateways},
+        networks={c.name: c.network for c in environment.clusters},
+    )
+
+
+@step("find gateway", of="access")
+def find_gateway(access: Access) -> Gateway:
+    """Return the address at which the cluster's gateway is reached."""
+    address = workloads.address_of(kube.connect(access), GATEWAY, SYSTEM)
+    return Gateway(cluster=access.cluster, address=address)
+
+
+@step("verify from", of="client")
+def verify_client(environment: Environment, client: Access, reported: Reported) -> ClientVerdict:
+    """Judge one client: its sidecar's endpoint table first, then its requests' answers."""
+    cluster = kube.connect(client)
+    caller = workloads.one_pod(cluster, SAMPLE, "app=sleep")
+    seen = _settled_table(cluster, caller, reported)
+    wanted = environment.verification
+    _ask(cluster, caller, WARM_UP, wanted.timeout)
+    progress.say(f"{wanted.requests} requests")
+    answers = _ask(cluster, caller, wanted.requests, wanted.timeout)
+    return judge_client(client.cluster, seen, answers, reported)
+
+
+@step("look through gateway", of="access")
+def verify_gateway(access: Access, reported: Reported) -> list[Reason]:
+    """Judge what a cluster's gateway does with requests that enter its network."""
+    cluster = kube.connect(access)
+    pod = workloads.one_pod(cluster, SYSTEM, f"istio={GATEWAY.removeprefix('istio-')}")
+    command = ["pilot-agent", "request", "GET", "/clusters?format=json"]
+    text, _ = cluster.execute(pod, SYSTEM, "istio-proxy", command)
+    # pilot-agent may log a warning on standard output before the table.
+    table = text[max(text.find("{"), 0) :]
+    return judge_gateway(access.cluster, parse_clusters(table, THROUGH), reported)
+
+
+@step("judge")
+def conclude(
+    environment: Environment, clients: list[ClientVerdict], gateways: list[list[Reason]]
+) -> Verification:
+    """Return the verdict on the whole mesh."""
+    return judge(environment, clients, [reason for found in gateways for reason in found])
+
+
+def _pods(member: Access) -> dict[str, str]:
+    pods = workloads.running_pods(kube.connect(member), SAMPLE, "app=helloworld")
+    return {p["metadata"]["name"]: p["status"]["podIP"] for p in pods}
+
+
+def _settled_table(cluster: kube.Kube, caller: str, reported: Reported) -> list[SeenEndpoint]:
+    """Return the table once it is as expected, or as it is when time is up: the judge tells."""
+    where = (reported.addresses, reported.gateways, reported.networks)
+    expected = expected_endpoints(cluster.access.cluster, *where)
+    seen: list[SeenEndpoint] = []
+
+    def settled() -> bool | None:
+        nonlocal seen
+        seen = _table(cluster, caller)
+        return True if {e.text for e in seen} == set(expected) else None
+
+    try:
+        waiting.until(settled, "the sidecar's endpoint table", timeout=SETTLED, interval=0.5)
+    except NotReady:
+        progress.say("the endpoint table does not become as expected")
+    return seen
+
+
+def _table(cluster: kube.Kube, caller: str) -> list[SeenEndpoint]:
+    command = ["curl", "-q", "-sS", "-m", "5", ADMIN]
+    text, problem = cluster.execute(caller, SAMPLE, "sleep", command)
+    if not text:
+        raise NotReady(f"{caller}: its sidecar does not answer: {problem}")
+    return parse_clusters(text, SIDECAR)
+
+
+def _ask(cluster: kube.Kube, caller: str, n: int, timeout: float) -> Answers:
+    text, _ = cluster.execute(caller, SAMPLE, "sleep", probe_script(n, URL, timeout))
+    return parse_answers(text, n)
