@@ -87,6 +87,10 @@ class Mesh:
         return {
             "controllermanager": {
                 "clusterHealthCheckPeriod": "1s",
+                "clusterAvailableDelay": "1s",
+                # At its start it looks at every namespace, and each look made before its watches
+                # run holds a worker for 10 s (kubefed pkg/controller/util, SyncedPollPeriod).
+                "syncController": {"maxConcurrentReconciles": 32},
                 "controller": {**program, "replicaCount": 1},
                 "webhook": {**program, "logLevel": 2},
             }

@@ -1,5 +1,6 @@
 """Reading KubeFed's objects: is a member Ready, has an object reached every cluster."""
 
+import time
 from collections.abc import Iterable
 
 from isthmus import waiting
@@ -11,14 +12,27 @@ TYPES = "types.kubefed.io/v1beta1"
 NAMESPACE = "kube-federation-system"
 MEMBER = 90.0
 """Seconds from `join` to Ready: one health check and the start of the member's watches."""
+WATCHING = 1.0
+"""Seconds from Ready to KubeFed's watches on the member; nothing shows them. An object that comes
+before they run is looked at again after 10 s (kubefed pkg/controller/util, SyncedPollPeriod)."""
 PROPAGATION = 90.0
 """Seconds until a federated object must have reached every cluster."""
 
 
 def await_member(host: Kube, name: str) -> None:
-    """Wait until KubeFed calls a member Ready."""
+    """Wait until KubeFed has called a member Ready for long enough to watch it."""
+    since: float | None = None
+
+    def watched() -> bool | None:
+        nonlocal since
+        if not member_is_ready(host, name):
+            since = None
+            return None
+        since = since or time.monotonic()
+        return True if time.monotonic() - since > WATCHING else None
+
     waiting.until(
-        lambda: True if member_is_ready(host, name) else None,
+        watched,
         f"KubeFedCluster {name} to be Ready",
         timeout=MEMBER,
         cluster=name,

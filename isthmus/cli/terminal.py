@@ -98,6 +98,7 @@ def _console(file: TextIO, shown_on: TextIO) -> Console:
         file=file,
         force_terminal=live or colored,
         color_system="standard" if colored else None,
+        no_color=not colored,
         width=None if live else PLAIN_WIDTH,
         highlight=False,
         markup=False,

@@ -24,6 +24,9 @@ remotes: [{{name: shanghai}}]
 """
 
 
+REASON = Reason(kind="silent", about="shanghai", text="shanghai never answered")
+
+
 class Provider:
     """Says no if `trouble` is set."""
 
@@ -338,11 +341,15 @@ def test_a_duration_that_is_none_is_a_usage_error(isthmus, file, text):
 @pytest.mark.parametrize(
     ("text", "seconds"), [("90s", 90), ("10m", 600), ("1h", 3600), ("1h30m", 5400)]
 )
-def test_durations_are_read_as_people_write_them(isthmus, provider, file, monkeypatch, text, seconds):
+def test_durations_are_read_as_people_write_them(
+    isthmus, provider, file, monkeypatch, text, seconds
+):
     from isthmus.cli import run, worker
 
     asked = []
-    monkeypatch.setattr(worker, "run", lambda work, timeout: asked.append(timeout) or verification())
+    monkeypatch.setattr(
+        worker, "run", lambda work, timeout: asked.append(timeout) or verification()
+    )
     assert run.FLOWS["up"] == ("flows.build", "build")
     assert isthmus("up", file, "--timeout", text)[0] == 0
     assert asked == [seconds]
@@ -437,7 +444,7 @@ def test_every_command_named_in_a_hint_exists():
     named = [
         (path.name, verb)
         for path, text in sources()
-        for verb in re.findall(r"[\":`(] ?isthmus (?:-\S+ )*([a-z]+) ?[\[{A-Z\"]", text)
+        for verb in re.findall(r"[:`(] ?isthmus (?:-\S+ )*([a-z]+) ?[\[{A-Z\"]", text)
     ]
     assert len(named) > 8
     assert [pair for pair in named if pair[1] not in verbs] == []

@@ -41,13 +41,14 @@ def ensure_toolchain() -> Toolchain:
     Raises Unprepared for what this machine lacks, Rejected if the compiler refuses.
     """
     folder = _folder()
+    found = _toolchain(folder)
     if not folder.exists():
         folder.parent.mkdir(parents=True, exist_ok=True)
         with _building(folder):
             if not folder.exists():
                 _build(folder)
     os.utime(folder)
-    return _toolchain(folder)
+    return found
 
 
 def known_toolchain() -> Toolchain | None:
@@ -84,7 +85,7 @@ def _in_wheel(name: str) -> Path:
     if not os.access(path, os.X_OK) or not path.is_file():
         raise Unprepared(
             f"{path.name or name}: not in this Python environment (it comes with {name})",
-            hint="make up, or pip install --require-hashes -r requirements.lock",
+            hint="install the locked packages: make up",
         )
     return path
 

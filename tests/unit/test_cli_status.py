@@ -1,0 +1,232 @@
+"""What `status` looks at, and how it judges what it sees."""
+
+import json
+
+import pytest
+
+from isthmus import errors
+from isthmus.cli import environments, look, status
+from isthmus.cli.main import attempt
+from isthmus.cli.main import isthmus as group
+from isthmus.cli.record import Run, write
+from isthmus.cli.status import Count, Seen, Sight
+from isthmus.environment import ClusterSpec, Environment
+
+ENVIRONMENT = Environment.model_validate(
+    {"name": "silk-road", "host": {"name": "beijing"}, "remotes": [{"name": "shanghai"}]}
+)
+HOST, REMOTE = ENVIRONMENT.clusters
+WELL = {
+    "version": "v1.36.3",
+    "nodes": Count(1, 1),
+    "gateway_pods": Count(1, 1),
+    "gateway_address": "10.0.0.1",
+    "istiod": Count(1, 1),
+    "wired": ("shanghai",),
+    "joined": ("beijing", "shanghai"),
+}
+
+
+def sights(host=None, remote=None):
+    return [
+        Sight(HOST, Seen(**{**WELL, **(host or {})})),
+        Sight(REMOTE, Seen(**{**WELL, "istiod": Count(0, 0), "joined": (), **(remote or {})})),
+    ]
+
+
+def failed(seen, environment=ENVIRONMENT):
+    found = status.checks(environment, seen)
+    return [f"{check.cluster}: {check.name}" for check in found if not check.ok]
+
+
+def test_a_mesh_that_is_well_has_no_failed_check():
+    found = status.checks(ENVIRONMENT, sights())
+    assert failed(sights()) == []
+    assert status.error(found, sights(), "silk-road") is None
+    assert status.document(ENVIRONMENT, sights(), found)["verdict"] == "pass"
+
+
+@pytest.mark.parametrize(
+    ("host", "remote", "expected"),
+    [
+        ({"nodes": Count(0, 1)}, {}, ["beijing: nodes"]),
+        ({"nodes": Count(0, 0)}, {}, ["beijing: nodes"]),
+        ({"nodes": Count(1, 2)}, {}, ["beijing: nodes"]),
+        ({"istiod": Count(0, 1)}, {}, ["beijing: istiod"]),
+        ({"istiod": Count(0, 0)}, {}, ["beijing: istiod"]),
+        ({"wired": ()}, {}, ["shanghai: wired"]),
+        ({"joined": ("beijing",)}, {}, ["shanghai: federated"]),
+        ({"joined": ()}, {}, ["beijing: federated", "shanghai: federated"]),
+        ({"gateway_address": ""}, {}, ["beijing: gateway"]),
+        ({}, {"gateway_address": ""}, ["shanghai: gateway"]),
+        ({}, {"gateway_pods": Count(0, 1)}, ["shanghai: gateway"]),
+        ({}, {"gateway_pods": Count(0, 0)}, ["shanghai: gateway"]),
+    ],
+)
+def test_what_is_not_well_is_named_with_its_cluster(host, remote, expected):
+    seen = sights(host, remote)
+    assert failed(seen) == expected
+    error = status.error(status.checks(ENVIRONMENT, seen), seen, "silk-road")
+    assert isinstance(error, errors.Findings)
+    assert all(name in str(error) for name in expected)
+    assert "isthmus up silk-road" in error.hint
+
+
+def test_without_kubefed_nobody_needs_to_be_federated():
+    direct = ENVIRONMENT.model_copy(update={"federation": "direct"})
+    assert failed(sights({"joined": ()}), direct) == []
+
+
+def test_a_cluster_that_does_not_answer_is_69_with_what_was_tried():
+    seen = [Sight(HOST, Seen(**WELL)), Sight(REMOTE, None, "cannot GET /api/v1: refused", True)]
+    error = status.error(status.checks(ENVIRONMENT, seen), seen, "silk-road")
+    assert (error.exit_code, failed(seen)) == (69, ["shanghai: reachable"])
+    assert "shanghai: cannot GET /api/v1: refused" in str(error)
+
+
+def test_a_host_that_does_not_answer_accuses_no_remote():
+    seen = [Sight(HOST, None, "refused", True), sights()[1]]
+    assert failed(seen) == ["beijing: reachable"]
+
+
+class Reader:
+    """A cluster as a table of objects."""
+
+    def __init__(self, *items, secrets=()):
+        self.items, self.secrets = items, secrets
+
+    def request(self, method, path):
+        assert (method, path) == ("GET", "/version")
+        return {"gitVersion": "v1.36.3"}
+
+    def get(self, kind, name, namespace="", api="v1"):
+        assert (kind, namespace) == ("Secret", "istio-system")
+        return {"data": {"kubeconfig": "canary"}} if name in self.secrets else None
+
+    def objects(self, kind, namespace="", api="v1", labels=""):
+        return [item for k, wanted, item in self.items if k == kind and wanted in ("", labels)]
+
+
+def condition(name, ready):
+    return {
+        "metadata": {"name": name},
+        "status": {"conditions": [{"type": "Ready", "status": "True" if ready else "False"}]},
+    }
+
+
+def service(**ingress):
+    return {"status": {"loadBalancer": {"ingress": [ingress]} if ingress else {}}}
+
+
+GATEWAY = "istio=eastwestgateway"
+
+
+def test_looking_counts_what_is_ready():
+    reader = Reader(
+        ("Node", "", condition("n1", True)),
+        ("Node", "", condition("n2", False)),
+        ("Pod", GATEWAY, condition("g", True)),
+        ("Pod", "app=istiod", condition("i", True)),
+        ("Service", GATEWAY, service()),
+        ("Service", GATEWAY, service(ip="10.0.0.9")),
+        ("KubeFedCluster", "", condition("beijing", True)),
+        ("KubeFedCluster", "", condition("shanghai", False)),
+        secrets=["istio-remote-secret-shanghai"],
+    )
+    assert look.see(reader, ENVIRONMENT, HOST) == Seen(
+        "v1.36.3", Count(1, 2), Count(1, 1), "10.0.0.9", Count(1, 1), ("shanghai",), ("beijing",)
+    )
+
+
+def test_an_empty_cluster_is_seen_as_empty():
+    nothing = Count(0, 0)
+    seen = look.see(Reader(), ENVIRONMENT, HOST)
+    assert seen == Seen("v1.36.3", nothing, nothing, "", nothing)
+    assert look.see(Reader(("Node", "", {})), ENVIRONMENT, REMOTE).nodes == Count(0, 1)
+
+
+def test_a_load_balancer_may_have_a_name_instead_of_an_address():
+    reader = Reader(("Service", GATEWAY, service(hostname="lb.example.com")))
+    assert look.see(reader, ENVIRONMENT, REMOTE).gateway_address == "lb.example.com"
+
+
+@pytest.mark.parametrize(
+    ("error", "unreachable"),
+    [(errors.ClusterUnreachable("refused"), True), (errors.NotReady("no such region"), False)],
+)
+def test_a_cluster_that_cannot_be_asked_is_seen_with_the_reason(error, unreachable):
+    def refuse(environment, cluster):
+        raise error
+
+    assert look.look_at(ENVIRONMENT, HOST, refuse) == Sight(HOST, None, error.message, unreachable)
+
+
+@pytest.fixture
+def isthmus(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("ISTHMUS_HOME", str(tmp_path))
+    environments.remember(ENVIRONMENT)
+
+    def run(*arguments):
+        code, _ = attempt(lambda: group.main(args=list(arguments), standalone_mode=False))
+        return code, *capsys.readouterr()
+
+    return run
+
+
+def tree(folder):
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+
+
+def test_status_prints_every_check_and_writes_nothing(isthmus, monkeypatch, tmp_path):
+    monkeypatch.setattr(look, "look", lambda environment: sights({"istiod": Count(0, 1)}))
+    before = tree(tmp_path)
+    code, out, err = isthmus("status", "silk-road")
+    assert code == 79
+    assert "x istiod     0 of 1 ready" in out or "✗ istiod     0 of 1 ready" in out
+    assert "beijing: istiod" in err
+    assert tree(tmp_path) == before
+
+
+def test_status_with_json_is_one_document_with_sorted_keys(isthmus, monkeypatch):
+    monkeypatch.setattr(look, "look", lambda environment: sights())
+    write(Run("silk-road", "up", 1.0, 4.5, "beijing: no answer", ()))
+    code, out, err = isthmus("status", "silk-road", "-o", "json")
+    document = json.loads(out)
+    assert (code, err) == (0, "")
+    assert list(document) == sorted(document)
+    assert (document["kind"], document["verdict"], document["busy"]) == ("Status", "pass", False)
+    assert document["lastRun"] == {"verb": "up", "seconds": 3.5, "outcome": "beijing: no answer"}
+    assert document["clusters"][1]["gateway"] == "10.0.0.1"
+
+
+def test_status_says_when_a_run_is_at_work(isthmus, monkeypatch):
+    from isthmus import state
+
+    monkeypatch.setattr(look, "look", lambda environment: sights())
+    with state.alone("silk-road"):
+        assert "a run is at work on it now" in isthmus("status", "silk-road")[1]
+        assert json.loads(isthmus("status", "silk-road", "-o", "json")[1])["busy"] is True
+    assert "at work" not in isthmus("status", "silk-road")[1]
+
+
+def test_status_shows_the_steps_of_the_last_run(isthmus):
+    from isthmus.cli.steps import Step
+
+    assert isthmus("status", "silk-road", "--steps")[0] == 79
+    write(Run("silk-road", "up", 0.0, 2.0, "done", (Step("a", "wire", "shanghai", 0.0, 2.0),)))
+    assert (
+        "critical path: 2.0 s of 2.0 s: wire (shanghai)"
+        in isthmus("status", "silk-road", "--steps")[1]
+    )
+    document = json.loads(isthmus("status", "silk-road", "--steps", "-o", "json")[1])
+    assert (document["kind"], document["criticalPath"]) == ("Run", ["a"])
+
+
+def test_three_clusters_are_looked_at_host_first(monkeypatch):
+    three = Environment.model_validate(
+        {"name": "x", "host": {"name": "a"}, "remotes": [{"name": "b"}, {"name": "c"}]}
+    )
+    monkeypatch.setattr(look, "connect", lambda environment, cluster: Reader())
+    found = look.look(three)
+    assert [sight.cluster.name for sight in found] == ["a", "b", "c"]
+    assert isinstance(found[0].cluster, ClusterSpec)

@@ -1,0 +1,288 @@
+"""The local Prefect server: started once, recognised again, ended; what is told if it cannot."""
+
+import http.client
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+
+import pytest
+
+from isthmus import progress
+from isthmus.adapters import prefect_api, prefect_server, processes
+from isthmus.cli import engine
+from isthmus.errors import Unprepared
+
+HEALTHY = """
+import http.server, os, signal, sys
+class Health(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200 if self.path == "/api/health" else 404)
+        self.end_headers()
+    def log_message(self, *_): pass
+if "deaf" in sys.argv: signal.signal(signal.SIGTERM, signal.SIG_IGN)
+server = http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Health)
+print("umask %o" % os.umask(0), sorted(k for k in os.environ if "PREFECT" in k), flush=True)
+server.serve_forever()
+"""
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """Return a folder for a server; what was started there is gone afterwards."""
+    for name in [name for name in os.environ if name.startswith("PREFECT_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setattr(prefect_server, "FIRST_PORT", free_port())
+    yield tmp_path / "server"
+    prefect_server.stop(tmp_path / "server")
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+@pytest.fixture
+def fake(monkeypatch):
+    """Put a small program in the server's place; return a function that chooses another."""
+
+    def put(script=HEALTHY, *arguments):
+        def command(port):
+            return [sys.executable, "-c", script, str(port), *arguments]
+
+        monkeypatch.setattr(prefect_server, "_command", command)
+
+    put()
+    return put
+
+
+def test_a_server_is_started_once_and_found_again(home, fake):
+    first = prefect_server.ensure(home)
+    again = prefect_server.ensure(home)
+    assert (first.started, again.started) == (True, False)
+    assert (first.pid, first.url) == (again.pid, again.url)
+    assert prefect_server.status(home) == again
+    assert first.api == f"{first.url}/api"
+
+
+def test_two_that_want_it_at_once_start_one(home, fake):
+    found = []
+    threads = [
+        threading.Thread(target=lambda: found.append(prefect_server.ensure(home))) for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({server.pid for server in found}) == 1
+    assert [server.started for server in found].count(True) == 1
+
+
+def test_a_server_that_was_stopped_is_gone(home, fake):
+    server = prefect_server.ensure(home)
+    assert prefect_server.stop(home) is True
+    assert not alive(server.pid)
+    assert prefect_server.status(home) is None
+    assert prefect_server.stop(home) is False
+
+
+def alive(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as stat:
+            return stat.read().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def test_a_server_that_does_not_listen_to_reason_is_killed(home, fake, monkeypatch):
+    monkeypatch.setattr(prefect_server, "STOP_GRACE", 0.3)
+    fake(HEALTHY, "deaf")
+    server = prefect_server.ensure(home)
+    assert prefect_server.stop(home) is True
+    assert not alive(server.pid)
+
+
+def test_stopping_where_there_never_was_a_server_writes_nothing(home):
+    assert prefect_server.stop(home) is False
+    assert not home.exists()
+
+
+def test_a_recycled_pid_is_never_taken_for_the_server(home, fake):
+    home.mkdir()
+    bystander = processes.detach([sys.executable, "-c", "import time; time.sleep(60)"], home / "x")
+    try:
+        record = {"pid": bystander.pid, "started": bystander.started - 1, "port": 1}
+        (home / "server.json").write_text(json.dumps(record))
+        assert prefect_server.status(home) is None
+        assert prefect_server.ensure(home).pid != bystander.pid
+        (home / "server.json").write_text(json.dumps(record))
+        assert prefect_server.stop(home) is False
+        assert bystander.alive
+    finally:
+        os.kill(bystander.pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"pid": 1}', "null"])
+def test_a_damaged_record_is_as_good_as_none(home, fake, text):
+    home.mkdir()
+    (home / "server.json").write_text(text)
+    assert prefect_server.status(home) is None
+    assert prefect_server.ensure(home).started
+
+
+def test_a_port_that_is_taken_is_left_to_whoever_has_it(home, fake):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", prefect_server.FIRST_PORT))
+        taken.listen()
+        server = prefect_server.ensure(home)
+    assert server.url != f"http://127.0.0.1:{prefect_server.FIRST_PORT}"
+
+
+def test_no_free_port_is_told(home, fake, monkeypatch):
+    monkeypatch.setattr(prefect_server, "PORTS", 1)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", prefect_server.FIRST_PORT))
+        taken.listen()
+        with pytest.raises(Unprepared, match="no free port"):
+            prefect_server.ensure(home)
+
+
+def test_a_server_that_dies_is_told_with_its_last_words_and_its_log(home, fake):
+    fake("print('line ' * 3); print('no such option: --colour'); raise SystemExit(2)")
+    with pytest.raises(Unprepared) as caught:
+        prefect_server.ensure(home)
+    assert "no such option: --colour" in str(caught.value)
+    assert str(home / "server.log") in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "words", ["file is not a database", "Can't locate revision identified by 'abc'"]
+)
+def test_a_database_of_another_version_is_told_with_what_to_move_away(home, fake, words):
+    fake(f'print("Traceback"); print("""sqlite3: {words}"""); print("Exiting")')
+    with pytest.raises(Unprepared) as caught:
+        prefect_server.ensure(home)
+    assert words in caught.value.message and "Traceback" not in caught.value.message
+    assert f"mv {home} {home}.old" in caught.value.hint
+
+
+def test_a_server_that_never_answers_is_told_and_can_be_stopped(home, fake, monkeypatch):
+    monkeypatch.setattr(prefect_server, "START_TIMEOUT", 0.3)
+    fake("import time; time.sleep(600)")
+    with pytest.raises(Unprepared) as caught:
+        prefect_server.ensure(home)
+    assert "isthmus server stop" in caught.value.hint
+    assert prefect_server.stop(home) is True
+
+
+def test_its_files_are_its_owners_and_other_peoples_settings_are_not_its(home, fake, monkeypatch):
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+    monkeypatch.setenv("PREFECT_PROFILE", "somebody")
+    prefect_server.ensure(home)
+    said = prefect_server.log(home).read_text()
+    assert "umask 77" in said
+    assert "PREFECT_SERVER_ANALYTICS_ENABLED" in said and "PREFECT_HOME" in said
+    assert "PREFECT_API_URL" not in said and "PREFECT_PROFILE" not in said
+    assert home.stat().st_mode & 0o077 == 0
+    assert prefect_server.log(home).stat().st_mode & 0o077 == 0
+
+
+def test_a_run_uses_its_own_server_and_nothing_that_was_set_for_another(
+    home, fake, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(os, "environ", dict(os.environ, PREFECT_PROFILE="somebody"))
+    os.environ["ISTHMUS_HOME"] = str(tmp_path)
+    heard = []
+    with progress.listening(heard.append):
+        engine.connect()
+    url = prefect_server.status(home).url
+    assert os.environ["PREFECT_API_URL"] == f"{url}/api"
+    assert os.environ["PREFECT_HOME"] == str(home)
+    assert os.environ["PREFECT_SERVER_EPHEMERAL_ENABLED"] == "false"
+    assert "PREFECT_PROFILE" not in os.environ
+    assert [(e.kind, e.text) for e in heard] == [("started", ""), ("done", f"{url} started")]
+
+
+def test_a_run_uses_the_server_that_it_is_told_to(home, fake, monkeypatch, tmp_path):
+    server = prefect_server.ensure(home)
+    elsewhere = tmp_path / "elsewhere"
+    told = {"ISTHMUS_HOME": str(elsewhere), "PREFECT_API_URL": server.api, "PREFECT_HOME": "mine"}
+    monkeypatch.setattr(os, "environ", {**os.environ, **told})
+    engine.connect()
+    assert (os.environ["PREFECT_API_URL"], os.environ["PREFECT_HOME"]) == (server.api, "mine")
+    assert not elsewhere.exists()
+
+
+def test_a_server_that_one_was_told_of_and_is_not_there_is_told(home, monkeypatch):
+    monkeypatch.setattr(os, "environ", {**os.environ, "PREFECT_API_URL": "http://127.0.0.1:9/api"})
+    heard = []
+    with progress.listening(heard.append), pytest.raises(Unprepared) as caught:
+        engine.connect()
+    assert "http://127.0.0.1:9/api" in caught.value.message
+    assert "unset PREFECT_API_URL" in caught.value.hint
+    assert heard[-1].kind == "failed"
+
+
+@pytest.mark.parametrize("api", ["nonsense", "http://", "gopher://127.0.0.1:9"])
+def test_an_address_that_is_none_is_told_and_not_a_bug(api):
+    with pytest.raises(Unprepared, match="PREFECT_API_URL"):
+        prefect_api.check(api)
+
+
+def test_this_machine_is_asked_past_any_proxy(monkeypatch, tmp_path):
+    monkeypatch.setenv("NO_PROXY", "example.com")
+    variables = prefect_api.environment("http://127.0.0.1:4200/api", tmp_path)
+    assert variables["NO_PROXY"] == variables["no_proxy"] == "example.com,127.0.0.1,localhost"
+
+
+def test_children_in_sessions_of_their_own_are_not_ended_with_a_run(tmp_path):
+    kept = processes.detach([sys.executable, "-c", "import time; time.sleep(60)"], tmp_path / "log")
+    try:
+        processes.end_children()
+        assert kept.alive
+    finally:
+        processes.end(kept, 1)
+    assert not kept.alive
+
+
+FLOW = """
+import os, sys
+from isthmus.cli import engine
+with engine.ready("a-tag"):
+    import prefect, logging
+    @prefect.task
+    def double(n):
+        prefect.get_run_logger().error("not for the terminal")
+        return 2 * n
+    @prefect.flow
+    def sum_up():
+        logging.getLogger("urllib3").warning("not for the terminal either")
+        return sum(double.map([1, 2, 3]).result())
+    print(sum_up())
+"""
+
+
+@pytest.mark.server
+def test_a_real_server_keeps_a_flows_history_and_says_nothing(home, tmp_path, monkeypatch):
+    import subprocess
+
+    monkeypatch.setenv("ISTHMUS_HOME", str(tmp_path))
+    server = prefect_server.ensure(home)
+    done = subprocess.run([sys.executable, "-c", FLOW], capture_output=True, text=True, timeout=120)
+    assert (done.stdout, done.stderr) == ("12\n", "")
+    [run] = ask(server, "/api/flow_runs/filter")
+    assert (run["name"] != "", run["state_type"], run["tags"]) == (True, "COMPLETED", ["a-tag"])
+    assert any(
+        "not for the terminal" in line["message"] for line in ask(server, "/api/logs/filter")
+    )
+    assert not [path for path in home.rglob("*.db*") if path.stat().st_mode & 0o077]
+    assert prefect_server.stop(home) is True
+
+
+def ask(server, path):
+    connection = http.client.HTTPConnection(server.url.removeprefix("http://"), timeout=10)
+    connection.request("POST", path, "{}", {"Content-Type": "application/json"})
+    return json.loads(connection.getresponse().read())
