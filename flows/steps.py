@@ -18,7 +18,7 @@ class Steps:
 
     def __call__(self, step: Task[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Start a step; futures among its arguments are what it waits for."""
-        # A tag would make the server count every step, a request that SQLite may refuse for seconds.
+        # A tag would have every step ask for a slot, which SQLite may refuse for seconds.
         with TagsContext(current_tags=set()):
             future = step.submit(*args, **kwargs)
         self._futures.append(future)

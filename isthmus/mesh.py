@@ -3,13 +3,12 @@
 from dataclasses import dataclass
 from typing import Any
 
+from isthmus.adapters.manifests import LABEL
 from isthmus.environment import Amount, ClusterSpec, Environment, Images, Resources
 from isthmus.providers.contract import Defaults
 from isthmus.render import Manifest, merge, render
 from isthmus.stacks import load
 
-SYSTEM = "istio-system"
-SAMPLE = "sample"
 GATEWAY = "istio-eastwestgateway"
 READER = "istio-reader-service-account"
 STARTED_LAST = ("Deployment", "HorizontalPodAutoscaler", "PodDisruptionBudget")
@@ -44,19 +43,6 @@ class Mesh:
             endpoint=endpoint,
         )
 
-    def system_namespaces(self) -> dict[str, dict[str, dict[str, str]]]:
-        """Return the labels and annotations of istio-system, by cluster."""
-        host = self.environment.host.name
-        return {
-            c.name: {
-                "labels": {"topology.istio.io/network": c.network},
-                "annotations": (
-                    {} if c.name == host else {"topology.istio.io/controlPlaneClusters": host}
-                ),
-            }
-            for c in self.environment.clusters
-        }
-
     def helloworld(self, version: str) -> Manifest:
         """Return the sample's Deployment of one version."""
         image = self.images.helloworld_v1 if version == "v1" else self.images.helloworld_v2
@@ -65,6 +51,26 @@ class Mesh:
             "sample/deployment.yaml.j2", version=version, image=image, pull_policy=policy
         )
         return manifest
+
+    def federated_helloworld(self) -> Manifest:
+        """Return the FederatedDeployment: v1 on the host, by overrides v2 on the remotes."""
+        [manifest] = render(
+            "sample/federated-deployment.yaml.j2",
+            deployment=self.helloworld("v1"),
+            labels={LABEL: self.environment.name},
+            clusters=[c.name for c in self.environment.clusters],
+            remotes=[c.name for c in self.environment.remotes],
+            v2_image=self.images.helloworld_v2,
+        )
+        return manifest
+
+    def version_on(self, cluster: str) -> str:
+        """Return which version of the sample a cluster runs."""
+        return "v1" if cluster == self.environment.host.name else "v2"
+
+    def exposure(self) -> list[Manifest]:
+        """Return what lets the host's gateway pass what other regions need."""
+        return render(f"{load(self.environment.stack).templates}/expose.yaml.j2")
 
     def callers(self) -> list[Manifest]:
         """Return the sample's Service and the pod that calls it."""

@@ -7,6 +7,7 @@ import datetime
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
@@ -56,7 +57,11 @@ def _current(path: Path, root: x509.Certificate) -> bool:
         return False
     own = x509.load_pem_x509_certificate((path / "ca-cert.pem").read_bytes())
     left = own.not_valid_after_utc - datetime.datetime.now(datetime.UTC)
-    return own.issuer == root.subject and left > RENEW
+    try:
+        own.verify_directly_issued_by(root)  # by its key: a root made anew has the same name
+    except (ValueError, InvalidSignature):
+        return False
+    return left > RENEW
 
 
 def _issue(
@@ -67,6 +72,8 @@ def _issue(
     builder = _builder(name, root.subject, key, 0).add_extension(
         x509.SubjectAlternativeName([x509.DNSName("istiod.istio-system.svc")]), False
     )
+    issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(root_key.public_key())
+    builder = builder.add_extension(issuer, False)
     state.private(path / "ca-key.pem", _key_pem(key))
     state.private(path / "ca-cert.pem", _pem(builder.sign(root_key, hashes.SHA256())))
 
@@ -96,6 +103,8 @@ def _builder(
         .not_valid_after(now + datetime.timedelta(days=DAYS))
         .add_extension(x509.BasicConstraints(True, length), True)
         .add_extension(usage, True)
+        # Strict readers (Python 3.13's default) want every CA's key named: RFC 5280, 4.2.1.2.
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False)
     )
 
 

@@ -6,14 +6,14 @@ With `federation: direct` the same steps apply to every cluster themselves.
 import base64
 from pathlib import Path
 
-from isthmus import providers, state, trust
+from isthmus import federation, providers, state, trust
 from isthmus.adapters import federated, helm, kube, kubeconfigs, kubefedctl, workloads
-from isthmus.adapters.manifests import LABEL, Manifest
+from isthmus.adapters.manifests import Manifest
 from isthmus.environment import Environment
 from isthmus.facts import Access, Done, changed
-from isthmus.mesh import SAMPLE, SYSTEM, mesh
+from isthmus.federation import Space
+from isthmus.mesh import mesh
 from isthmus.providers.lab.tools import ensure_toolchain
-from isthmus.render import render
 from tasks.policies import step
 
 RELEASE = "kubefed"
@@ -25,7 +25,7 @@ def install_federation(environment: Environment, host: Access) -> Done:
     """Make KubeFed's chart stand in the host and its programs run."""
     tools, client = ensure_toolchain(), kube.connect(host)
     values = mesh(environment, providers.of(environment).defaults).kubefed_values()
-    made = client.apply([_namespace(federated.NAMESPACE, {}, {})])
+    made = client.apply([Space(federated.NAMESPACE, {}, {host.cluster: {}}).plain(host.cluster)])
     chart = tools.share / "kubefed-chart"
     if not helm.installed(client, RELEASE, federated.NAMESPACE, chart, values):
         helm.install(tools.bin / "helm", host, RELEASE, federated.NAMESPACE, chart, values)
@@ -70,8 +70,15 @@ def federate_namespace(
     prepared: Done,
 ) -> Done:
     """Make istio-system exist in every cluster, each labelled with its own network."""
-    spaces = mesh(environment, providers.of(environment).defaults).system_namespaces()
-    return _federate_namespace(environment, SYSTEM, spaces, {}, host, members)
+    return _federate(environment, federation.system_space(environment), host, members)
+
+
+@step("federate namespace sample")
+def federate_sample(
+    environment: Environment, host: Access, members: list[Access], joined: list[Done]
+) -> Done:
+    """Make the sample's namespace exist in every cluster, its pods injected."""
+    return _federate(environment, federation.sample_space(environment), host, members)
 
 
 @step("federate secret cacerts")
@@ -83,27 +90,8 @@ def federate_secret(
         made = [name for m in members for name in _place_directly(environment, m)]
         return changed(host.cluster, made)
     clusters = {m.cluster: _encoded(environment, m.cluster) for m in members}
-    labels = {LABEL: environment.name}
-    [manifest] = render(
-        "federation/secret.yaml.j2",
-        name="cacerts",
-        namespace=SYSTEM,
-        labels=labels,
-        clusters=clusters,
-    )
-    return _propagate(host, manifest, list(clusters))
-
-
-@step("federate namespace sample")
-def federate_sample(
-    environment: Environment, host: Access, members: list[Access], joined: list[Done]
-) -> Done:
-    """Make the sample's namespace exist in every cluster, its pods injected."""
-    spaces: dict[str, dict[str, dict[str, str]]] = {
-        m.cluster: {"labels": {}, "annotations": {}} for m in members
-    }
-    labels = {"istio-injection": "enabled"}
-    return _federate_namespace(environment, SAMPLE, spaces, labels, host, members)
+    manifest = federation.federated_secret(environment.name, clusters)
+    return changed(host.cluster, _propagate(host, manifest, members))
 
 
 def _stands(host: kube.Kube, member: Access) -> bool:
@@ -115,58 +103,32 @@ def _stands(host: kube.Kube, member: Access) -> bool:
     return bool(found["spec"]["apiEndpoint"] == server)
 
 
-def _federate_namespace(
-    environment: Environment,
-    name: str,
-    spaces: dict[str, dict[str, dict[str, str]]],
-    labels: dict[str, str],
-    host: Access,
-    members: list[Access],
-) -> Done:
-    def own(cluster: str) -> Manifest:
-        part = spaces[cluster]
-        return _namespace(name, {**labels, **part["labels"]}, part["annotations"])
-
-    if environment.federation == "direct":
-        made = [n for m in members for n in kube.connect(m).apply([own(m.cluster)])]
-        return changed(host.cluster, made)
-    made = kube.connect(host).apply([own(host.cluster)])
-    [manifest] = render(
-        "federation/namespace.yaml.j2",
-        name=name,
-        labels={LABEL: environment.name, **labels},
-        clusters=spaces,
-    )
-    done = _propagate(host, manifest, list(spaces))
-    return changed(host.cluster, made) if made else done
-
-
-def _propagate(host: Access, manifest: Manifest, clusters: list[str]) -> Done:
-    client = kube.connect(host)
-    made = client.apply([manifest])
-    federated.await_propagated(client, manifest, clusters)
+def _federate(environment: Environment, space: Space, host: Access, members: list[Access]) -> Done:
+    direct = environment.federation == "direct"
+    made = [
+        name
+        for member in (members if direct else [host])
+        for name in kube.connect(member).apply([space.plain(member.cluster)])
+    ]
+    if not direct:
+        made += _propagate(host, space.federated(environment.name), members)
     return changed(host.cluster, made)
 
 
+def _propagate(host: Access, manifest: Manifest, members: list[Access]) -> list[str]:
+    client = kube.connect(host)
+    made = client.apply([manifest])
+    federated.await_propagated(client, manifest, [m.cluster for m in members])
+    return made
+
+
 def _place_directly(environment: Environment, access: Access) -> list[str]:
-    part = mesh(environment, providers.of(environment).defaults).system_namespaces()[access.cluster]
-    secret = {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {"name": "cacerts", "namespace": SYSTEM},
-        "type": "Opaque",
-        "data": _encoded(environment, access.cluster),
-    }
-    space = _namespace(SYSTEM, part["labels"], part["annotations"])
+    space = federation.system_space(environment).plain(access.cluster)
+    secret = federation.plain_secret(_encoded(environment, access.cluster))
     return kube.connect(access).apply([space, secret])
 
 
-def _encoded(environment: Environment, cluster: str) -> dict[str, str]:
+def _encoded(environment: Environment, cluster: str) -> federation.Data:
     folder = state.ensure_folder(environment.name) / "ca"
     content = trust.cacerts(folder, cluster)
     return {key: base64.b64encode(text.encode()).decode() for key, text in content.items()}
-
-
-def _namespace(name: str, labels: dict[str, str], annotations: dict[str, str]) -> Manifest:
-    meta = {"name": name, "labels": labels, "annotations": annotations}
-    return {"apiVersion": "v1", "kind": "Namespace", "metadata": meta}

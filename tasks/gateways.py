@@ -12,9 +12,8 @@ from isthmus.adapters import kube, tls, workloads
 from isthmus.environment import Environment
 from isthmus.errors import ClusterUnreachable
 from isthmus.facts import Access, Done, Endpoint, Gateway, changed
-from isthmus.mesh import GATEWAY, SYSTEM, waits_for_injector
-from isthmus.render import render
-from isthmus.stacks import load
+from isthmus.federation import SYSTEM
+from isthmus.mesh import GATEWAY, waits_for_injector
 from tasks.install import filled, host_manifests, remote_manifests
 from tasks.policies import step
 
@@ -27,7 +26,7 @@ HANDSHAKE = 90.0
 @step("expose host", of="host")
 def expose_host(environment: Environment, host: Access, installed: Done) -> Done:
     """Let the host's gateway pass the control plane and other networks' requests."""
-    made = kube.connect(host).apply(render(f"{load(environment.stack).templates}/expose.yaml.j2"))
+    made = kube.connect(host).apply(filled(environment).exposure())
     return changed(host.cluster, made)
 
 

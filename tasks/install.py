@@ -5,7 +5,8 @@ from isthmus.adapters import istioctl, kube, workloads
 from isthmus.adapters.manifests import Manifest
 from isthmus.environment import ClusterSpec, Environment
 from isthmus.facts import Access, Done, Endpoint, changed
-from isthmus.mesh import SYSTEM, Mesh, mesh, waits_for_injector
+from isthmus.federation import SYSTEM
+from isthmus.mesh import Mesh, mesh, waits_for_injector
 from isthmus.providers.lab.tools import ensure_toolchain
 from tasks.policies import step
 

@@ -1,11 +1,9 @@
 """The sample: helloworld v1 on the host, v2 on the remotes, and a caller everywhere."""
 
 from isthmus.adapters import kube, workloads
-from isthmus.adapters.manifests import LABEL, Manifest
 from isthmus.environment import Environment
 from isthmus.facts import Access, Done, changed
-from isthmus.mesh import SAMPLE
-from isthmus.render import render
+from isthmus.federation import SAMPLE
 from tasks.install import filled
 from tasks.policies import step
 
@@ -26,36 +24,17 @@ def deploy_sample(
     environment: Environment, host: Access, members: list[Access], namespace: Done, wired: object
 ) -> Done:
     """Make helloworld run in every cluster, its version as the cluster's role wants it."""
+    sample = filled(environment)
     if environment.federation == "direct":
         made = [
             name
-            for m in members
-            for name in kube.connect(m).apply([_version(environment, m.cluster)])
+            for member in members
+            for name in kube.connect(member).apply(
+                [sample.helloworld(sample.version_on(member.cluster))]
+            )
         ]
     else:
-        made = kube.connect(host).apply([_federated(environment, members)])
+        made = kube.connect(host).apply([sample.federated_helloworld()])
     for member in members:
-        await_helloworld(member, _version(environment, member.cluster))
+        workloads.await_deployment(kube.connect(member), "helloworld", SAMPLE)
     return changed(host.cluster, made)
-
-
-def await_helloworld(access: Access, wanted: Manifest) -> None:
-    """Wait until the cluster's helloworld is the wanted one and runs."""
-    workloads.await_deployment(kube.connect(access), wanted["metadata"]["name"], SAMPLE)
-
-
-def _version(environment: Environment, cluster: str) -> Manifest:
-    return filled(environment).helloworld("v1" if cluster == environment.host.name else "v2")
-
-
-def _federated(environment: Environment, members: list[Access]) -> Manifest:
-    remotes = [m.cluster for m in members if m.cluster != environment.host.name]
-    [manifest] = render(
-        "sample/federated-deployment.yaml.j2",
-        deployment=filled(environment).helloworld("v1"),
-        labels={LABEL: environment.name},
-        clusters=[m.cluster for m in members],
-        remotes=remotes,
-        v2_image=filled(environment).images.helloworld_v2,
-    )
-    return manifest

@@ -32,10 +32,11 @@ def leave(environment: Environment, host: Access, member: Access, withdrawn: Don
     client = kube.connect(host)
     if not client.get("KubeFedCluster", member.cluster, federated.NAMESPACE, federated.CORE):
         return Done(cluster=member.cluster, found="was no member")
-    path = state.folder(environment.name) / "kubeconfig"
-    kubeconfigs.merge([host, member] if host != member else [host], path.with_suffix(".leave"))
+    # A file of its own: members leave side by side.
+    path = state.folder(environment.name) / f"kubeconfig.leave-{member.cluster}"
+    kubeconfigs.merge([host, member] if host != member else [host], path)
     program = ensure_toolchain().bin / "kubefedctl"
-    kubefedctl.unjoin(program, path.with_suffix(".leave"), host.cluster, member.cluster)
+    kubefedctl.unjoin(program, path, host.cluster, member.cluster)
     return Done(cluster=member.cluster, found="left")
 
 

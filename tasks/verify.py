@@ -5,7 +5,8 @@ from isthmus.adapters import kube, workloads
 from isthmus.environment import Environment
 from isthmus.errors import NotReady
 from isthmus.facts import Access, Gateway
-from isthmus.mesh import GATEWAY, SAMPLE, SYSTEM
+from isthmus.federation import SAMPLE, SYSTEM
+from isthmus.mesh import GATEWAY
 from isthmus.verification import (
     Answers,
     ClientVerdict,
@@ -36,27 +37,37 @@ WARM_UP = 5
 
 
 @step("look at clusters")
-def report(environment: Environment, members: list[Access], gateways: list[Gateway]) -> Reported:
+def report(
+    environment: Environment, members: list[Access], gateways: list[Gateway | None]
+) -> Reported:
     """Return what the clusters themselves say of the sample's pods and the gateways."""
     return Reported(
         pods={m.cluster: _pods(m) for m in members},
-        gateways={g.cluster: [g.found] for g in gateways},
+        gateways={g.cluster: [g.found] for g in gateways if g},
         networks={c.name: c.network for c in environment.clusters},
     )
 
 
 @step("find gateway", of="access")
-def find_gateway(access: Access) -> Gateway:
-    """Return the address at which the cluster's gateway is reached."""
-    address = workloads.address_of(kube.connect(access), GATEWAY, SYSTEM)
-    return Gateway(cluster=access.cluster, address=address)
+def find_gateway(access: Access) -> Gateway | None:
+    """Return the address at which the cluster's gateway is reached, None if it has none."""
+    address = workloads.current_address(kube.connect(access), GATEWAY, SYSTEM)
+    return Gateway(cluster=access.cluster, address=address) if address else None
 
 
 @step("verify from", of="client")
-def verify_client(environment: Environment, client: Access, reported: Reported) -> ClientVerdict:
-    """Judge one client: its sidecar's endpoint table first, then its requests' answers."""
+def verify_client(
+    environment: Environment, client: Access, reported: Reported
+) -> ClientVerdict | None:
+    """Judge one client: its sidecar's endpoint table first, then its requests' answers.
+
+    None if no caller runs there.
+    """
     cluster = kube.connect(client)
-    caller = workloads.one_pod(cluster, SAMPLE, "app=sleep")
+    callers = workloads.running_pods(cluster, SAMPLE, "app=sleep")
+    if not callers:
+        return None
+    caller = callers[0]["metadata"]["name"]
     seen = _settled_table(cluster, caller, reported)
     wanted = environment.verification
     _ask(cluster, caller, WARM_UP, wanted.timeout)
@@ -69,9 +80,11 @@ def verify_client(environment: Environment, client: Access, reported: Reported) 
 def verify_gateway(access: Access, reported: Reported) -> list[Reason]:
     """Judge what a cluster's gateway does with requests that enter its network."""
     cluster = kube.connect(access)
-    pod = workloads.one_pod(cluster, SYSTEM, f"istio={GATEWAY.removeprefix('istio-')}")
+    pods = workloads.running_pods(cluster, SYSTEM, f"istio={GATEWAY.removeprefix('istio-')}")
+    if not pods:
+        return judge_gateway(access.cluster, None, reported)
     command = ["pilot-agent", "request", "GET", "/clusters?format=json"]
-    text, _ = cluster.execute(pod, SYSTEM, "istio-proxy", command)
+    text, _ = cluster.execute(pods[0]["metadata"]["name"], SYSTEM, "istio-proxy", command)
     # pilot-agent may log a warning on standard output before the table.
     table = text[max(text.find("{"), 0) :]
     return judge_gateway(access.cluster, parse_clusters(table, THROUGH), reported)
@@ -79,10 +92,13 @@ def verify_gateway(access: Access, reported: Reported) -> list[Reason]:
 
 @step("judge")
 def conclude(
-    environment: Environment, clients: list[ClientVerdict], gateways: list[list[Reason]]
+    environment: Environment,
+    clients: list[ClientVerdict | None],
+    gateways: list[list[Reason]],
 ) -> Verification:
     """Return the verdict on the whole mesh."""
-    return judge(environment, clients, [reason for found in gateways for reason in found])
+    heard = [client for client in clients if client]
+    return judge(environment, heard, [reason for found in gateways for reason in found])
 
 
 def _pods(member: Access) -> dict[str, str]:

@@ -7,7 +7,8 @@ from typing import Any
 from isthmus import waiting
 from isthmus.adapters import kube, kubeconfigs
 from isthmus.facts import Access, Done, changed
-from isthmus.mesh import READER, SYSTEM
+from isthmus.federation import SYSTEM
+from isthmus.mesh import READER
 from isthmus.render import render
 from tasks.policies import step
 

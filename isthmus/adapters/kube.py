@@ -7,12 +7,14 @@ from functools import cached_property, lru_cache
 from typing import Any
 from urllib.parse import urlencode
 
+import yaml
 from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 from kubernetes.config.config_exception import ConfigException
 from kubernetes.stream import stream
 from urllib3.exceptions import HTTPError
 
+from isthmus.adapters.kinds import Kinds
 from isthmus.adapters.manifests import LABEL, Manifest, describe, differs, labelled, shared
 from isthmus.errors import ClusterUnreachable, NotReady, Rejected
 from isthmus.facts import Access
@@ -28,7 +30,7 @@ class Kube:
 
     def __init__(self, access: Access) -> None:
         self.access = access
-        self._kinds: dict[str, dict[str, tuple[str, bool]]] = {}
+        self.kinds = Kinds(lambda path: self.request("GET", path))
 
     @cached_property
     def _api(self) -> client.ApiClient:
@@ -72,14 +74,14 @@ class Kube:
 
     def get(self, kind: str, name: str, namespace: str = "", api: str = "v1") -> Any:
         """Return an object as it is, or None."""
-        path = self._path(api, kind, namespace)
+        path = self.kinds.path(api, kind, namespace)
         return self.request("GET", f"{path}/{name}") if path else None
 
     def objects(
         self, kind: str, namespace: str = "", api: str = "v1", labels: str = ""
     ) -> list[Any]:
         """Return all objects of a kind, in one namespace or in all."""
-        path = self._path(api, kind, namespace)
+        path = self.kinds.path(api, kind, namespace)
         query = f"?{urlencode({'labelSelector': labels})}" if labels else ""
         found = self.request("GET", path + query) if path else None
         return [
@@ -88,7 +90,7 @@ class Kube:
 
     def serves(self, api: str, kind: str) -> bool:
         """Tell whether the cluster knows a kind."""
-        return bool(self._path(api, kind, ""))
+        return bool(self.kinds.path(api, kind))
 
     def apply(self, manifests: Iterable[Manifest]) -> list[str]:
         """Make each manifest true, in order; return the names of those that were not yet."""
@@ -97,34 +99,20 @@ class Kube:
     def has(self, manifest: Manifest) -> bool:
         """Tell whether this very object, by its UID, is still there."""
         meta = manifest["metadata"]
-        path = self._path(manifest["apiVersion"], manifest["kind"], meta.get("namespace", ""))
-        live = self.request("GET", f"{path}/{meta['name']}") if path else None
-        return bool(live) and live["metadata"]["uid"] == meta["uid"]
-
-    def kinds(self) -> list[tuple[str, str, str]]:
-        """Return every kind that can be listed and deleted: API version, kind, plural name."""
-        groups = (self.request("GET", "/apis") or {})["groups"]
-        versions = ["v1", *(g["preferredVersion"]["groupVersion"] for g in groups)]
-        found = []
-        for api in versions:
-            served = self.request("GET", f"/api/{api}" if api == "v1" else f"/apis/{api}")
-            found += [
-                (api, r["kind"], r["name"])
-                for r in (served or {"resources": []})["resources"]
-                if {"list", "delete"} <= set(r["verbs"]) and "/" not in r["name"]
-            ]
-        return found
+        place = meta.get("namespace", ""), manifest["apiVersion"]
+        live = self.get(manifest["kind"], meta["name"], *place)
+        return live is not None and live["metadata"]["uid"] == meta["uid"]
 
     def delete(self, manifest: Manifest) -> bool:
         """Ask for an object's end; tell whether there was one."""
         meta = manifest["metadata"]
-        path = self._path(manifest["apiVersion"], manifest["kind"], meta.get("namespace", ""))
+        path = self.kinds.path_of(manifest)
         query = "?propagationPolicy=Background"
         return bool(path and self.request("DELETE", f"{path}/{meta['name']}{query}"))
 
     def merge(self, kind: str, name: str, patch: Any, namespace: str = "", api: str = "v1") -> None:
         """Change some fields of an object that exists."""
-        path = f"{self._path(api, kind, namespace)}/{name}"
+        path = f"{self.kinds.path(api, kind, namespace)}/{name}"
         self.request("PATCH", path, patch, "application/merge-patch+json")
 
     def execute(self, pod: str, namespace: str, container: str, argv: list[str]) -> tuple[str, str]:
@@ -147,12 +135,12 @@ class Kube:
             return session.read_stdout(), session.read_stderr()
 
     def _converge(self, manifest: Manifest) -> bool:
-        meta = manifest["metadata"]
-        path = self._path(manifest["apiVersion"], manifest["kind"], meta.get("namespace", ""))
+        path = self.kinds.path_of(manifest)
         if not path:
             what = f"{describe(manifest)}: kind not served yet"
             raise NotReady(what, cluster=self.access.cluster)
-        live = self.request("GET", f"{path}/{meta['name']}")
+        path += f"/{manifest['metadata']['name']}"
+        live = self.request("GET", path)
         wanted = labelled(manifest, self.access.environment)
         if live is not None:
             self._check_owner(manifest, live)
@@ -160,9 +148,7 @@ class Kube:
             if not differs(wanted, live):
                 return False
         query = f"?fieldManager={FIELD_MANAGER}&force=true"
-        self.request(
-            "PATCH", f"{path}/{meta['name']}{query}", wanted, "application/apply-patch+yaml"
-        )
+        self.request("PATCH", path + query, wanted, "application/apply-patch+yaml")
         return True
 
     def _check_owner(self, manifest: Manifest, live: Manifest) -> None:
@@ -176,25 +162,6 @@ class Kube:
                 hint="remove it if nobody needs it, or take another cluster",
             )
 
-    def _path(self, api: str, kind: str, namespace: str) -> str:
-        """Return the URL path of a kind's objects, or nothing if the cluster does not serve it."""
-        root = f"/api/{api}" if "/" not in api else f"/apis/{api}"
-        if kind not in self._kinds.get(api, {}):
-            found = self.request("GET", root) or {"resources": []}
-            self._kinds[api] = {
-                r["kind"]: (r["name"], r["namespaced"])
-                for r in found["resources"]
-                if "/" not in r["name"]
-            }
-        if kind not in self._kinds[api]:
-            return ""
-        plural, namespaced = self._kinds[api][kind]
-        return (
-            f"{root}/namespaces/{namespace}/{plural}"
-            if namespaced and namespace
-            else f"{root}/{plural}"
-        )
-
     @contextmanager
     def _translating(self, doing: str) -> Iterator[None]:
         """Say in our words what failed, where, and whether trying again can help."""
@@ -203,9 +170,11 @@ class Kube:
             yield
         except ApiException as error:
             kind = ClusterUnreachable if error.status in RETRYABLE or not error.status else Rejected
-            text = f"cannot {doing}: HTTP {error.status} {error.reason}: {_message(error)}"
+            # Of a Secret whose content it finds wrong, the server repeats the content.
+            said = "" if error.status in (400, 422) and "secrets/" in doing else _message(error)
+            text = f"cannot {doing}: HTTP {error.status} {error.reason}: {said}"
             raise kind(text, cluster=cluster) from None
-        except ConfigException as error:
+        except (ConfigException, yaml.YAMLError) as error:
             text = f"cannot {doing}: context {self.access.context!r}: {error}"
             raise Rejected(text, cluster=cluster) from None
         except (HTTPError, OSError) as error:

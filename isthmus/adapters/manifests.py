@@ -2,6 +2,7 @@
 
 import base64
 import re
+from fractions import Fraction
 from typing import Any
 
 Manifest = dict[str, Any]
@@ -9,9 +10,11 @@ Manifest = dict[str, Any]
 LABEL = "isthmus/environment"
 """Label of everything that Isthmus makes in a cluster; its value is the environment's name."""
 KEYS = ("name", "containerPort", "port", "mountPath", "key", "type", "ip")
-SUFFIXES = {
-    "": 1.0, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9,
-    "Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40,
+AMOUNTS = ("requests", "limits", "capacity", "sizeLimit", "averageValue")
+"""Fields whose values are quantities: elsewhere "1.10" is a text, and no other way to write "1.1"."""
+SUFFIXES: dict[str, Fraction | int] = {
+    "": Fraction(1), "m": Fraction(1, 1000), "k": 10**3, "M": 10**6, "G": 10**9,
+    "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40,
 }  # fmt: skip
 QUANTITY = re.compile(r"^(\d+(?:\.\d+)?)(m|k|M|G|Ki|Mi|Gi|Ti)?$")
 
@@ -60,16 +63,16 @@ def differs(wanted: Manifest, live: Manifest) -> bool:
     return not _within(wanted, live)
 
 
-def _within(wanted: Any, live: Any) -> bool:
+def _within(wanted: Any, live: Any, amount: bool = False) -> bool:
     if isinstance(wanted, dict):
         # An empty or null value is the same as none: the server drops it.
         return isinstance(live, dict) and all(
-            _within(value, live[key]) if key in live else _empty(value)
+            _within(value, live[key], amount or key in AMOUNTS) if key in live else _empty(value)
             for key, value in wanted.items()
         )
     if isinstance(wanted, list):
         return isinstance(live, list) and _lists(wanted, live)
-    return wanted == live or _quantity(wanted) == _quantity(live) is not None
+    return wanted == live or (amount and _quantity(wanted) == _quantity(live) is not None)
 
 
 def _lists(wanted: list[Any], live: list[Any]) -> bool:
@@ -89,6 +92,6 @@ def _empty(value: Any) -> bool:
     )
 
 
-def _quantity(value: Any) -> float | None:
+def _quantity(value: Any) -> Fraction | None:
     match = QUANTITY.match(str(value)) if isinstance(value, str | int | float) else None
-    return float(match[1]) * SUFFIXES[match[2] or ""] if match else None
+    return Fraction(match[1]) * SUFFIXES[match[2] or ""] if match else None

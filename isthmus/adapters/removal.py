@@ -25,7 +25,7 @@ def remove_owned(client: Kube, environment: str, api: str, kinds: Iterable[str])
 
 def remove_everything(client: Kube, environment: str) -> int:
     """Leave no object with the environment's label, and none of what istiod wrote elsewhere."""
-    kinds = [(api, kind) for api, kind, name in client.kinds() if name not in CONTENTS]
+    kinds = [(api, kind) for api, kind, name in client.kinds.removable() if name not in CONTENTS]
     found = [m for api, kind in kinds for m in _owned(client, environment, api, kind)]
     for group in _ordered(found):
         _remove(client, group)

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from isthmus import waiting
 from isthmus.adapters.kube import Kube
 from isthmus.adapters.manifests import Manifest
-from isthmus.errors import NotReady
 
 ROLLOUT = 240.0
 """Seconds for a Deployment, pulling its images included (istioctl waits 300)."""
@@ -33,7 +32,8 @@ def is_rolled_out(deployment: Manifest) -> bool:
     """Tell whether the newest version runs everywhere and nothing older does."""
     status, wanted = deployment.get("status", {}), deployment["spec"].get("replicas", 1)
     return bool(
-        status.get("observedGeneration") == deployment["metadata"]["generation"]
+        wanted
+        and status.get("observedGeneration") == deployment["metadata"]["generation"]
         and status.get("updatedReplicas", 0) == wanted
         and status.get("availableReplicas", 0) == wanted
         and status.get("replicas", 0) == wanted
@@ -45,6 +45,8 @@ def explain(client: Kube, name: str, namespace: str) -> str:
     found = client.get("Deployment", name, namespace, "apps/v1")
     if found is None:
         return "it does not exist"
+    if found["spec"].get("replicas", 1) == 0:
+        return f"it is scaled to 0; kubectl -n {namespace} scale deployment/{name} --replicas=1"
     conditions = found.get("status", {}).get("conditions", [])
     said = [
         c["message"] for c in conditions if c["status"] != "True" or c["type"] == "ReplicaFailure"
@@ -59,16 +61,17 @@ def explain(client: Kube, name: str, namespace: str) -> str:
     return "; ".join(dict.fromkeys(said)) or "no pod yet"
 
 
+def current_address(client: Kube, service: str, namespace: str) -> str | None:
+    """Return the address of a LoadBalancer Service, IP or hostname; None if it has none yet."""
+    found = client.get("Service", service, namespace) or {}
+    ingress = found.get("status", {}).get("loadBalancer", {}).get("ingress") or []
+    return next((i.get("ip") or i.get("hostname") for i in ingress), None)
+
+
 def address_of(client: Kube, service: str, namespace: str) -> str:
     """Wait until a LoadBalancer Service has an address, IP or hostname, and return it."""
-
-    def probe() -> str | None:
-        found = client.get("Service", service, namespace) or {}
-        ingress = found.get("status", {}).get("loadBalancer", {}).get("ingress") or []
-        return next((i.get("ip") or i.get("hostname") for i in ingress), None)
-
     return waiting.until(
-        probe,
+        lambda: current_address(client, service, namespace),
         f"address of Service {namespace}/{service}: does the cluster have a load balancer?",
         timeout=ADDRESS,
         cluster=client.access.cluster,
@@ -91,14 +94,6 @@ def running_pods(client: Kube, namespace: str, labels: str) -> list[Manifest]:
     """Return the pods that are Ready and not ending."""
     pods = client.objects("Pod", namespace, labels=labels)
     return [p for p in pods if not p["metadata"].get("deletionTimestamp") and _ready(p)]
-
-
-def one_pod(client: Kube, namespace: str, labels: str) -> str:
-    """Return the name of a Ready pod; raises NotReady if there is none."""
-    pods = running_pods(client, namespace, labels)
-    if not pods:
-        raise NotReady(f"no Ready pod {labels} in {namespace}", cluster=client.access.cluster)
-    return str(pods[0]["metadata"]["name"])
 
 
 def _ready(pod: Manifest) -> bool:

@@ -65,12 +65,17 @@ def judge_endpoints(
     ]
 
 
-def judge_gateway(cluster: str, seen: list[SeenEndpoint], reported: Reported) -> list[Reason]:
-    """Return a reason if the gateway of `cluster` would send requests on into another network.
+def judge_gateway(
+    cluster: str, seen: list[SeenEndpoint] | None, reported: Reported
+) -> list[Reason]:
+    """Return a reason if the gateway of `cluster` is dead or sends requests on to other networks.
 
-    `seen` is the gateway's own table for `outbound_.5000_._.helloworld.sample.svc.cluster.local`.
+    `seen` is the gateway's own table for `outbound_.5000_._.helloworld.sample.svc.cluster.local`,
+    None if no pod of the gateway could be asked.
     This finds failure F32 for certain, which 100 requests cannot: see `shares.ping_pong_share`.
     """
+    if seen is None:
+        return [reasons.gateway_down(cluster)]
     others = {n for n in reported.networks.values() if n != reported.networks[cluster]}
     foreign = {w for n in others for w in ways_into(n, reported.gateways, reported.networks)}
     back = sorted(foreign & {endpoint.text for endpoint in seen})

@@ -102,6 +102,17 @@ def sends_back(cluster: str, gateways: Sequence[str], network: str) -> Reason:
     )
 
 
+def gateway_down(cluster: str) -> Reason:
+    """A cluster's gateway has nothing behind it (failure F33)."""
+    return reason(
+        "gateway down",
+        cluster,
+        f"{cluster}: its gateway has no ready pod, so no request from another region can enter",
+        "it is scaled to 0, cannot be scheduled, or its image cannot be pulled",
+        gateway_pods(cluster),
+    )
+
+
 def no_pods(cluster: str) -> Reason:
     """A cluster has nothing that could answer."""
     return reason(

@@ -40,6 +40,7 @@ sys.modules["flows.build"] = fake
 main.main()
 """
 FILE = "name: silk-road\nhost: {name: beijing}\nremotes: [{name: shanghai}]\n"
+NOT_PASSED = ("PREFECT_", "ISTHMUS_", "PYTHONUNBUFFERED", "NO_COLOR", "CI")
 PATIENCE = 30
 """Seconds after which a process that should have ended is a failure."""
 
@@ -47,7 +48,7 @@ PATIENCE = 30
 @pytest.fixture
 def environment(tmp_path):
     (tmp_path / "env.yaml").write_text(FILE)
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT_", "ISTHMUS_"))}
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(NOT_PASSED)}
     return {**inherited, "ISTHMUS_HOME": str(tmp_path / "home"), "TERM": "xterm"}
 
 

@@ -1,4 +1,4 @@
-"""Which Go is taken, how one is got where there is none, and what of the user's settings it sees."""
+"""Which Go is taken, how one is got where there is none, and what settings it sees."""
 
 import stat
 import sys

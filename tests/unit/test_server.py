@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 import threading
 
@@ -238,14 +239,16 @@ def test_this_machine_is_asked_past_any_proxy(monkeypatch, tmp_path):
     assert variables["NO_PROXY"] == variables["no_proxy"] == "example.com,127.0.0.1,localhost"
 
 
-def test_children_in_sessions_of_their_own_are_not_ended_with_a_run(tmp_path):
-    kept = processes.detach([sys.executable, "-c", "import time; time.sleep(60)"], tmp_path / "log")
-    try:
+def test_only_children_without_a_session_of_their_own_end_with_a_run(tmp_path, monkeypatch):
+    kept = processes.detach(["sleep", "60"], tmp_path / "log")
+    asked = []
+    with subprocess.Popen(["sleep", "60"]) as child, monkeypatch.context() as patched:
+        patched.setattr(os, "kill", lambda pid, number: asked.append(pid))
         processes.end_children()
-        assert kept.alive
-    finally:
-        processes.end(kept, 1)
+        child.kill()
+    processes.end(kept, 1)
     assert not kept.alive
+    assert child.pid in asked and kept.pid not in asked
 
 
 FLOW = """
@@ -267,8 +270,6 @@ with engine.ready("a-tag"):
 
 @pytest.mark.server
 def test_a_real_server_keeps_a_flows_history_and_says_nothing(home, tmp_path, monkeypatch):
-    import subprocess
-
     monkeypatch.setenv("ISTHMUS_HOME", str(tmp_path))
     server = prefect_server.ensure(home)
     done = subprocess.run([sys.executable, "-c", FLOW], capture_output=True, text=True, timeout=120)

@@ -22,7 +22,7 @@ class Api:
 
     def __init__(self, home: Path) -> None:
         self._tls = ssl.create_default_context(cafile=str(home / "pki/ca.crt"))
-        self._token = (home / "pki/token").read_text()
+        self._token = (home / "pki/region.token").read_text()
 
     def request(self, method: str, path: str, body: Any = None) -> http.client.HTTPResponse:
         """Return the open answer; raises OSError if the server refuses."""

@@ -10,6 +10,9 @@ from isthmus.providers.lab.images import names
 SMALL = Amount(cpu="10m", memory="40Mi")
 """Two regions with everything in them must fit two cores."""
 
+ONE_GATEWAY = {"gateways": {"istio-ingressgateway": {"autoscaleEnabled": False, "replicaCount": 1}}}
+"""A region has no metrics server for an autoscaler to ask."""
+
 DEFAULTS = Defaults(
     images=Images(
         hub=names.HUB,
@@ -31,6 +34,8 @@ DEFAULTS = Defaults(
                 },
             },
             "telemetry": {"enabled": False},
+            **ONE_GATEWAY,
         }
     },
+    remote_overlay={"values": ONE_GATEWAY},
 )

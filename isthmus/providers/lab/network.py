@@ -1,4 +1,4 @@
-"""The environment's network: one bridge, a network namespace a region, and no way off the machine."""
+"""The environment's network: a bridge, a namespace a region, and no way off the machine."""
 
 import hashlib
 import ipaddress
@@ -70,7 +70,7 @@ def known_network(folder: Path) -> LabNetwork | None:
 
 
 def connect(network: LabNetwork, cluster: str, index: int) -> None:
-    """Make the region's namespace exist with its cable to the bridge and routes to its neighbours."""
+    """Make the region's namespace exist, cabled to the bridge and routed to its neighbours."""
     name = network.namespace(cluster)
     inside = ["nsenter", f"--net={NETNS / name}"]
     if shell.succeeds([*inside, "ip", "route", "get", "10.96.0.1"]):

@@ -1,4 +1,4 @@
-"""A region's own certificates and keys: not the mesh's, only what its API server and kubelet need."""
+"""A region's own certificates and keys: what its API server and kubelet need, not the mesh's."""
 
 import datetime
 import ipaddress
@@ -17,8 +17,8 @@ USAGES = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
 
 
 def ensure_pki(folder: Path, node: str) -> None:
-    """Make `folder` hold ca, api, kubelet and service account keys and an admin token, 0600."""
-    if (folder / "token").exists():
+    """Make `folder` hold ca, api, kubelet and service account keys and tokens, 0600."""
+    if (folder / "admin.token").exists():
         return
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     ca_key, ca = _authority(folder)
@@ -32,9 +32,12 @@ def ensure_pki(folder: Path, node: str) -> None:
     _leaf(folder, "api", "kube-apiserver", names, ca_key, ca)
     _leaf(folder, "kubelet", "kubelet", names[:1], ca_key, ca)
     _write_key(folder / "sa.key", ec.generate_private_key(ec.SECP256R1()))
-    token = secrets.token_hex(24)
-    private(folder / "tokens.csv", f'{token},admin,admin,"system:masters"\n')
-    private(folder / "token", token)
+    # Two accounts: the audit log tells what people and Isthmus do from what the region does itself.
+    tokens = {account: secrets.token_hex(24) for account in ("region", "admin")}
+    lines = [f'{token},{name},{name},"system:masters"\n' for name, token in tokens.items()]
+    private(folder / "tokens.csv", "".join(lines))
+    for account, token in tokens.items():
+        private(folder / f"{account}.token", token)
 
 
 def _authority(folder: Path) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:

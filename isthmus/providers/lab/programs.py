@@ -1,4 +1,4 @@
-"""What runs in a region, and how each program is told what it is. Paths are those inside the region."""
+"""What runs in a region and how each program is told what it is; paths as inside the region."""
 
 import configparser
 import io
@@ -12,7 +12,7 @@ HOME = Path("/run/region")
 """Where the region's folder is mounted in its own mount namespace: short enough for sockets."""
 PKI = HOME / "pki"
 ETC = HOME / "etc"
-KUBECONFIG = HOME / "kubeconfig"
+KUBECONFIG = ETC / "kubeconfig"
 BASE = ("etcd", "apiserver", "containerd")
 """Started first; the others give up or back off if these do not answer yet."""
 REST = ("controller-manager", "scheduler", "kubelet", "kube-proxy", "load-balancer")

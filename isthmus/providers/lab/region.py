@@ -65,10 +65,8 @@ def prepare(region: Region, tools: Toolchain, golden: Path) -> None:
         shutil.rmtree(part, ignore_errors=True)
         copy_golden(golden, part)
         part.rename(region.folder / "containerd")
-    text = configuration.kubeconfig(
-        region.cluster, region.server, (keys / "ca.crt").read_bytes(), (keys / "token").read_text()
-    )
-    state.private(region.kubeconfig, text)
+    state.private(region.kubeconfig, _kubeconfig(region, "admin"))
+    state.private(region.folder / "etc/kubeconfig", _kubeconfig(region, "region"))
     _configure(region, tools)
 
 
@@ -157,6 +155,12 @@ def _control(region: Region) -> ServerProxy:
     # Through the process's own root: the path from outside may be too long for a socket.
     path = f"unix:///proc/{supervisor(region)}/root/run/region/supervisor.sock"
     return ServerProxy("http://region", transport=SupervisorTransport("", "", path))
+
+
+def _kubeconfig(region: Region, account: str) -> str:
+    keys = region.folder / "pki"
+    authority, token = (keys / "ca.crt").read_bytes(), (keys / f"{account}.token").read_text()
+    return configuration.kubeconfig(region.cluster, region.server, authority, token)
 
 
 def _configure(region: Region, tools: Toolchain) -> None:

@@ -1,4 +1,4 @@
-"""Bringing a region up: its network, its programs in order, its API server's first answer, its DNS."""
+"""Bringing a region up: network, programs in order, the API server's first answer, DNS."""
 
 from pathlib import Path
 

@@ -11,10 +11,11 @@ SYMPTOMS = {
     "no space left on device": "the disk is full: make room (Go's own caches: go clean -cache)",
     "signal: killed": "the compiler was killed, most likely for want of memory: free some",
     "cannot allocate memory": "memory is short: free some",
+    "module lookup disabled by GOPROXY=off": "let Go fetch modules: unset GOPROXY",
 }
 LOST = re.compile(
     r"(?P<module>\S+@v\S+?): "
-    r"(?P<why>.*(?:Get \"|reading |lookup |dial |EOF|timeout|verifying ).*)"
+    r"(?P<why>.*(?:Get \"|reading |lookup |dial |EOF|timeout).*)"
 )
 """A module that could not be fetched."""
 

@@ -1,0 +1,83 @@
+"""`python -m bench`: walk, up, up again, down, as often as asked; then table and verdict."""
+
+import json
+import signal
+import sys
+from datetime import UTC, datetime
+from io import StringIO
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from bench import ground, product, table, walk
+from bench.table import Bench
+from isthmus import environment, providers
+from isthmus.cli import bars, terminal
+from isthmus.cli.main import attempt
+from isthmus.cli.record import Run
+from isthmus.errors import Findings
+from isthmus.providers.lab.images import ensure_golden
+from isthmus.providers.lab.tools import ensure_toolchain
+
+
+@click.command()
+@click.option("--runs", type=click.IntRange(1, 20), default=3, show_default=True)
+@click.option("--json", "json_file", type=Path, help="Write the numbers to this file.")
+@click.option("--markdown", "markdown_file", type=Path, help="Write the table to this file.")
+def bench(runs: int, json_file: Path | None, markdown_file: Path | None) -> None:
+    """Measure `isthmus up` beside the same steps in sequence by script, on this machine.
+
+    Exit code 79 if a limit does not hold.
+    """
+    found = _measure(runs)
+    if json_file:
+        whole = {"apiVersion": terminal.API_VERSION, "kind": "Bench", **table.document(found)}
+        json_file.write_text(json.dumps(whole, indent=2, sort_keys=True) + "\n")
+    chart = _chart(found.product.up_run)
+    if markdown_file:
+        markdown_file.parent.mkdir(parents=True, exist_ok=True)
+        markdown_file.write_text(table.markdown(found, chart))
+    terminal.emit(f"{table.caption(found)}\n\n{table.grid(table.rows(found))}\n\n{chart}")
+    terminal.emit(f"{bars.summary(found.product.up_run)}\n{table.laps(found.walk)}")
+    if failed := table.reasons(found):
+        raise Findings("\n  ".join(failed))
+
+
+def _measure(runs: int) -> Bench:
+    _prepare()
+    walks, products = [], []
+    with product.server():
+        quiet = ground.await_quiet(terminal.say)
+        for number in range(1, runs + 1):
+            walks.append(walk.run())
+            terminal.say(f"{number}/{runs} walk: {walks[-1].cost.seconds:.1f} s")
+            products.append(product.run())
+            done = products[-1]
+            terminal.say(
+                f"{number}/{runs} up: {done.up.seconds:.1f} s, again: {done.again.seconds:.1f} s, "
+                f"down: {done.down.seconds:.1f} s"
+            )
+    moment = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return Bench(ground.machine(), moment, quiet, tuple(walks), tuple(products))
+
+
+def _prepare() -> None:
+    """Refuse before anything is begun; make what all runs find present."""
+    with ground.folder() as folder:
+        file = folder / "bench.yaml"
+        file.write_text(product.ENVIRONMENT)
+        wanted = environment.load(file)
+    providers.of(wanted).check(wanted)
+    ensure_golden(ensure_toolchain())
+
+
+def _chart(run: Run) -> str:
+    text = StringIO()
+    Console(file=text, width=terminal.PLAIN_WIDTH).print(bars.chart(run, terminal.ASCII))
+    return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    sys.exit(attempt(lambda: bench.main(prog_name="python -m bench", standalone_mode=False))[0])

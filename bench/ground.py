@@ -1,0 +1,95 @@
+"""The ground that all are measured on: the machine at rest, a folder, one way to measure."""
+
+import os
+import platform
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from isthmus import state, waiting
+from isthmus.errors import NotReady
+
+QUIET = 1.0
+"""Load average of the last minute below which nothing else can be at work."""
+PATIENCE = 120.0
+"""Seconds to wait for it."""
+BUSY = (0, 1, 2, 5, 6)
+"""Columns of /proc/stat: user, nice, system, irq, softirq (man 5 proc)."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What something took: seconds by the clock, and CPU seconds of the whole machine.
+
+    Of the whole machine, because a region's programs are no children of whoever starts them.
+    """
+
+    seconds: float
+    cpu: float
+
+
+class Meter:
+    """Measures from when it is made."""
+
+    def __init__(self) -> None:
+        self._start, self._cpu = time.monotonic(), machine_cpu()
+
+    def seconds(self) -> float:
+        """Return the seconds so far."""
+        return time.monotonic() - self._start
+
+    def cost(self) -> Cost:
+        """Return the cost so far."""
+        return Cost(self.seconds(), machine_cpu() - self._cpu)
+
+
+def machine_cpu() -> float:
+    """Return the CPU seconds that this machine has worked since it started."""
+    return busy_ticks(Path("/proc/stat").read_text()) / os.sysconf("SC_CLK_TCK")
+
+
+def busy_ticks(stat: str) -> int:
+    """Return the clock ticks spent at work, from the text of /proc/stat."""
+    ticks = [int(field) for field in stat.splitlines()[0].split()[1:]]
+    return sum(ticks[column] for column in BUSY)
+
+
+def machine() -> str:
+    """Describe this machine without naming it."""
+    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    memory, kernel = pages / 2**30, platform.release()
+    return f"{os.cpu_count()} cores, {memory:.0f} GiB, {platform.system()} {kernel}"
+
+
+def await_quiet(say: Callable[[str], None]) -> bool:
+    """Wait until the machine is at rest, and tell whether it is."""
+    load = os.getloadavg()[0]
+    if load < QUIET:
+        return True
+    say(f"load average {load:.2f}: waiting up to {PATIENCE:.0f} s for the machine to be quiet")
+    try:
+        waiting.until(
+            lambda: True if os.getloadavg()[0] < QUIET else None,
+            "a quiet machine",
+            timeout=PATIENCE,
+            interval=2,
+        )
+    except NotReady:
+        say(f"load average {os.getloadavg()[0]:.2f}: something else runs, so the figures mean less")
+        return False
+    return True
+
+
+@contextmanager
+def folder() -> Iterator[Path]:
+    """Give a folder beside the golden images, so that regions can share them; it is gone after."""
+    state.cache().mkdir(parents=True, exist_ok=True)
+    path = Path(tempfile.mkdtemp(prefix="isthmus-bench-", dir=state.cache()))
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path)

@@ -1,0 +1,116 @@
+"""The command line, measured: `isthmus up` from nothing, again on what stands, and `down`."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench import ground
+from bench.ground import Cost, Meter
+from isthmus import state
+from isthmus.adapters import prefect_server
+from isthmus.cli import engine, record
+from isthmus.cli.record import Run
+from isthmus.errors import Rejected
+
+NAME = "bench"
+ENVIRONMENT = f"""name: {NAME}
+provider: lab
+stack: istio-1.31
+federation: kubefed
+host:    {{name: beijing,  region: cn-beijing-6,  network: network1}}
+remotes: [{{name: shanghai, region: cn-shanghai-2, network: network2}}]
+"""
+PRESENT = ("toolchain", "images")
+"""What of the cache is there beforehand; all else `up` has to make anew."""
+TAIL = 12
+"""Lines of a failed command that a person gets to see."""
+
+
+@dataclass(frozen=True)
+class Product:
+    """One environment's life, measured."""
+
+    up: Cost
+    again: Cost
+    down: Cost
+    up_run: Run
+    again_run: Run
+
+
+def run() -> Product:
+    """Build from nothing, build again, take down; raises Rejected if one of them fails."""
+    with ground.folder() as folder:
+        file = folder / "bench.yaml"
+        file.write_text(ENVIRONMENT)
+        cache = folder / "cache"
+        cache.mkdir()
+        for name in PRESENT:
+            (cache / name).symlink_to(state.cache() / name)
+        with _gone_afterwards(file, cache):
+            up, up_run = _recorded(["up", str(file), "-o", "json"], cache)
+            again, again_run = _recorded(["up", str(file), "-o", "json"], cache)
+            down = _measured(["down", str(file)], cache)
+    return Product(up, again, down, up_run, again_run)
+
+
+@contextmanager
+def server() -> Iterator[None]:
+    """Make a Prefect server run; if it had to be started, it is stopped after."""
+    if os.environ.get("PREFECT_API_URL"):
+        yield
+        return
+    started = prefect_server.ensure(engine.folder()).started
+    try:
+        yield
+    finally:
+        if started:
+            prefect_server.stop(engine.folder())
+
+
+@contextmanager
+def _gone_afterwards(file: Path, cache: Path) -> Iterator[None]:
+    # Before, too: a bench that was killed may have left its environment.
+    _forget(file, cache)
+    try:
+        yield
+    finally:
+        _forget(file, cache)
+
+
+def _forget(file: Path, cache: Path) -> None:
+    if state.folder(NAME).exists():
+        _isthmus(["down", str(file)], cache)
+
+
+def _recorded(arguments: list[str], cache: Path) -> tuple[Cost, Run]:
+    cost = _measured(arguments, cache)
+    run = record.last(NAME)
+    if run is None:
+        raise Rejected(f"`isthmus {arguments[0]}` left no record of its steps")
+    return cost, run
+
+
+def _measured(arguments: list[str], cache: Path) -> Cost:
+    meter = Meter()
+    _isthmus(arguments, cache)
+    return meter.cost()
+
+
+def _isthmus(arguments: list[str], cache: Path) -> None:
+    program = Path(sys.executable).with_name("isthmus")
+    variables = {**os.environ, "ISTHMUS_CACHE": str(cache), "ISTHMUS_HOME": str(state.home())}
+    done = subprocess.run(
+        [program, *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=variables,
+        text=True,
+    )
+    if done.returncode:
+        last = "\n".join(done.stdout.splitlines()[-TAIL:])
+        raise Rejected(f"`isthmus {arguments[0]}` ended with {done.returncode}: {last}")

@@ -1,0 +1,48 @@
+"""Which kinds a cluster serves and at which paths; asked once, and again for what was not there."""
+
+from collections.abc import Callable
+from typing import Any
+
+from isthmus.adapters.manifests import Manifest
+
+
+class Kinds:
+    """A cluster's kinds, by what `get` returns for a path of its API."""
+
+    def __init__(self, get: Callable[[str], Any]) -> None:
+        self._get = get
+        self._known: dict[str, dict[str, tuple[str, bool]]] = {}
+
+    def path(self, api: str, kind: str, namespace: str = "") -> str:
+        """Return the URL path of a kind's objects, or nothing if the cluster does not serve it."""
+        if kind not in self._known.get(api, {}):
+            self._known[api] = {r["kind"]: (r["name"], r["namespaced"]) for r in self._served(api)}
+        if kind not in self._known[api]:
+            return ""
+        plural, namespaced = self._known[api][kind]
+        inside = f"/namespaces/{namespace}" if namespaced and namespace else ""
+        return f"{_root(api)}{inside}/{plural}"
+
+    def path_of(self, manifest: Manifest) -> str:
+        """Return the path of the objects among which a manifest belongs, or nothing."""
+        namespace = manifest["metadata"].get("namespace", "")
+        return self.path(manifest["apiVersion"], manifest["kind"], namespace)
+
+    def removable(self) -> list[tuple[str, str, str]]:
+        """Return every kind that can be listed and deleted: API version, kind, plural name."""
+        groups = (self._get("/apis") or {"groups": []})["groups"]
+        versions = ["v1", *(g["preferredVersion"]["groupVersion"] for g in groups)]
+        return [
+            (api, r["kind"], r["name"])
+            for api in versions
+            for r in self._served(api)
+            if {"list", "delete"} <= set(r["verbs"])
+        ]
+
+    def _served(self, api: str) -> list[dict[str, Any]]:
+        resources = (self._get(_root(api)) or {"resources": []})["resources"]
+        return [r for r in resources if "/" not in r["name"]]
+
+
+def _root(api: str) -> str:
+    return f"/apis/{api}" if "/" in api else f"/api/{api}"

@@ -1,0 +1,82 @@
+"""What the federation carries: namespaces and secrets, as objects of KubeFed and as plain ones."""
+
+from dataclasses import dataclass, field
+
+from isthmus.adapters.manifests import LABEL
+from isthmus.environment import Environment
+from isthmus.render import Manifest, render
+
+SYSTEM = "istio-system"
+SAMPLE = "sample"
+CACERTS = "cacerts"
+
+Data = dict[str, str]
+"""A Secret's content: key -> base64."""
+
+
+@dataclass(frozen=True)
+class Space:
+    """A namespace that every cluster has, with what differs from cluster to cluster."""
+
+    name: str
+    labels: dict[str, str]
+    own_labels: dict[str, dict[str, str]]
+    own_annotations: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    def plain(self, cluster: str) -> Manifest:
+        """Return the Namespace as one cluster is to have it."""
+        meta = {
+            "name": self.name,
+            "labels": {**self.labels, **self.own_labels[cluster]},
+            "annotations": self.own_annotations.get(cluster, {}),
+        }
+        return {"apiVersion": "v1", "kind": "Namespace", "metadata": meta}
+
+    def federated(self, environment: str) -> Manifest:
+        """Return the FederatedNamespace that makes it in every cluster."""
+        clusters = {
+            name: {"labels": labels, "annotations": self.own_annotations.get(name, {})}
+            for name, labels in self.own_labels.items()
+        }
+        labels = {LABEL: environment, **self.labels}
+        [manifest] = render(
+            "federation/namespace.yaml.j2", name=self.name, labels=labels, clusters=clusters
+        )
+        return manifest
+
+
+def system_space(environment: Environment) -> Space:
+    """Return istio-system: each cluster's in its own network, remotes' under the host's control."""
+    host = environment.host.name
+    return Space(
+        SYSTEM,
+        {},
+        {c.name: {"topology.istio.io/network": c.network} for c in environment.clusters},
+        {c.name: {"topology.istio.io/controlPlaneClusters": host} for c in environment.remotes},
+    )
+
+
+def sample_space(environment: Environment) -> Space:
+    """Return the sample's namespace: its pods are injected, in every cluster alike."""
+    own: dict[str, dict[str, str]] = {c.name: {} for c in environment.clusters}
+    return Space(SAMPLE, {"istio-injection": "enabled"}, own)
+
+
+def plain_secret(data: Data) -> Manifest:
+    """Return the Secret `cacerts` of one cluster."""
+    meta = {"name": CACERTS, "namespace": SYSTEM}
+    return {
+        "apiVersion": "v1", "kind": "Secret", "metadata": meta, "type": "Opaque", "data": data,
+    }  # fmt: skip
+
+
+def federated_secret(environment: str, clusters: dict[str, Data]) -> Manifest:
+    """Return the FederatedSecret that gives every cluster a `cacerts` of its own."""
+    [manifest] = render(
+        "federation/secret.yaml.j2",
+        name=CACERTS,
+        namespace=SYSTEM,
+        labels={LABEL: environment},
+        clusters=clusters,
+    )
+    return manifest

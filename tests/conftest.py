@@ -1,0 +1,120 @@
+"""What many tests need: clusters in memory, and one Prefect server a session."""
+
+import os
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+import urllib.request
+
+import pytest
+
+from fakes import FakeKube
+from isthmus.facts import Access
+
+os.environ.setdefault("DO_NOT_TRACK", "1")
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    """Return a function that makes a cluster in memory."""
+
+    def make(name="beijing", environment="pair"):
+        access = Access(
+            cluster=name, kubeconfig=tmp_path / name, context=name, uid="u", environment=environment
+        )
+        return FakeKube(access)
+
+    return make
+
+
+@pytest.fixture
+def folders(tmp_path, monkeypatch):
+    """Keep state and cache of this test to itself."""
+    monkeypatch.setenv("ISTHMUS_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("ISTHMUS_CACHE", str(tmp_path / "cache"))
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def prefect_server(tmp_path_factory, pytestconfig):
+    """Run a Prefect server of our own; return its URL and its database."""
+    from importlib.metadata import version
+
+    home = tmp_path_factory.mktemp("prefect")
+    database = home / "prefect.db"
+    migrated = pytestconfig.cache.mkdir(f"prefect-{version('prefect')}") / "migrated.db"
+    if migrated.exists():
+        _copy(migrated, database)
+    port = _free_port()
+    with (home / "log").open("w") as log:
+        process = subprocess.Popen(_uvicorn(port), env=_server(home), stdout=log, stderr=log)
+    try:
+        _await_health(f"http://127.0.0.1:{port}/api/health", process, home / "log")
+        if not migrated.exists():
+            _copy(database, migrated)
+        yield f"http://127.0.0.1:{port}/api", database
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def prefect(prefect_server, tmp_path):
+    """Make flows of this test run against the session's server; return its database."""
+    from prefect import settings
+
+    url, database = prefect_server
+    chosen = {
+        settings.PREFECT_API_URL: url,
+        settings.PREFECT_SERVER_ALLOW_EPHEMERAL_MODE: False,
+        settings.PREFECT_LOCAL_STORAGE_PATH: tmp_path / "results",
+        settings.PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,
+        settings.PREFECT_LOGGING_TO_API_ENABLED: False,
+        settings.PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW: "ignore",
+    }
+    with settings.temporary_settings(chosen):
+        yield database
+
+
+def _copy(source, target):
+    # As a database and not as a file: the server keeps part of it in a log beside it.
+    part = target.with_suffix(".part")
+    with sqlite3.connect(source) as have, sqlite3.connect(part) as copy:
+        have.backup(copy)
+    part.rename(target)
+
+
+def _uvicorn(port):
+    factory = ["--factory", "prefect.server.api.server:create_app"]
+    place = ["--host", "127.0.0.1", "--port", str(port), "--log-level", "warning"]
+    return [sys.executable, "-m", "uvicorn", *factory, *place]
+
+
+def _server(home):
+    return {
+        **{k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")},
+        "PREFECT_HOME": str(home),
+        "PREFECT_API_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{home / 'prefect.db'}",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_UI_ENABLED": "false",
+    }
+
+
+def _free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def _await_health(url, process, log):
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    deadline = time.monotonic() + 120
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            opener.open(url, timeout=5).close()
+            return
+        except OSError:
+            time.sleep(0.05)
+    raise AssertionError(log.read_text())

@@ -1,0 +1,121 @@
+"""A cluster in memory, for tests of everything above the client."""
+
+import base64
+import re
+from urllib.parse import parse_qs
+
+from isthmus.adapters import kube
+
+WHERE = re.compile(r"/(?:api|apis)/(v1|[^/]+/[^/]+)(?:/namespaces/([^/]+))?/([^/]+)(?:/([^/]+))?")
+SERVED = {
+    "v1": "Namespace* Node* Pod Service Secret ConfigMap Event ServiceAccount",
+    "apps/v1": "Deployment",
+    "networking.istio.io/v1": "Gateway VirtualService",
+    "admissionregistration.k8s.io/v1": (
+        "MutatingWebhookConfiguration* ValidatingWebhookConfiguration*"
+    ),
+    "rbac.authorization.k8s.io/v1": "ClusterRole* ClusterRoleBinding*",
+    "apiextensions.k8s.io/v1": "CustomResourceDefinition*",
+    "core.kubefed.io/v1beta1": "KubeFedCluster",
+    "types.kubefed.io/v1beta1": "FederatedNamespace FederatedSecret FederatedDeployment",
+}
+"""What a cluster in memory serves; a star marks what is in no namespace."""
+
+
+class FakeKube(kube.Kube):
+    """A cluster in memory, below everything that the real client decides.
+
+    `failures` are raised by the next requests, `reactions` called after each change: they play
+    the cluster's controllers. `writes` lists what was changed, as `PATCH path`.
+    """
+
+    def __init__(self, access):
+        super().__init__(access)
+        self.served = {api: kinds.split() for api, kinds in SERVED.items()}
+        self.store, self.writes, self.failures, self.reactions = {}, [], [], []
+        self.program = lambda pod, argv: ("", "")
+
+    def request(self, method, path, body=None, content=""):
+        if self.failures:
+            raise self.failures.pop(0)
+        path, _, query = path.partition("?")
+        if path.removeprefix("/apis/").removeprefix("/api/") in ("/apis", *self.served):
+            return self._discovery(path)
+        api, namespace, plural, name = WHERE.fullmatch(path).groups()
+        key = (api, plural, namespace or "", name)
+        if method == "GET":
+            return self.store.get(key) if name else self._list(key, query)
+        self.writes.append(f"{method} {path}")
+        return self._delete(key) if method == "DELETE" else self._patch(key, body)
+
+    def put(self, manifest):
+        """Make an object exist as it is, as if a controller had written it."""
+        meta = manifest["metadata"]
+        key = self._key(manifest)
+        was = self.store.get(key, {"metadata": {"uid": f"uid-{len(self.store)}-{meta['name']}"}})
+        self.store[key] = _merged(was, manifest)
+        return self.store[key]
+
+    def execute(self, pod, namespace, container, argv):
+        return self.program(pod, argv)
+
+    def _key(self, manifest):
+        meta, api = manifest["metadata"], manifest["apiVersion"]
+        known = {kind.rstrip("*"): kind for kind in self.served[api]}[manifest["kind"]]
+        namespace = "" if known.endswith("*") else meta.get("namespace", "")
+        return api, _plural(manifest["kind"]), namespace, meta["name"]
+
+    def _discovery(self, path):
+        if path == "/apis":
+            groups = [a for a in self.served if "/" in a]
+            return {"groups": [{"preferredVersion": {"groupVersion": a}} for a in groups]}
+        verbs = ["get", "list", "patch", "delete"]
+        return {
+            "resources": [
+                {
+                    "kind": kind.rstrip("*"),
+                    "name": _plural(kind.rstrip("*")),
+                    "namespaced": not kind.endswith("*"),
+                    "verbs": verbs,
+                }
+                for kind in self.served[path.removeprefix("/apis/").removeprefix("/api/")]
+            ]
+        }
+
+    def _list(self, key, query):
+        [selector] = parse_qs(query).get("labelSelector", [""])
+        wanted = dict(part.split("=") for part in selector.split(",") if part)
+        return {
+            "items": [
+                m
+                for (api, plural, namespace, _), m in self.store.items()
+                if (api, plural) == key[:2]
+                and key[2] in ("", namespace)
+                and wanted.items() <= m["metadata"].get("labels", {}).items()
+            ]
+        }
+
+    def _patch(self, key, body):
+        changed = self.put(body)
+        changed["metadata"]["generation"] = changed["metadata"].get("generation", 0) + 1
+        if texts := changed.pop("stringData", None):
+            changed["data"] = {k: base64.b64encode(v.encode()).decode() for k, v in texts.items()}
+        for react in self.reactions:
+            react(self, changed)
+        return changed
+
+    def _delete(self, key):
+        gone = self.store.pop(key, None)
+        if key[1] == "namespaces":
+            self.store = {k: m for k, m in self.store.items() if k[2] != key[3]}
+        return gone
+
+
+def _plural(kind):
+    return f"{kind.lower()}s"
+
+
+def _merged(live, wanted):
+    if isinstance(live, dict) and isinstance(wanted, dict):
+        return {**live, **{k: _merged(live.get(k), v) for k, v in wanted.items()}}
+    return wanted

@@ -1,0 +1,102 @@
+"""A build that dies at any moment is taken up by the next, and `down` works from any ruin."""
+
+import random
+import signal
+import subprocess
+
+import pytest
+from live.files import write
+
+SEED = 20261124
+REGIONS = {"host": {"name": "porto"}, "remotes": [{"name": "recife"}]}
+
+
+@pytest.fixture(scope="module")
+def ruin(isthmus, tmp_path_factory):
+    """An environment beside the shared one, whose builds are killed."""
+    file = write(tmp_path_factory.mktemp("ruin") / "ruin.yaml", name="ruin", **REGIONS)
+    yield file
+    isthmus.run("down", "ruin")
+
+
+def until_step(process: subprocess.Popen[str], steps: int) -> list[str]:
+    """Read the run's progress until so many steps have ended."""
+    seen: list[str] = []
+    for line in process.stderr:
+        seen.append(line)
+        if sum(" ok " in text for text in seen) >= steps:
+            break
+    return seen
+
+
+def uids(isthmus, names: list[str]) -> dict[str, str]:
+    from isthmus.adapters import kube
+    from isthmus.facts import Access
+
+    folder = isthmus.home / "environments" / "ruin"
+    return {
+        name: kube.Kube(Access(cluster=name, kubeconfig=folder / "regions" / name / "kubeconfig",
+                               context=name)).uid()
+        for name in names
+    }  # fmt: skip
+
+
+def test_killed_at_random_moments_up_reaches_the_same_end(isthmus, ruin):
+    moments = random.Random(SEED)
+    clusters = None
+    for steps in sorted(moments.sample(range(3, 24), 4)):
+        process = isthmus.start("up", ruin)
+        until_step(process, steps)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        if clusters is None and steps >= 3:
+            clusters = uids(isthmus, ["porto", "recife"])
+    document = isthmus.document("up", ruin)
+    assert document["verdict"] == "pass"
+    assert uids(isthmus, ["porto", "recife"]) == clusters, "finished clusters are not made again"
+
+
+def test_interrupted_it_says_how_to_go_on(isthmus, ruin):
+    process = isthmus.start("up", ruin)
+    until_step(process, 2)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "isthmus up" in err
+
+
+def test_a_region_that_lost_power_comes_up_again_with_all_it_had(isthmus, ruin):
+    """As after a power cut: every process of the regions is gone, folders and namespaces stay."""
+    before = uids(isthmus, ["porto", "recife"])
+    for name in ("porto", "recife"):
+        end_region(isthmus.home / "environments" / "ruin" / "regions" / name)
+    document = isthmus.document("up", ruin)
+    assert document["verdict"] == "pass"
+    assert uids(isthmus, ["porto", "recife"]) == before
+
+
+def test_down_after_a_crash_half_way_up_leaves_nothing_and_no_other_lab_is_touched(
+    isthmus, machine, mesh, tmp_path
+):
+    file = write(tmp_path / "half.yaml", name="half", **REGIONS)
+    process = isthmus.start("up", file)
+    for line in process.stderr:
+        if "waiting for its API server" in line:
+            break
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    isthmus.run("down", "half")
+    assert not [thing for thing in machine.left_of(isthmus.home / "environments" / "half") if thing]
+    assert isthmus.document("verify", mesh.name)["verdict"] == "pass"
+
+
+def end_region(folder) -> None:
+    from isthmus.providers.lab import region
+
+    pid = region.supervisor(_Folder(folder))
+    subprocess.run(["kill", "-9", str(pid)], check=True)
+
+
+class _Folder:
+    def __init__(self, folder) -> None:
+        self.folder = folder

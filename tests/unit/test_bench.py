@@ -1,0 +1,242 @@
+"""The bench: its frame, its numbers, its verdict; nothing is built and nothing is timed."""
+
+import json
+import os
+import subprocess
+from collections import deque
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from bench import __main__ as front
+from bench import ground, manifests, product, regions, table, walk
+from bench.ground import Cost
+from bench.product import Product
+from bench.table import Bench
+from bench.walk import Lap, Walk
+from isthmus import environment
+from isthmus.cli.record import Run
+from isthmus.cli.steps import Step
+from isthmus.errors import Findings, NotReady
+from isthmus.providers.lab import configuration, programs
+from isthmus.providers.lab.images import names
+from isthmus.providers.lab.tools import Toolchain
+
+STAT = "cpu  100 10 50 9000 700 3 7 40 0 0\ncpu0 1 1 1 1 1 1 1 1 0 0\n"
+
+
+def run_of(*steps: Step) -> Run:
+    return Run("bench", "up", 0.0, steps[-1].end or 0.0, "done", steps)
+
+
+def measured(up: float, again: float) -> Product:
+    create = Step("c", "create cluster", "beijing", 1.0, 9.0, "done")
+    install = Step("i", "install host", "beijing", 9.0, up - 1, "done", ("c",))
+    looked = Step("l", "look again", None, 0.5, again, "done")
+    costs = Cost(up, 20.0), Cost(again, 2.0), Cost(3.0, 1.0)
+    return Product(*costs, run_of(create, install), run_of(looked))
+
+
+def bench(ups=(30.0,), again=5.0, walked=(68.0,), quiet=True) -> Bench:
+    laps = (Lap("regions", 8.8), Lap("host", 23.0), Lap("verified", 2.3))
+    walks = tuple(Walk(Cost(seconds, 60.0), laps) for seconds in walked)
+    products = tuple(measured(up, again) for up in ups)
+    return Bench("2 cores, 24 GiB, Linux 6.1", "2026-11-24 12:00 UTC", quiet, walks, products)
+
+
+def test_cpu_seconds_are_those_of_work_and_not_of_idling_or_waiting_for_disks():
+    assert ground.busy_ticks(STAT) == 100 + 10 + 50 + 3 + 7
+
+
+def test_the_machine_is_described_without_its_name():
+    assert os.uname().nodename not in ground.machine().split()
+    assert f"{os.cpu_count()} cores" in ground.machine()
+
+
+def test_a_quiet_machine_is_measured_at_once(monkeypatch):
+    monkeypatch.setattr(os, "getloadavg", lambda: (0.4, 9.0, 9.0))
+    said: list[str] = []
+    assert ground.await_quiet(said.append)
+    assert said == []
+
+
+def test_a_busy_machine_is_waited_for_and_that_is_said(monkeypatch):
+    loads = iter([(3.0, 0, 0), (0.9, 0, 0)])
+    monkeypatch.setattr(os, "getloadavg", lambda: next(loads))
+    said: list[str] = []
+    assert ground.await_quiet(said.append)
+    assert len(said) == 1 and "3.00" in said[0]
+
+
+def test_a_machine_that_stays_busy_is_measured_all_the_same_and_that_is_said(monkeypatch):
+    def never(*_, **__):
+        raise NotReady("a quiet machine")
+
+    monkeypatch.setattr(os, "getloadavg", lambda: (3.0, 0, 0))
+    monkeypatch.setattr(ground.waiting, "until", never)
+    said: list[str] = []
+    assert not ground.await_quiet(said.append)
+    assert "mean less" in said[-1]
+
+
+def test_the_bench_s_folder_lies_beside_the_images_and_is_gone_after(tmp_path, monkeypatch):
+    monkeypatch.setenv("ISTHMUS_CACHE", str(tmp_path / "cache"))
+    with pytest.raises(KeyboardInterrupt), ground.folder() as folder:
+        (folder / "key").write_text("secret")
+        assert folder.parent == tmp_path / "cache"
+        raise KeyboardInterrupt
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_each_lap_takes_from_the_one_before_and_the_last_one_ends_the_walk():
+    clock = iter([8.0, 10.5])
+    lines = iter(["noise\n", "== regions\n", "== verified\n", "never read\n"])
+    said: deque[str] = deque()
+    assert walk.read(lines, lambda: next(clock), said) == (
+        Lap("regions", 8.0),
+        Lap("verified", 2.5),
+    )
+    assert list(said) == ["noise\n"]
+    assert next(lines) == "never read\n"
+
+
+def test_a_walk_that_stops_early_has_no_last_lap():
+    laps = walk.read(["== regions\n", "gave up on: dns\n"], lambda: 8.0, [])
+    assert [lap.name for lap in laps] == ["regions"]
+
+
+def test_the_script_is_bash_and_names_no_place_of_this_machine():
+    subprocess.run(["bash", "-n", walk.SCRIPT], check=True)
+    text = walk.SCRIPT.read_text()
+    assert str(walk.SCRIPT.parents[1]) not in text
+    assert str(Path.home()) + "/" not in text
+
+
+def test_the_script_s_last_lap_is_the_one_that_is_waited_for():
+    laps = [line for line in walk.SCRIPT.read_text().splitlines() if line.startswith("lap ")]
+    assert laps[-1] == f"lap {walk.LAST}"
+
+
+def test_every_file_that_the_script_reads_is_written_beforehand(tmp_path):
+    manifests.write(tmp_path)
+    for name in ("host", "remote", "gateway", "coredns", "expose", "callers"):
+        assert list(yaml.safe_load_all((tmp_path / f"{name}.yaml").read_text())), name
+        assert f'"$WALK/{name}.yaml"' in walk.SCRIPT.read_text()
+    assert {path.name for path in (tmp_path / "cacerts").iterdir()} == {
+        "ca-cert.pem",
+        "ca-key.pem",
+        "root-cert.pem",
+        "cert-chain.pem",
+    }
+
+
+def test_the_walk_runs_the_product_s_images(tmp_path):
+    manifests.write(tmp_path)
+    for name in ("host", "remote", "gateway"):
+        spec = yaml.safe_load((tmp_path / f"{name}.yaml").read_text())["spec"]
+        assert (spec["hub"], spec["tag"]) == (names.HUB, names.TAG)
+    sample = (tmp_path / "federated-deployment.yaml").read_text()
+    assert names.helloworld("v1") in sample and names.helloworld("v2") in sample
+
+
+def test_two_operators_of_one_cluster_have_different_names(tmp_path):
+    manifests.write(tmp_path)
+    remote, gateway = (
+        yaml.safe_load((tmp_path / f"{name}.yaml").read_text()) for name in ("remote", "gateway")
+    )
+    assert remote.get("metadata", {}).get("name") != gateway["metadata"]["name"]
+
+
+def test_no_program_of_the_walk_s_regions_shares_a_place_with_another_region():
+    tools = Toolchain(Path("/tools"), Path("/etcd"), Path("/envoy"), Path("/share"), "key")
+    commands = programs.programs(programs.Node("a", "r", "198.19.0.2", []), tools)
+    parts = [part for command in commands.values() for part in command]
+    for text in [*parts, *configuration.files("/walk/a", "a").values()]:
+        assert regions.own("a", text).count("/run/") == regions.own("a", text).count("/run/a/")
+
+
+def test_the_bench_s_environment_is_one_that_up_accepts(tmp_path):
+    file = tmp_path / "bench.yaml"
+    file.write_text(product.ENVIRONMENT)
+    assert environment.load(file).name == product.NAME
+
+
+def test_limits_that_hold_give_no_reason():
+    assert table.reasons(bench(ups=(47.0,), again=9.9)) == []
+
+
+def test_an_up_that_is_too_slow_says_where_its_time_went():
+    [reason] = table.reasons(bench(ups=(60.0,)))
+    assert "0.88 of the walk" in reason
+    assert "install host (beijing) 50.0 s, create cluster (beijing) 8.0 s" in reason
+    assert "outside of it 2.0 s" in reason
+    assert "host 23.0 s" in reason
+
+
+def test_an_up_on_what_stands_that_is_too_slow_says_where_its_time_went():
+    [reason] = table.reasons(bench(again=12.0))
+    assert "12.0 s" in reason and "look again 11.5 s" in reason
+
+
+def test_the_median_counts_and_not_the_best_or_the_worst():
+    found = bench(ups=(90.0, 34.0, 20.0), walked=(68.0, 60.0, 99.0))
+    assert found.ratio == 0.5
+    assert found.product.up.seconds == 34.0
+    assert found.walk.cost.seconds == 68.0
+
+
+def test_the_table_shows_medians_limits_and_cpu_seconds_side_by_side():
+    lines = table.grid(table.rows(bench())).splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    assert len({len(line) for line in lines}) == 1
+    assert cells[2][1:4] == ["68.0 s", "", "60.0"]
+    assert cells[3][1:4] == ["30.0 s", "47.6 s", "20.0"]
+    assert cells[4][1:4] == ["0.44", "0.7 (aim 0.55)", "0.33"]
+    assert cells[5][1:4] == ["5.0 s", "10.0 s", "2.0"]
+
+
+def test_figures_of_a_busy_machine_say_so():
+    assert "mean less" in table.caption(bench(quiet=False))
+    assert "mean less" not in table.caption(bench())
+
+
+@pytest.fixture
+def measure(monkeypatch):
+    def fake(found: Bench) -> None:
+        monkeypatch.setattr(front, "_measure", lambda runs: found)
+
+    return fake
+
+
+def test_the_numbers_go_to_a_file_and_the_table_with_its_critical_path_to_the_terminal(
+    measure, tmp_path
+):
+    measure(bench())
+    file = tmp_path / "bench.json"
+    done = CliRunner().invoke(front.bench, ["--json", str(file)])
+    assert done.exit_code == 0
+    assert "* install host" in " ".join(done.stdout.split())
+    assert "critical path: 28.0 s" in done.stdout
+    document = json.loads(file.read_text())
+    assert (document["kind"], document["verdict"], document["reasons"]) == ("Bench", "pass", [])
+    assert document["walk"][0]["cost"] == {"cpu": 60.0, "seconds": 68.0}
+
+
+def test_a_passed_limit_is_a_finding_after_all_has_been_written(measure, tmp_path):
+    measure(bench(ups=(60.0,)))
+    file = tmp_path / "docs/bench.md"
+    done = CliRunner().invoke(front.bench, ["--markdown", str(file)])
+    assert isinstance(done.exception, Findings) and done.exception.exit_code == 79
+    assert "Every limit holds: no" in file.read_text()
+
+
+def test_the_page_names_the_machine_s_shape_and_the_day(measure, tmp_path):
+    measure(bench())
+    file = tmp_path / "bench.md"
+    CliRunner().invoke(front.bench, ["--markdown", str(file)])
+    text = file.read_text()
+    assert "2 cores, 24 GiB, Linux 6.1, 2026-11-24 12:00 UTC" in text
+    assert "Every limit holds: yes" in text
+    assert str(tmp_path) not in text

@@ -1,0 +1,311 @@
+"""The client against a real socket: a stub API server that can refuse and be gone."""
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+import yaml
+
+from isthmus.adapters import kube
+from isthmus.adapters.manifests import LABEL
+from isthmus.errors import ClusterUnreachable, NotReady, Rejected
+from isthmus.facts import Access
+
+TOKEN = "canary-token-of-the-administrator"
+MAP = {
+    "apiVersion": "v1",
+    "kind": "ConfigMap",
+    "metadata": {"name": "mesh", "namespace": "istio-system"},
+    "data": {"version": "1.31"},
+}
+PATH = "/api/v1/namespaces/istio-system/configmaps/mesh"
+VERBS = ["get", "list", "patch", "delete"]
+
+
+def resource(name, kind, namespaced):
+    return {"name": name, "kind": kind, "namespaced": namespaced, "verbs": VERBS}
+
+
+DISCOVERY = {
+    "/api/v1": {
+        "resources": [
+            resource("configmaps", "ConfigMap", True),
+            resource("secrets", "Secret", True),
+            resource("namespaces", "Namespace", False),
+            resource("namespaces/status", "Namespace", False),
+        ]
+    }
+}
+
+
+class Handler(BaseHTTPRequestHandler):
+    def answer(self):
+        stub = self.server
+        size = int(self.headers.get("Content-Length") or 0)
+        body = json.loads(self.rfile.read(size)) if size else None
+        stub.requests.append((self.command, self.path, self.headers, body))
+        path = self.path.split("?")[0]
+        status, said = stub.refusal or (200, None)
+        if path in DISCOVERY:
+            status, said = 200, DISCOVERY[path]
+        elif said is None and self.command == "PATCH":
+            said = body
+        elif said is None:
+            status, said = (200, stub.objects[path]) if path in stub.objects else (404, {})
+        data = said if isinstance(said, bytes) else json.dumps(said).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    do_GET = do_PATCH = do_DELETE = answer  # noqa: N815
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def api():
+    """A stub API server: `objects` are there, `refusal` is what it says to everything else."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.requests, server.objects, server.refusal = [], {}, None
+    threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def access(api, tmp_path, monkeypatch):
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    document = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "c", "cluster": {"server": f"http://127.0.0.1:{api.server_port}"}}],
+        "users": [{"name": "u", "user": {"token": TOKEN}}],
+        "contexts": [{"name": "admin", "context": {"cluster": "c", "user": "u"}}],
+        "current-context": "admin",
+    }
+    path = tmp_path / "config"
+    path.write_text(yaml.safe_dump(document))
+    return Access(cluster="beijing", kubeconfig=path, context="admin", environment="pair")
+
+
+@pytest.fixture
+def client(access):
+    return kube.Kube(access)
+
+
+def live(manifest, owner="pair", **more):
+    meta = {**manifest["metadata"], "labels": {LABEL: owner} if owner else {}, "uid": "1"}
+    return {**manifest, "metadata": meta, **more}
+
+
+def writes(api):
+    return [(path, headers, body) for verb, path, headers, body in api.requests if verb == "PATCH"]
+
+
+def test_what_is_not_there_is_applied_by_the_server_in_our_name_and_labelled(api, client):
+    assert client.apply([MAP]) == ["ConfigMap istio-system/mesh"]
+    [(path, headers, body)] = writes(api)
+    assert path == f"{PATH}?fieldManager=isthmus&force=true"
+    assert headers["Content-Type"] == "application/apply-patch+yaml"
+    assert headers["Authorization"] == f"Bearer {TOKEN}"
+    assert body["metadata"]["labels"] == {LABEL: "pair"}
+    assert body["data"] == MAP["data"]
+
+
+def test_what_is_there_already_is_not_written_again(api, client):
+    api.objects[PATH] = live(MAP, status={"what": "the server adds"})
+    assert client.apply([MAP]) == []
+    assert not writes(api)
+
+
+def test_what_differs_is_written_and_its_neighbours_are_not(api, client):
+    other = {**MAP, "metadata": {**MAP["metadata"], "name": "other"}}
+    api.objects[PATH] = live({**MAP, "data": {"version": "1.30"}})
+    api.objects[PATH.replace("/mesh", "/other")] = live(other)
+    assert client.apply([other, MAP]) == ["ConfigMap istio-system/mesh"]
+    assert len(writes(api)) == 1
+
+
+@pytest.mark.parametrize(
+    ("owner", "whose"), [("", "somebody else"), ("triple", "environment triple")]
+)
+def test_what_belongs_to_others_is_never_taken_over(api, client, owner, whose):
+    api.objects[PATH] = live(MAP, owner=owner)
+    with pytest.raises(Rejected, match=f"ConfigMap istio-system/mesh .* belongs to {whose}") as e:
+        client.apply([MAP])
+    assert (e.value.cluster, bool(e.value.hint)) == ("beijing", True)
+    assert not writes(api)
+
+
+def test_without_an_environment_nothing_is_labelled_and_everybodys_is_ours(api, access):
+    nobody = kube.Kube(access.model_copy(update={"environment": ""}))
+    api.objects[PATH] = live({**MAP, "data": {}}, owner="pair")
+    nobody.apply([MAP])
+    [(_, _, body)] = writes(api)
+    assert "labels" not in body["metadata"]
+
+
+def test_a_kind_that_is_not_served_yet_may_be_served_later(api, client, monkeypatch):
+    thing = {"apiVersion": "v1", "kind": "Thing", "metadata": {"name": "x"}}
+    with pytest.raises(NotReady, match="Thing x: kind not served yet"):
+        client.apply([thing])
+    assert not client.serves("v1", "Thing")
+    more = {"resources": [*DISCOVERY["/api/v1"]["resources"], resource("things", "Thing", False)]}
+    monkeypatch.setitem(DISCOVERY, "/api/v1", more)
+    assert client.apply([thing]) == ["Thing x"]
+
+
+def test_what_is_not_there_is_none_and_no_error(api, client):
+    assert client.get("ConfigMap", "mesh", "istio-system") is None
+    assert client.get("Thing", "x") is None
+    assert client.objects("Thing") == []
+    assert client.delete(MAP) is False
+    assert client.has(live(MAP)) is False
+
+
+def test_objects_say_what_they_are_and_are_chosen_by_label(api, client):
+    found = {"metadata": {"name": "mesh", "namespace": "istio-system"}}
+    api.objects["/api/v1/namespaces/istio-system/configmaps"] = {"items": [found]}
+    [one] = client.objects("ConfigMap", "istio-system", labels="a=b,c=d")
+    assert (one["apiVersion"], one["kind"], one["metadata"]) == (
+        "v1",
+        "ConfigMap",
+        found["metadata"],
+    )
+    assert api.requests[-1][1].endswith("?labelSelector=a%3Db%2Cc%3Dd")
+
+
+def test_an_object_of_the_same_name_that_came_later_is_another(api, client):
+    api.objects[PATH] = live(MAP)
+    assert client.has(live(MAP))
+    api.objects[PATH]["metadata"]["uid"] = "2"
+    assert not client.has(live(MAP))
+
+
+def test_what_an_object_owns_goes_with_it(api, client):
+    api.objects[PATH] = live(MAP)
+    assert client.delete(MAP) is True
+    verb, path, *_ = api.requests[-1]
+    assert (verb, path) == ("DELETE", f"{PATH}?propagationPolicy=Background")
+
+
+def test_some_fields_of_what_exists_are_changed_and_no_others(api, client):
+    client.merge("ConfigMap", "mesh", {"data": {"a": "b"}}, "istio-system")
+    [(path, headers, body)] = writes(api)
+    assert (path, body) == (PATH, {"data": {"a": "b"}})
+    assert headers["Content-Type"] == "application/merge-patch+json"
+
+
+def test_a_cluster_is_known_by_what_no_other_has(api, client):
+    with pytest.raises(NotReady, match="kube-system"):
+        client.uid()
+    api.objects["/api/v1/namespaces/kube-system"] = {"metadata": {"uid": "abc"}}
+    assert client.uid() == "abc"
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
+def test_a_server_that_may_answer_later_is_unreachable(api, client, status):
+    api.refusal = status, {"message": "come back"}
+    with pytest.raises(ClusterUnreachable) as caught:
+        client.apply([MAP])
+    assert caught.value.exit_code == 69
+    assert_told(caught.value, f"cannot GET {PATH}", f"HTTP {status}", "come back")
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 405, 409, 422])
+def test_a_server_that_says_no_means_it(api, client, status):
+    api.refusal = status, {"message": "no, because"}
+    with pytest.raises(Rejected) as caught:
+        client.apply([MAP])
+    assert_told(caught.value, f"cannot GET {PATH}", f"HTTP {status}", "no, because")
+
+
+def test_a_refused_write_names_what_was_written(api, client):
+    api.objects[PATH] = live({**MAP, "data": {}})
+    client.get("ConfigMap", "mesh", "istio-system")
+    refuse_patches(api, 422, "spec is wrong")
+    with pytest.raises(Rejected) as caught:
+        client.apply([MAP])
+    assert_told(caught.value, f"cannot PATCH {PATH}", "HTTP 422", "spec is wrong")
+
+
+def refuse_patches(api, status, message):
+    class Refusing(Handler):
+        def do_PATCH(self):
+            self.server.refusal = status, {"message": message}
+            self.answer()
+            self.server.refusal = None
+
+    api.RequestHandlerClass = Refusing
+
+
+def assert_told(error, *parts):
+    text = str(error)
+    assert text.startswith("beijing: ")
+    assert TOKEN not in text
+    for part in parts:
+        assert part in text
+
+
+def test_a_server_that_is_gone_is_unreachable(api, client):
+    api.shutdown()
+    api.server_close()
+    with pytest.raises(ClusterUnreachable) as caught:
+        client.get("ConfigMap", "mesh", "istio-system")
+    assert_told(caught.value, "cannot GET /api/v1")
+    assert caught.value.exit_code == 69
+
+
+def test_an_answer_that_is_no_kubernetes_is_cut_and_told(api, client):
+    api.refusal = 503, b"<html>" + b"x" * 5000
+    with pytest.raises(ClusterUnreachable, match="<html>") as caught:
+        client.get("ConfigMap", "mesh", "istio-system")
+    assert len(str(caught.value)) < 800
+
+
+@pytest.mark.parametrize("status", [400, 422])
+def test_a_secret_that_is_refused_is_not_repeated_in_the_message(api, client, status):
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "cacerts", "namespace": "istio-system"},
+        "data": {"ca-key.pem": "Y2FuYXJ5"},
+    }
+    refuse_patches(api, status, 'data[ca-key.pem]: Invalid value: "Y2FuYXJ5"')
+    with pytest.raises(Rejected, match=f"HTTP {status}") as caught:
+        client.apply([secret])
+    assert "Y2FuYXJ5" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "context"),
+    [(None, "admin"), ("", "admin"), ("{}", "admin"), ("a: [", "admin"), (..., "nobody")],
+    ids=["missing", "empty", "hollow", "no yaml", "context unknown"],
+)
+def test_a_kubeconfig_that_leads_nowhere_is_told_with_its_context(access, content, context):
+    if content is None:
+        access.kubeconfig.unlink()
+    elif content is not ...:
+        access.kubeconfig.write_text(content)
+    client = kube.Kube(access.model_copy(update={"context": context}))
+    with pytest.raises(Rejected) as caught:
+        client.get("ConfigMap", "mesh")
+    assert_told(caught.value, "cannot read its kubeconfig", repr(context))
+
+
+def test_the_users_own_kubeconfig_is_not_looked_at(access, monkeypatch, tmp_path):
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "theirs"))
+    (tmp_path / "theirs").write_text("no: kubeconfig")
+    assert kube.Kube(access).serves("v1", "ConfigMap")
+
+
+def test_one_client_a_cluster_until_it_is_forgotten(access):
+    first = kube.connect(access)
+    assert kube.connect(access.model_copy()) is first
+    assert kube.connect(access.model_copy(update={"cluster": "shanghai"})) is not first
+    kube.forget()
+    assert kube.connect(access) is not first
