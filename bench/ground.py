@@ -3,7 +3,6 @@
 import os
 import platform
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ QUIET = 1.0
 """Load average of the last minute below which nothing else can be at work."""
 PATIENCE = 120.0
 """Seconds to wait for it."""
+FOLDER = "isthmus-bench-"
 BUSY = (0, 1, 2, 5, 6)
 """Columns of /proc/stat: user, nice, system, irq, softirq (man 5 proc)."""
 
@@ -87,8 +87,12 @@ def await_quiet(say: Callable[[str], None]) -> bool:
 @contextmanager
 def folder() -> Iterator[Path]:
     """Give a folder beside the golden images, so that regions can share them; it is gone after."""
-    state.cache().mkdir(parents=True, exist_ok=True)
-    path = Path(tempfile.mkdtemp(prefix="isthmus-bench-", dir=state.cache()))
+    for left in state.cache().glob(f"{FOLDER}*"):
+        # Of a bench that was killed; its name ends with the process id of its owner.
+        if not Path("/proc", left.name.removeprefix(FOLDER)).exists():
+            shutil.rmtree(left)
+    path = state.cache() / f"{FOLDER}{os.getpid()}"
+    path.mkdir(parents=True, mode=0o700)
     try:
         yield path
     finally:

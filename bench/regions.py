@@ -11,8 +11,9 @@ from pathlib import Path
 
 from isthmus import state, waiting
 from isthmus.adapters import shell
-from isthmus.providers.lab import configuration, network, pki, programs
-from isthmus.providers.lab.images import copy_golden, ensure_golden
+from isthmus.providers.lab import network, programs, region
+from isthmus.providers.lab.images import ensure_golden
+from isthmus.providers.lab.region import Region
 from isthmus.providers.lab.tools import Toolchain, ensure_toolchain
 
 NETWORK = network.LabNetwork(id="walk", subnet=ipaddress.IPv4Network("198.19.0.0/24"))
@@ -24,34 +25,54 @@ API_TIMEOUT = 120.0
 
 def main() -> None:
     """Make the regions run, each up before the next is begun."""
-    folder, *regions = sys.argv[1:]
+    folder, *names = sys.argv[1:]
     tools = ensure_toolchain()
     golden = ensure_golden(tools)
     _make_bridge()
-    for index, region in enumerate(regions):
-        bring_up(Path(folder) / region, index, tools, golden)
+    for index, name in enumerate(names):
+        home = Path(folder) / name
+        bring_up(Region(name, f"region-{name}", index, home, NETWORK), tools, golden)
 
 
-def bring_up(home: Path, index: int, tools: Toolchain, golden: Path) -> None:
+def bring_up(place: Region, tools: Toolchain, golden: Path) -> None:
     """Make one region run, its API server answering."""
-    node = NETWORK.node(index)
-    network.connect(NETWORK, home.name, index)
-    _prepare(home, node, golden)
-    place = programs.Node(home.name, f"region-{home.name}", node, NETWORK.pool(index))
-    commands = programs.programs(place, tools)
-    _start(home, commands, programs.BASE)
+    network.connect(NETWORK, place.cluster, place.index)
+    prepare(place, tools, golden)
+    inside = own(place.cluster, str(programs.HOME))
+    shell.run(["mkdir", "-p", inside])
+    shell.run(["mount", "--bind", place.folder, inside])
+    found = commands(place, tools)
+    _start(place, found, programs.BASE)
     # Asked as a person would ask, with curl; the server lets anybody ask this.
-    answers = ["curl", "-skf", f"https://{node}:6443/readyz"]
+    answers = ["curl", "-skf", f"{place.server}/readyz"]
     waiting.until(
         lambda: shell.succeeds(answers) or None, "API server", timeout=API_TIMEOUT, interval=0.25
     )
-    _start(home, commands, programs.REST)
+    _start(place, found, programs.REST)
 
 
-def own(region: str, text: str) -> str:
+def prepare(place: Region, tools: Toolchain, golden: Path) -> None:
+    """Make the region's folder hold its keys, configuration and images."""
+    region.prepare(place, tools, golden)
+    for file in (place.folder / "etc").rglob("*"):
+        if file.is_file():
+            state.private(file, own(place.cluster, file.read_text()))
+
+
+def commands(place: Region, tools: Toolchain) -> dict[str, list[str]]:
+    """Return the command line of every program of the region, by name."""
+    pool = NETWORK.pool(place.index)
+    node = programs.Node(place.cluster, place.label, NETWORK.node(place.index), pool)
+    return {
+        name: [own(place.cluster, part) for part in command if "--audit-" not in part]
+        for name, command in programs.programs(node, tools).items()
+    }
+
+
+def own(cluster: str, text: str) -> str:
     """Return the text with the product's places turned into this region's."""
     for place in INSIDE:
-        text = text.replace(place, place.replace("/run/", f"/run/{region}/"))
+        text = text.replace(place, place.replace("/run/", f"/run/{cluster}/"))
     return text
 
 
@@ -65,32 +86,12 @@ def _make_bridge() -> None:
         shell.run(command.split())
 
 
-def _prepare(home: Path, node: str, golden: Path) -> None:
-    for name in ("logs", "volume-plugins", "podlogs"):
-        (home / name).mkdir(parents=True)
-    pki.ensure_pki(home / "pki", node)
-    copy_golden(golden, home / "containerd")
-    for name, text in configuration.files(_cgroup(home), home.name).items():
-        state.private(home / "etc" / name, own(home.name, text))
-    ca, token = (home / "pki/ca.crt").read_bytes(), (home / "pki/token").read_text()
-    text = configuration.kubeconfig(home.name, f"https://{node}:6443", ca, token)
-    state.private(home / "kubeconfig", text)
-    inside = Path(own(home.name, str(programs.HOME)))
-    inside.mkdir(parents=True)
-    shell.run(["mount", "--bind", home, inside])
-
-
-def _cgroup(home: Path) -> str:
-    return f"/{home.parent.name}/{home.name}"
-
-
-def _start(home: Path, commands: dict[str, list[str]], names: tuple[str, ...]) -> None:
-    inside = f"--net={network.NETNS / NETWORK.namespace(home.name)}"
+def _start(place: Region, found: dict[str, list[str]], names: tuple[str, ...]) -> None:
+    inside = f"--net={network.NETNS / NETWORK.namespace(place.cluster)}"
     for name in names:
-        command = [own(home.name, part) for part in commands[name] if "--audit-" not in part]
-        with (home / "logs" / f"{name}.log").open("ab") as log:
+        with (place.folder / "logs" / f"{name}.log").open("ab") as log:
             subprocess.Popen(
-                ["nsenter", inside, *command],
+                ["nsenter", inside, *found[name]],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import ground, manifests
+from bench import ground, manifests, regions
 from bench.ground import Cost, Meter
 from isthmus.cli.main import attempt
 from isthmus.errors import Rejected
@@ -73,7 +73,7 @@ def read(
     before = 0.0
     for line in lines:
         if not line.startswith(LAP):
-            said.append(line)
+            said.extend([line] if line.strip() else [])
             continue
         now = clock()
         laps.append(Lap(line.removeprefix(LAP).strip(), now - before))
@@ -100,7 +100,7 @@ def _walking(folder: Path, tools: Toolchain) -> Iterator[Iterable[str]]:
         yield process.stdout
     finally:
         _end(process)
-        _remove_cgroups(folder.name)
+        _remove_cgroups()
 
 
 def _variables(folder: Path, tools: Toolchain) -> dict[str, str]:
@@ -131,8 +131,9 @@ def _end(process: "subprocess.Popen[str]") -> None:
     process.stdout.close()
 
 
-def _remove_cgroups(name: str) -> None:
-    path = f"*/{name}*"
+def _remove_cgroups() -> None:
+    # Of the pods; a control group is in no namespace that could take it along.
+    path = f"*/{regions.NETWORK.namespace('*')}"
     command = ["find", "/sys/fs/cgroup", "-depth", "-type", "d", "-path", path, "-delete"]
     subprocess.run(command, check=False)
 

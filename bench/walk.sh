@@ -7,7 +7,7 @@
 #     IMAGES prefix of the images' names, CHART of KubeFed, PYTHON, and the tools in PATH
 set -euo pipefail
 
-lap() { echo "== $*"; }
+lap() { printf '\n== %s\n' "$*"; } # istioctl leaves its last line of progress open
 K() { local region=$1; shift; kubectl --kubeconfig "$WALK/$region/kubeconfig" "$@"; }
 I() { local region=$1; shift; istioctl --kubeconfig "$WALK/$region/kubeconfig" "$@"; }
 fed() { kubefedctl "$@" --kubeconfig "$WALK/kubeconfig" --host-cluster-context a --v=0; }
@@ -102,7 +102,8 @@ ask() {
   I "$1" proxy-config endpoints deploy/sleep -n sample \
     --cluster "outbound|5000||helloworld.sample.svc.cluster.local"
   for version in v1 v2; do
-    echo "from $1: $(grep -c "$version" "$WALK/answers-$1") answers of $version"
+    echo "from $1, answers of $version (none would end the walk):"
+    grep -c "$version" "$WALK/answers-$1"
   done
 }
 both ask

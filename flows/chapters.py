@@ -122,10 +122,19 @@ def verify(
     return start(verify_tasks.conclude, environment, clients, views)
 
 
-def withdraw(start: Steps, environment: Environment) -> None:
+def find(start: Steps, environment: Environment) -> list[Future]:
+    """Find clusters that must exist."""
+    return [start(cluster_tasks.find_cluster, environment, c) for c in environment.clusters]
+
+
+def find_gateways(start: Steps, clusters: list[Future]) -> list[Future]:
+    """Find the gateways as they are now."""
+    return [start(verify_tasks.find_gateway, cluster) for cluster in clusters]
+
+
+def withdraw(start: Steps, environment: Environment) -> list[Future]:
     """Take out of clusters that stay what was put there, in the order that lets each part go."""
-    clusters = [start(cluster_tasks.find_cluster, environment, c) for c in environment.clusters]
-    host = clusters[0]
+    host, *remotes = clusters = find(start, environment)
     left: Future = None
     if environment.federation == "kubefed":
         federated = start(teardown_tasks.withdraw_federated, environment, host)
@@ -133,5 +142,4 @@ def withdraw(start: Steps, environment: Environment) -> None:
         left = start(teardown_tasks.remove_federation, environment, host, members)
     # The host first: as long as its istiod runs, it writes its trust into every remote again.
     gone = start(teardown_tasks.withdraw, environment, host, left)
-    for remote in clusters[1:]:
-        start(teardown_tasks.withdraw, environment, remote, gone)
+    return [gone, *(start(teardown_tasks.withdraw, environment, r, gone) for r in remotes)]

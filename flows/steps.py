@@ -1,5 +1,7 @@
 """How a story runs: every step starts as soon as what it needs is there, and none is forgotten."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from prefect import Task
@@ -7,11 +9,13 @@ from prefect.client.schemas.objects import State
 from prefect.context import TagsContext
 from prefect.futures import PrefectFuture
 
+from isthmus import state
+from isthmus.environment import Environment
 from isthmus.errors import IsthmusError
 
 
 class Steps:
-    """The steps of one run; call it to start one, end it to see them all through."""
+    """The steps of one run; call it to start one."""
 
     def __init__(self) -> None:
         self._futures: list[PrefectFuture[Any]] = []
@@ -32,10 +36,22 @@ class Steps:
             _raise_own(future.state)
 
 
-def _raise_own(state: State[Any]) -> None:
+@contextmanager
+def steps_of(environment: Environment) -> Iterator[Steps]:
+    """Hold the environment for one run, and see all steps that the block starts to their end.
+
+    Raises Busy if another run holds it, and what the first failed step raised.
+    """
+    with state.alone(environment.name):
+        steps = Steps()
+        yield steps
+        steps.end()
+
+
+def _raise_own(found: State[Any]) -> None:
     # A step that never ran because another failed has nothing of its own to say.
-    if state.is_failed() or state.is_crashed():
-        error = state.result(raise_on_failure=False)
+    if found.is_failed() or found.is_crashed():
+        error = found.result(raise_on_failure=False)
         if isinstance(error, IsthmusError):
             raise error
-        state.result()
+        found.result()

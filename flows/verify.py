@@ -3,20 +3,21 @@
 from prefect import flow
 
 from flows import chapters
-from flows.steps import Steps
+from flows.steps import steps_of
 from isthmus.environment import Environment
 from isthmus.verification import Verification
-from tasks.clusters import find_cluster
-from tasks.verify import find_gateway
 
 
 @flow(name="verify", flow_run_name="verify {environment.name}")
 def verify(environment: Environment) -> Verification:
-    """Return the verdict on the mesh as it is; nothing is changed."""
-    start = Steps()
-    clusters = [start(find_cluster, environment, c) for c in environment.clusters]
-    gateways = [start(find_gateway, cluster) for cluster in clusters]
-    verdict = chapters.verify(start, environment, clusters, gateways)
-    start.end()
+    """Return the verdict on the mesh as it is; nothing is changed.
+
+    Raises Unproven, with the verification, if the mesh is not what it should be.
+    """
+    with steps_of(environment) as start:
+        clusters = chapters.find(start, environment)
+        gateways = chapters.find_gateways(start, clusters)
+        verdict = chapters.verify(start, environment, clusters, gateways)
     result: Verification = verdict.result()
+    result.raise_for_findings()
     return result

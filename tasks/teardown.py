@@ -47,6 +47,8 @@ def remove_federation(environment: Environment, host: Access, left: list[Done]) 
     space = client.get("Namespace", federated.NAMESPACE)
     if not space or space["metadata"].get("labels", {}).get(LABEL) != environment.name:
         return Done(cluster=host.cluster, found="none of ours")
+    # Their finalizers are taken off by the controller that is about to go.
+    removal.remove_all(client, federated.CORE, "FederatedTypeConfig")
     helm.uninstall(ensure_toolchain().bin / "helm", host, RELEASE, federated.NAMESPACE)
     removal.remove_kinds(client, "kubefed.io")
     return Done(cluster=host.cluster, found="removed")
@@ -60,7 +62,7 @@ def withdraw(environment: Environment, access: Access, federation: object) -> Do
 
 
 @step("delete clusters")
-def delete_clusters(environment: Environment) -> Done:
+def delete_clusters(environment: Environment, withdrawn: list[Done]) -> Done:
     """Leave none of the clusters that were made for the environment."""
     provider = providers.of(environment)
     provider.delete(environment)
@@ -69,7 +71,7 @@ def delete_clusters(environment: Environment) -> Done:
 
 
 @step("forget")
-def forget(environment: Environment) -> Done:
+def forget(environment: Environment, deleted: Done) -> Done:
     """Leave no file of the environment."""
     shutil.rmtree(state.folder(environment.name), ignore_errors=True)
     return Done(cluster="")

@@ -9,11 +9,13 @@ import time
 import urllib.request
 
 import pytest
-
 from fakes import FakeKube
+
 from isthmus.facts import Access
 
 os.environ.setdefault("DO_NOT_TRACK", "1")
+IDLE = ("SCHEDULER", "LATE_RUNS", "FOREMAN", "TRIGGERS", "REPOSSESSOR", "PAUSE_EXPIRATIONS")
+"""The server's services that no test needs and that write to its database."""
 
 
 @pytest.fixture
@@ -55,27 +57,43 @@ def prefect_server(tmp_path_factory, pytestconfig):
         if not migrated.exists():
             _copy(database, migrated)
         yield f"http://127.0.0.1:{port}/api", database
+        _drain()
     finally:
         process.kill()
         process.wait()
 
 
 @pytest.fixture
-def prefect(prefect_server, tmp_path):
+def prefect(prefect_server, tmp_path, monkeypatch):
     """Make flows of this test run against the session's server; return its database."""
     from prefect import settings
+    from prefect.client import base
+
+    # A server that writes events keeps SQLite locked for moments; the client waits 2, 4, 8 s.
+    for name in ("bounded_poisson_interval", "clamped_poisson_interval"):
+        monkeypatch.setattr(base, name, lambda *_: 0.1)
 
     url, database = prefect_server
     chosen = {
         settings.PREFECT_API_URL: url,
         settings.PREFECT_SERVER_ALLOW_EPHEMERAL_MODE: False,
         settings.PREFECT_LOCAL_STORAGE_PATH: tmp_path / "results",
+        settings.PREFECT_CLIENT_MAX_RETRIES: 50,
         settings.PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,
         settings.PREFECT_LOGGING_TO_API_ENABLED: False,
         settings.PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW: "ignore",
     }
     with settings.temporary_settings(chosen):
         yield database
+
+
+def _drain():
+    """Send what Prefect still has to say: at exit it would wait for a server that is gone."""
+    from prefect.events.worker import EventsWorker
+    from prefect.logging.handlers import APILogWorker
+
+    EventsWorker.drain_all()
+    APILogWorker.drain_all()
 
 
 def _copy(source, target):
@@ -99,6 +117,7 @@ def _server(home):
         "PREFECT_API_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{home / 'prefect.db'}",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_UI_ENABLED": "false",
+        **{f"PREFECT_SERVER_SERVICES_{name}_ENABLED": "false" for name in IDLE},
     }
 
 

@@ -11,7 +11,7 @@ LABEL = "isthmus/environment"
 """Label of everything that Isthmus makes in a cluster; its value is the environment's name."""
 KEYS = ("name", "containerPort", "port", "mountPath", "key", "type", "ip")
 AMOUNTS = ("requests", "limits", "capacity", "sizeLimit", "averageValue")
-"""Fields whose values are quantities: elsewhere "1.10" is a text, and no other way to write "1.1"."""
+"""Fields whose values are quantities: elsewhere "1.10" is a text and not another "1.1"."""
 SUFFIXES: dict[str, Fraction | int] = {
     "": Fraction(1), "m": Fraction(1, 1000), "k": 10**3, "M": 10**6, "G": 10**9,
     "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40,
@@ -79,11 +79,16 @@ def _lists(wanted: list[Any], live: list[Any]) -> bool:
     if len(wanted) == len(live) and all(map(_within, wanted, live)):
         return True
     # Lists that the server merges by key may hold what another manager added, in another order.
-    key = next((k for k in KEYS if all(isinstance(e, dict) and k in e for e in wanted)), None)
+    key = next((k for k in KEYS if _keyed_by(k, wanted) and _keyed_by(k, live)), None)
     if key is None:
         return False
-    by_key = {entry.get(key): entry for entry in live if isinstance(entry, dict)}
+    by_key = {entry[key]: entry for entry in live}
     return all(e[key] in by_key and _within(e, by_key[e[key]]) for e in wanted)
+
+
+def _keyed_by(key: str, entries: list[Any]) -> bool:
+    # A Gateway's `port` is no key but a mapping.
+    return all(isinstance(e, dict) and isinstance(e.get(key), str | int) for e in entries)
 
 
 def _empty(value: Any) -> bool:

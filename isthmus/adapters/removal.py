@@ -23,6 +23,11 @@ def remove_owned(client: Kube, environment: str, api: str, kinds: Iterable[str])
     return len(found)
 
 
+def remove_all(client: Kube, api: str, kind: str) -> None:
+    """Leave no object of a kind."""
+    _remove(client, client.objects(kind, api=api))
+
+
 def remove_everything(client: Kube, environment: str) -> int:
     """Leave no object with the environment's label, and none of what istiod wrote elsewhere."""
     kinds = [(api, kind) for api, kind, name in client.kinds.removable() if name not in CONTENTS]

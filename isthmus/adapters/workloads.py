@@ -49,7 +49,9 @@ def explain(client: Kube, name: str, namespace: str) -> str:
         return f"it is scaled to 0; kubectl -n {namespace} scale deployment/{name} --replicas=1"
     conditions = found.get("status", {}).get("conditions", [])
     said = [
-        c["message"] for c in conditions if c["status"] != "True" or c["type"] == "ReplicaFailure"
+        c.get("message") or c["type"]
+        for c in conditions
+        if c["status"] != "True" or c["type"] == "ReplicaFailure"
     ]
     for pod in client.objects("Pod", namespace, labels=_selector(found)):
         said += _complaints(pod)

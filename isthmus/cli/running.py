@@ -10,7 +10,9 @@ from isthmus.cli import environments, options, terminal
 
 if TYPE_CHECKING:
     from isthmus.cli.record import Run
+    from isthmus.cli.run import Result
     from isthmus.environment import Environment
+    from isthmus.verification import Verification
 
 
 @click.command()
@@ -34,7 +36,7 @@ def up(env: str, output: str, wait: bool, timeout: float | None, steps: bool) ->
 
     result = run.run(run.Order("up", environment, env, timeout))
     _report(result.run, steps)
-    results.show(result.get(), output)
+    results.show(_verification(result), output)
 
 
 @click.command()
@@ -72,7 +74,17 @@ def verify(env: str, output: str, timeout: float | None) -> None:
 
     result = run.run(run.Order("verify", environment, env, timeout))
     _report(result.run, steps=False)
-    results.show(result.get(), output)
+    results.show(_verification(result), output)
+
+
+def _verification(result: "Result") -> "Verification":
+    """Return what the run found, were it that the mesh is not one; raises any other failure."""
+    from isthmus.verification import Unproven
+
+    if isinstance(result.failure, Unproven):
+        return result.failure.verification
+    verification: Verification = result.get()
+    return verification
 
 
 def _check(environment: "Environment") -> None:

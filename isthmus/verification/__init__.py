@@ -10,7 +10,7 @@ from isthmus.verification.endpoints import (
 from isthmus.verification.evidence import Reason, Reported, SeenEndpoint
 from isthmus.verification.judge import judge, judge_client
 from isthmus.verification.shares import bound, expected_shares, wilson
-from isthmus.verification.verdict import ClientVerdict, Verification, table
+from isthmus.verification.verdict import ClientVerdict, Unproven, Verification, table
 
 __all__ = [
     "Answers",
@@ -18,6 +18,7 @@ __all__ = [
     "Reason",
     "Reported",
     "SeenEndpoint",
+    "Unproven",
     "Verification",
     "bound",
     "by_cluster",

@@ -93,12 +93,26 @@ class Verification(Fact):
         """Do nothing if the verdict is `pass`; raises Findings with all reasons otherwise."""
         if self.reasons:
             listed = "".join(f"\n  - {reason}" for reason in self.reasons)
-            raise Findings(
-                f"{self.environment} is not one mesh:{listed}",
-                step="verify",
-                hint=f"export KUBECONFIG=$(isthmus kubeconfig {self.environment}), type what a "
-                f"reason names, then: isthmus verify {self.environment}",
-            )
+            raise Unproven(self, listed)
+
+
+class Unproven(Findings):
+    """The mesh was asked and is not what it should be; `verification` is the evidence."""
+
+    def __init__(self, verification: Verification, listed: str) -> None:
+        name = verification.environment
+        super().__init__(
+            f"{name} is not one mesh:{listed}",
+            step="verify",
+            hint=f"export KUBECONFIG=$(isthmus kubeconfig {name}), type what a reason names, "
+            f"then: isthmus verify {name}",
+        )
+        self.verification = verification
+        self.listed = listed
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Survive pickling whole."""
+        return (Unproven, (self.verification, self.listed))
 
 
 def table(verification: Verification) -> list[dict[str, str]]:

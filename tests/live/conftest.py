@@ -135,4 +135,4 @@ def mesh(
     built.first = isthmus.document("up", file)
     yield built
     isthmus.run("down", built.name)
-    assert machine.left_of(isthmus.home) == []
+    assert machine.left_of(isthmus.home / "environments") == []

@@ -1,7 +1,13 @@
 """What a lab may leave on a machine, counted: everything that it ever makes."""
 
+import re
 import subprocess
 from pathlib import Path
+
+from isthmus.providers.lab.network import _identity
+
+NAMES = ("three-seas", "ruin", "half", "bare")
+"""The environments that live tests make."""
 
 
 def lines(*command: str) -> set[str]:
@@ -34,35 +40,44 @@ class Machine:
             "pod log": {str(p) for p in Path("/var/log/pods").glob("*")},
         }
 
-    def left_of(self, home: Path) -> list[str]:
-        """Name everything that is there now and was not, or that lives in this home."""
+    def left_of(self, folder: Path) -> list[str]:
+        """Name everything that is there now and was not, or that lives in this folder."""
+        ours = _identities(folder)
         found = [
             f"{kind} {name}"
             for kind, names in self._all().items()
             for name in sorted(names - self._before[kind])
+            if not _is_anothers(name, ours)
         ]
-        found += [f"mount {line}" for line in _mounts("self") if str(home) in line]
-        found += [f"process {p}" for p in _processes(home)]
-        found += [f"folder {p}" for p in sorted((home / "environments").glob("*"))]
+        found += [f"mount {line}" for line in _mounts("self") if str(folder) in line]
+        found += [f"process {p}" for p in _processes(folder)]
+        found += [f"folder {p}" for p in sorted(folder.glob("*"))]
         return found
+
+
+def _identities(folder: Path) -> set[str]:
+    """Return the marks of this folder's labs, those that are gone included."""
+    return {_identity(folder), *(_identity(folder / name) for name in NAMES)}
+
+
+def _is_anothers(name: str, ours: set[str]) -> bool:
+    """Tell whether a lab beside the tests', a person's or a bench's, came up meanwhile."""
+    marks = re.findall(r"isth(?:mus)?-([0-9a-f]{6})", name)
+    return bool(marks) and marks[-1] not in ours
 
 
 def _mounts(pid: str) -> list[str]:
     return Path(f"/proc/{pid}/mountinfo").read_text().splitlines()
 
 
-def _processes(home: Path) -> list[str]:
-    """Every process that has a region's mounts or was started from this home, the server aside."""
+def _processes(folder: Path) -> list[str]:
+    """Every process that has a mount of this folder, as a region's have and its pods'."""
     found = []
     for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
         try:
-            name = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()[:120]
-            mounted = any("/run/region" in line for line in _mounts(entry.name))
-            ours = f"{home}/environments" in (entry / "mountinfo").read_text()
+            if entry.name.isdigit() and any(str(folder) in line for line in _mounts(entry.name)):
+                name = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()[:120]
+                found.append(f"{entry.name} {name}")
         except OSError:
-            continue
-        if mounted and ours:
-            found.append(f"{entry.name} {name}")
+            continue  # it ended meanwhile
     return found

@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 from live.files import write
+from live.machine import Machine
 
 SEED = 20261124
 REGIONS = {"host": {"name": "porto"}, "remotes": [{"name": "recife"}]}
@@ -76,8 +77,9 @@ def test_a_region_that_lost_power_comes_up_again_with_all_it_had(isthmus, ruin):
 
 
 def test_down_after_a_crash_half_way_up_leaves_nothing_and_no_other_lab_is_touched(
-    isthmus, machine, mesh, tmp_path
+    isthmus, mesh, tmp_path
 ):
+    machine = Machine()
     file = write(tmp_path / "half.yaml", name="half", **REGIONS)
     process = isthmus.start("up", file)
     for line in process.stderr:
@@ -86,7 +88,7 @@ def test_down_after_a_crash_half_way_up_leaves_nothing_and_no_other_lab_is_touch
     process.send_signal(signal.SIGKILL)
     process.communicate()
     isthmus.run("down", "half")
-    assert not [thing for thing in machine.left_of(isthmus.home / "environments" / "half") if thing]
+    assert machine.left_of(isthmus.home / "environments" / "half") == []
     assert isthmus.document("verify", mesh.name)["verdict"] == "pass"
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 from collections import deque
 from pathlib import Path
@@ -20,10 +21,11 @@ from isthmus import environment
 from isthmus.cli.record import Run
 from isthmus.cli.steps import Step
 from isthmus.errors import Findings, NotReady
-from isthmus.providers.lab import configuration, programs
 from isthmus.providers.lab.images import names
+from isthmus.providers.lab.region import Region
 from isthmus.providers.lab.tools import Toolchain
 
+TOOLS = Toolchain(Path("/tools"), Path("/etcd"), Path("/envoy"), Path("/share"), "key")
 STAT = "cpu  100 10 50 9000 700 3 7 40 0 0\ncpu0 1 1 1 1 1 1 1 1 0 0\n"
 
 
@@ -90,6 +92,19 @@ def test_the_bench_s_folder_lies_beside_the_images_and_is_gone_after(tmp_path, m
     assert list((tmp_path / "cache").iterdir()) == []
 
 
+def test_the_folder_of_a_bench_that_was_killed_goes_and_that_of_one_that_runs_stays(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setenv("ISTHMUS_CACHE", str(tmp_path))
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    for pid in (ended.pid, os.getppid()):
+        (tmp_path / f"{ground.FOLDER}{pid}").mkdir()
+    with ground.folder() as folder:
+        there = {path.name for path in tmp_path.iterdir()}
+    assert there == {folder.name, f"{ground.FOLDER}{os.getppid()}"}
+
+
 def test_each_lap_takes_from_the_one_before_and_the_last_one_ends_the_walk():
     clock = iter([8.0, 10.5])
     lines = iter(["noise\n", "== regions\n", "== verified\n", "never read\n"])
@@ -112,6 +127,14 @@ def test_the_script_is_bash_and_names_no_place_of_this_machine():
     text = walk.SCRIPT.read_text()
     assert str(walk.SCRIPT.parents[1]) not in text
     assert str(Path.home()) + "/" not in text
+
+
+def test_a_lap_is_a_line_of_its_own_even_behind_progress_that_ends_without_one():
+    [lap] = [x for x in walk.SCRIPT.read_text().splitlines() if x.startswith("lap() ")]
+    script = f"{lap}\nprintf '- Processing resources for Istiod.'; lap host"
+    lines = subprocess.run(["bash", "-c", script], stdout=subprocess.PIPE, text=True, check=True)
+    found = walk.read(lines.stdout.splitlines(keepends=True), lambda: 6.0, [])
+    assert found == (Lap("host", 6.0),)
 
 
 def test_the_script_s_last_lap_is_the_one_that_is_waited_for():
@@ -149,12 +172,31 @@ def test_two_operators_of_one_cluster_have_different_names(tmp_path):
     assert remote.get("metadata", {}).get("name") != gateway["metadata"]["name"]
 
 
-def test_no_program_of_the_walk_s_regions_shares_a_place_with_another_region():
-    tools = Toolchain(Path("/tools"), Path("/etcd"), Path("/envoy"), Path("/share"), "key")
-    commands = programs.programs(programs.Node("a", "r", "198.19.0.2", []), tools)
-    parts = [part for command in commands.values() for part in command]
-    for text in [*parts, *configuration.files("/walk/a", "a").values()]:
-        assert regions.own("a", text).count("/run/") == regions.own("a", text).count("/run/a/")
+@pytest.fixture
+def place(tmp_path):
+    golden = tmp_path / "golden"
+    golden.mkdir()
+    found = Region("a", "region-a", 0, tmp_path / "a", regions.NETWORK)
+    regions.prepare(found, TOOLS, golden)
+    return found
+
+
+def told(place):
+    files = [file for file in (place.folder / "etc").rglob("*") if file.is_file()]
+    parts = [part for command in regions.commands(place, TOOLS).values() for part in command]
+    return [*parts, *(file.read_text() for file in files)]
+
+
+def test_no_program_of_the_walk_s_regions_shares_a_place_with_another_region(place):
+    text = "\n".join(told(place))
+    assert text.count("/run/a/") == text.count("/run/") > 0
+
+
+def test_every_file_that_a_region_of_the_walk_is_told_to_read_is_there(place):
+    said = {path for text in told(place) for path in re.findall(r"/run/a/region(/[\w./-]+)", text)}
+    read = {path for path in said if path.startswith(("/pki/", "/etc/", "/kubeconfig"))}
+    assert read
+    assert [path for path in read if not (place.folder / path[1:]).exists()] == []
 
 
 def test_the_bench_s_environment_is_one_that_up_accepts(tmp_path):

@@ -1,5 +1,6 @@
 """Whether a manifest is true already: too much said writes for ever, too little never."""
 
+import base64
 import copy
 import json
 import random
@@ -169,12 +170,20 @@ def changed(value, path):
     return result
 
 
+def stored(manifest):
+    """Return a copy of the manifest, as a server keeps it."""
+    live = json.loads(json.dumps(manifest))
+    if texts := live.pop("stringData", None):
+        live["data"] = {k: base64.b64encode(v.encode()).decode() for k, v in texts.items()}
+    return live
+
+
 def assert_sound(manifests, chance, times):
     for manifest in manifests:
-        assert not differs(manifest, json.loads(json.dumps(manifest))), describe(manifest)
+        assert not differs(manifest, stored(manifest)), describe(manifest)
     choices = [(m, p) for m in manifests for p in leaves(m) if p[0] != "status"]
     for manifest, path in chance.sample(choices, min(times, len(choices))):
-        assert differs(changed(manifest, path), manifest), (describe(manifest), path)
+        assert differs(changed(manifest, path), stored(manifest)), (describe(manifest), path)
 
 
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)

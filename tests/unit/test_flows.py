@@ -1,0 +1,285 @@
+"""The stories, told to clusters in memory by a real Prefect: what comes first, what failure does."""
+
+import importlib
+import logging
+import pkgutil
+
+import pytest
+from world import World, environment
+
+import tasks
+from isthmus import progress, state, waiting
+from isthmus.adapters import workloads
+from isthmus.errors import ClusterUnreachable, Findings, NotReady, Rejected
+from isthmus.facts import Done
+
+pytestmark = pytest.mark.usefixtures("prefect")
+CANARY = "canary-token-7f3a"
+
+
+@pytest.fixture
+def world(folders, monkeypatch):
+    """Two regions that are joined by nothing yet; a retry comes at once."""
+    made = World(folders, token=CANARY)
+    made.install(monkeypatch)
+    for module in pkgutil.iter_modules(tasks.__path__, "tasks."):
+        for found in vars(importlib.import_module(module.name)).values():
+            if isinstance(found, importlib.import_module("prefect").Task):
+                monkeypatch.setattr(found, "retry_delay_seconds", 0)
+                monkeypatch.setattr(found, "retry_jitter_factor", None)
+    return made
+
+
+@pytest.fixture
+def told():
+    """What the run tells: (kind, step, cluster), in order."""
+    heard = []
+    with progress.listening(lambda e: heard.append((e.kind, e.name, e.cluster))):
+        yield heard
+
+
+def build(of=None):
+    from flows.build import build
+
+    return build(of or environment())
+
+
+def teardown(of=None):
+    from flows.teardown import teardown
+
+    teardown(of or environment())
+
+
+def verify(of=None):
+    from flows.verify import verify
+
+    return verify(of or environment())
+
+
+def of_kind(told, kind, name):
+    return [cluster for k, n, cluster in told if (k, n) == (kind, name)]
+
+
+def test_each_step_comes_after_what_it_needs(world, told):
+    build()
+
+    def before(one, other):
+        assert told.index(("done", *one)) < told.index(("started", *other)), (one, other)
+
+    for remote in ("shanghai",):
+        before(("check istiod remote endpoint", "beijing"), ("install remote", remote))
+        before(("federate secret cacerts", None), ("install remote", remote))
+        before(("install remote", remote), ("wire", remote))
+        before(("wire", remote), ("open gateway", remote))
+        before(("wire", remote), ("deploy caller", remote))
+    before(("make namespace istio-system", "beijing"), ("install host", "beijing"))
+    before(("install federation", "beijing"), ("join", "shanghai"))
+    for client in ("beijing", "shanghai"):
+        before(("deploy sample", None), ("verify from", client))
+        before(("open gateway", client), ("verify from", client))
+    assert told[-1] == ("done", "judge", None)
+
+
+def test_a_second_build_writes_nothing_and_believes_no_endpoint_that_moved(world):
+    build()
+    before, joined = world.writes(), list(world.joins)
+    world.host.address = "198.18.0.9"
+    key = ("v1", "services", "istio-system", "istio-eastwestgateway")
+    world.host.store[key]["status"] = {"loadBalancer": {"ingress": [{"ip": "198.18.0.9"}]}}
+    found = build()
+    assert (found.verdict, world.writes(), world.joins) == ("pass", before, joined)
+    assert "198.18.0.9:15443" in found.clients[1].observed_endpoints
+
+
+def test_a_region_that_never_answers_ends_the_build_and_verify_changes_nothing(world):
+    world.kubes["shanghai"].answering = False
+    with pytest.raises(Findings) as caught:
+        build()
+    assert caught.value.exit_code == 79
+    assert "shanghai" in caught.value.message
+    before = world.writes()
+    with pytest.raises(Findings, match="shanghai"):
+        verify()
+    world.kubes["shanghai"].answering = True
+    assert verify().verdict == "pass"
+    assert world.writes() == before
+
+
+def test_what_failed_first_is_raised_and_the_other_branches_end(world, told):
+    world.troubles["shanghai"] = [Rejected("403 Forbidden", hint="ask for rights")]
+    with pytest.raises(Rejected) as caught:
+        build()
+    error = caught.value
+    assert (error.cluster, error.step, error.hint) == ("shanghai", "join", "ask for rights")
+    assert of_kind(told, "failed", "join") == ["shanghai"]
+    assert {"beijing"} == set(of_kind(told, "done", "join"))
+    assert of_kind(told, "done", "install host") == ["beijing"]
+    assert of_kind(told, "done", "check istiod remote endpoint") == ["beijing"]
+    assert not of_kind(told, "started", "install remote")
+    assert not of_kind(told, "started", "verify from")
+
+
+def join(world):
+    """Run one step as a flow would."""
+    from tasks.federation import join
+
+    host, member = world.host.access, world.kubes["shanghai"].access
+    return join(environment(), host, member, host.kubeconfig, Done(cluster="beijing"))
+
+
+def test_what_may_pass_is_tried_again_and_told_as_such(world, told):
+    world.troubles["shanghai"] = [NotReady("webhook not up"), ClusterUnreachable("HTTP 503")]
+    assert join(world).found == "joined"
+    assert [kind for kind, *_ in told] == [
+        *["started", "retrying", "started", "retrying", "started", "done"]
+    ]
+
+
+def test_what_will_not_pass_is_tried_once(world, told):
+    world.troubles["shanghai"] = [Rejected("403 Forbidden")] * 4
+    with pytest.raises(Rejected, match="403 Forbidden"):
+        join(world)
+    assert [kind for kind, *_ in told] == ["started", "failed"]
+
+
+def test_what_does_not_pass_is_given_up_in_the_end(world, told):
+    world.troubles["shanghai"] = [NotReady("still not up")] * 9
+    with pytest.raises(NotReady) as caught:
+        join(world)
+    assert caught.value.exit_code == 75
+    assert [kind for kind, *_ in told] == [*["started", "retrying"] * 3, "started", "failed"]
+
+
+def test_a_bug_is_raised_as_what_it_is_and_not_tried_again(world, told):
+    world.troubles["shanghai"] = [KeyError("apiEndpoint")] * 4
+    with pytest.raises(KeyError, match="apiEndpoint"):
+        join(world)
+    assert [kind for kind, *_ in told] == ["started", "failed"]
+
+
+@pytest.mark.parametrize("federation", ["kubefed", "direct"])
+def test_a_mesh_that_answers_from_everywhere_and_nothing_of_it_later(
+    world, told, federation, folders
+):
+    found = build(environment(federation))
+    assert (found.verdict, found.reasons) == ("pass", [])
+    assert [c.cluster for c in found.clients] == ["beijing", "shanghai"]
+    assert bool(world.joins) == (federation == "kubefed")
+    assert {kind for kind, *_ in told} <= {"started", "noted", "done"}
+    told.clear()
+    teardown(environment(federation))
+    assert world.left() == {"beijing": [], "shanghai": []}
+    assert world.joins == []
+    assert not list((folders / "home/environments").iterdir())
+    withdrawn = of_kind(told, "done", "withdraw")
+    assert withdrawn[0] == "beijing" and sorted(withdrawn) == ["beijing", "shanghai"]
+
+
+def test_a_teardown_of_nothing_is_well(world):
+    teardown()
+    teardown()
+    assert world.deleted == 2
+
+
+def test_clusters_that_go_whole_are_not_emptied_first(world, monkeypatch, told):
+    monkeypatch.setattr(World, "disposable", True)
+    teardown()
+    assert (world.deleted, world.writes()) == (1, {"beijing": [], "shanghai": []})
+    assert not of_kind(told, "started", "withdraw")
+
+
+def test_a_cluster_that_is_silent_keeps_the_record_of_what_is_left(world, monkeypatch, folders):
+    state.ensure_folder("pair")
+    gone = ClusterUnreachable("no answer", cluster="shanghai")
+    monkeypatch.setattr(world.kubes["shanghai"], "failures", [gone] * 50)
+    with pytest.raises(ClusterUnreachable, match="shanghai"):
+        teardown()
+    assert world.deleted == 0
+    assert (folders / "home/environments/pair").is_dir()
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """Addresses of the gateway that were really asked for."""
+    clusters, real = [], workloads.address_of
+
+    def address_of(client, *what):
+        clusters.append(client.access.cluster)
+        return real(client, *what)
+
+    monkeypatch.setattr(workloads, "address_of", address_of)
+    return clusters
+
+
+def test_the_endpoint_is_remembered_for_this_very_host_and_installation(world, asked):
+    from tasks.gateways import istiod_remote_endpoint as endpoint
+
+    service = {"name": "istio-eastwestgateway", "namespace": "istio-system"}
+    world.host._patch(None, {"apiVersion": "v1", "kind": "Service", "metadata": service})
+    host, env = world.host.access, environment()
+    other_overlay = environment(overlays={"host": {"values": {"pilot": {"cpu": {}}}}})
+    rebuilt = host.model_copy(update={"uid": "another"})
+    for values, times in [
+        ((env, host), 1),
+        ((env, host), 1),
+        ((env, rebuilt), 2),
+        ((other_overlay, host), 3),
+        ((environment(name="other"), host), 4),
+        ((env, host), 4),
+    ]:
+        assert endpoint(*values).address == "198.18.0.3"
+        assert len(asked) == times, values
+
+
+def test_no_secret_is_left_in_prefect_or_told_to_anybody(world, prefect, folders, caplog, told):
+    from prefect.logging.handlers import APILogWorker
+    from prefect.settings import PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
+
+    caplog.set_level(logging.DEBUG)
+    texts = []
+    with (
+        temporary_settings({PREFECT_LOGGING_TO_API_ENABLED: True}),
+        progress.listening(lambda event: texts.append(repr(event))),
+    ):
+        build(environment("kubefed"))
+        world.troubles["beijing"] = [Rejected("refused")]
+        world.host.store.pop(("core.kubefed.io/v1beta1", "kubefedclusters", *FEDERATED))
+        with pytest.raises(Rejected):
+            build(environment("kubefed"))
+        APILogWorker.drain_all()
+    stored = waiting.until(lambda: history(prefect), "the last step's record", timeout=20)
+    stored += b"".join(p.read_bytes() for p in (folders / "results").rglob("*") if p.is_file())
+    stored += "\n".join([*texts, caplog.text]).encode()
+    assert b"istiod-remote-endpoint" in stored or b"198.18.0.3" in stored
+    for secret in secrets(folders / "home/environments/pair/ca", world):
+        assert secret.encode() not in stored
+
+
+FEDERATED = ("kube-federation-system", "beijing")
+
+
+def history(database):
+    """Return the database's bytes, once the last thing that the run said is in it."""
+    stored = b"".join(p.read_bytes() for p in database.parent.glob("prefect.db*"))
+    return (
+        stored
+        if b"deploy caller shanghai" in stored and b"beijing: join: refused" in stored
+        else None
+    )
+
+
+def secrets(folder, world):
+    """Return every secret of the run as text, and in the forms that it takes on its way."""
+    keys = [p.read_text() for p in folder.rglob("*key.pem")]
+    assert len(keys) == 3
+    lines = [line for key in keys for line in key.splitlines() if "-----" not in line]
+    in_clusters = [
+        value
+        for cluster in world.kubes.values()
+        for m in cluster.store.values()
+        if isinstance(m, dict) and m["kind"] == "Secret"
+        for key, value in m["data"].items()
+        if key not in ("ca.crt", "root-cert.pem", "ca-cert.pem", "cert-chain.pem") and value
+    ]
+    assert len(in_clusters) >= 3
+    return [CANARY, *lines, *(value[:60] for value in in_clusters)]

@@ -1,0 +1,58 @@
+"""Helm: written only when chart or values changed, and no value on the command line."""
+
+import pytest
+
+from isthmus.adapters import helm, shell
+
+
+@pytest.fixture
+def ran(monkeypatch):
+    calls = []
+    monkeypatch.setattr(shell, "run", lambda argv, **more: calls.append((argv, more)))
+    return calls
+
+
+@pytest.fixture
+def chart(tmp_path):
+    (tmp_path / "Chart.yaml").write_text("version: 0.10.0")
+    return tmp_path
+
+
+def stand(client, argv):
+    """Put the release there as Helm does, with the labels that the command gave it."""
+    flag = next(a for a in map(str, argv) if a.startswith("--labels="))
+    _, key, value = flag.split("=")
+    labels = {"owner": "helm", "name": "kubefed", "status": "deployed", key: value}
+    meta = {"name": "sh.helm.release.v1.kubefed.v1", "namespace": "space", "labels": labels}
+    client.put({"apiVersion": "v1", "kind": "Secret", "metadata": meta})
+
+
+def test_a_release_stands_until_its_values_or_its_chart_change(cluster, ran, chart):
+    client, values = cluster(), {"a": 1, "b": 2}
+    assert not helm.installed(client, "kubefed", "space", chart, values)
+    helm.install(chart / "helm", client.access, "kubefed", "space", chart, values)
+    stand(client, ran[0][0])
+    assert helm.installed(client, "kubefed", "space", chart, {"b": 2, "a": 1})
+    assert not helm.installed(client, "kubefed", "space", chart, {"a": 2})
+    (chart / "Chart.yaml").write_text("version: 0.11.0")
+    assert not helm.installed(client, "kubefed", "space", chart, values)
+
+
+def test_a_release_that_failed_does_not_stand(cluster, ran, chart):
+    client = cluster()
+    helm.install(chart / "helm", client.access, "kubefed", "space", chart, {})
+    stand(client, ran[0][0])
+    next(iter(client.store.values()))["metadata"]["labels"]["status"] = "failed"
+    assert not helm.installed(client, "kubefed", "space", chart, {})
+
+
+def test_values_are_no_argument_and_the_cluster_is_named(cluster, ran, chart):
+    access = cluster().access
+    helm.install(chart / "helm", access, "kubefed", "space", chart, {"token": "canary"})
+    helm.uninstall(chart / "helm", access, "kubefed", "space")
+    for argv, more in ran:
+        assert f"--kubeconfig={access.kubeconfig}" in argv
+        assert f"--kube-context={access.context}" in argv and "--namespace=space" in argv
+        assert "canary" not in " ".join(map(str, argv))
+        assert more["cluster"] == "beijing"
+    assert "canary" in ran[0][1]["stdin"]

@@ -1,0 +1,51 @@
+"""A region is found by what its first process sees, and by nothing that could be left over."""
+
+import ipaddress
+import os
+
+import pytest
+
+from isthmus.providers.lab import region
+from isthmus.providers.lab.network import LabNetwork
+
+NET = LabNetwork(id="abc123", subnet=ipaddress.IPv4Network("198.18.7.0/24"))
+
+
+@pytest.fixture
+def place(tmp_path):
+    return region.Region("beijing", "cn-beijing-6", 1, tmp_path / "beijing", NET)
+
+
+def test_its_server_is_at_its_nodes_address(place):
+    assert place.server == f"https://{NET.node(1)}:6443"
+    assert place.kubeconfig == place.folder / "kubeconfig"
+    assert place.cgroup == "/isthmus-abc123-beijing"
+
+
+def test_a_region_that_was_never_made_does_not_run(place):
+    assert region.supervisor(place) is None
+
+
+def test_what_files_say_of_a_process_is_not_believed(place):
+    place.folder.mkdir()
+    (place.folder / "supervisor.pid").write_text(str(os.getpid()))
+    assert region.supervisor(place) is None
+
+
+def test_stopping_what_does_not_run_ends_nothing(place, monkeypatch):
+    monkeypatch.setattr(region.os, "kill", lambda *_: pytest.fail("ended a process"))
+    region.stop(place)
+
+
+@pytest.mark.parametrize(
+    ("spaces", "found"),
+    [("NSpid:\t77\t1", True), ("NSpid:\t77\t2", False), ("NSpid:\t77", False), ("", False)],
+)
+def test_its_first_process_is_the_one_that_has_its_folder(tmp_path, spaces, found):
+    process = tmp_path / "77"
+    (process / "root/run/region").mkdir(parents=True)
+    (process / "status").write_text(f"Name:\tsupervisord\n{spaces}\n")
+    home = (process / "root/run/region").stat()
+    assert region._is_init_of(process, home) is found
+    assert region._is_init_of(process, tmp_path.stat()) is False
+    assert region._is_init_of(tmp_path / "gone", home) is False

@@ -1,0 +1,103 @@
+"""Taking out again: all that is ours by its label, in an order in which it can end, and no more."""
+
+import pytest
+
+from isthmus.adapters import removal
+from isthmus.adapters.manifests import LABEL
+from isthmus.errors import ClusterUnreachable, NotReady
+
+
+def put(cluster, api, kind, name, owner="pair", namespace=""):
+    meta = {"name": name, "labels": {LABEL: owner} if owner else {}}
+    if namespace:
+        meta["namespace"] = namespace
+    return cluster.put({"apiVersion": api, "kind": kind, "metadata": meta})
+
+
+HOOK = ("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration")
+KIND = ("apiextensions.k8s.io/v1", "CustomResourceDefinition")
+
+
+@pytest.fixture
+def full(cluster):
+    made = cluster()
+    put(made, "v1", "Namespace", "sample")
+    put(made, "apps/v1", "Deployment", "sleep", namespace="sample")
+    put(made, *KIND, "gateways.networking.istio.io")
+    put(made, "networking.istio.io/v1", "Gateway", "in", namespace="sample")
+    put(made, *HOOK, "istio-sidecar-injector")
+    put(made, "v1", "Namespace", "theirs", owner="")
+    put(made, "v1", "Secret", "cacerts", owner="triple", namespace="theirs")
+    return made
+
+
+def names(cluster):
+    return {key[3] for key in cluster.store}
+
+
+def test_all_that_is_ours_goes_and_nothing_else(full):
+    assert removal.remove_everything(full, "pair") == 5
+    assert names(full) == {"theirs", "cacerts"}
+
+
+def test_webhooks_go_first_and_what_holds_others_last(full):
+    removal.remove_everything(full, "pair")
+    order = [path.split("/")[-1] for path in full.writes]
+    assert order[0] == "istio-sidecar-injector"
+    assert set(order[-2:]) == {"sample", "gateways.networking.istio.io"}
+
+
+def test_what_istiod_wrote_into_other_namespaces_goes_too(full):
+    meta = {"name": "istio-ca-root-cert", "namespace": "theirs"}
+    labels = {"istio.io/config": "true"}
+    full.put({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {**meta, "labels": labels}})
+    removal.remove_everything(full, "pair")
+    assert "istio-ca-root-cert" not in names(full)
+
+
+def test_removing_again_finds_nothing(full):
+    removal.remove_everything(full, "pair")
+    before = list(full.writes)
+    assert removal.remove_everything(full, "pair") == 0
+    assert full.writes == before
+
+
+def test_only_the_kinds_that_are_meant_go(full):
+    assert removal.remove_owned(full, "pair", "networking.istio.io/v1", ["Gateway"]) == 1
+    assert "sleep" in names(full) and "in" not in names(full)
+    assert removal.remove_owned(full, "pair", "v1", ["Unknown"]) == 0
+
+
+def test_a_domains_kinds_go_whoever_made_them(full):
+    put(full, *KIND, "kubefedclusters.core.kubefed.io", owner="")
+    put(full, *KIND, "things.notkubefed.io", owner="")
+    removal.remove_kinds(full, "kubefed.io")
+    assert names(full) >= {"gateways.networking.istio.io", "things.notkubefed.io"}
+    assert "kubefedclusters.core.kubefed.io" not in names(full)
+
+
+def test_what_does_not_end_is_named(full, monkeypatch):
+    monkeypatch.setattr(removal, "GONE", 0)
+    monkeypatch.setattr(full, "_delete", lambda key: {"being": "deleted"})
+    with pytest.raises(NotReady, match="MutatingWebhookConfiguration istio-sidecar-inj") as caught:
+        removal.remove_everything(full, "pair")
+    assert caught.value.cluster == "beijing"
+
+
+def test_what_came_anew_under_the_same_name_is_not_waited_for(full):
+    delete = full._delete
+
+    def delete_and_make_again(key):
+        delete(key)
+        full.put({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}})
+        full.store[key] = {"kind": "x", "metadata": {"name": key[3], "uid": "a new one"}}
+        return {}
+
+    full._delete = delete_and_make_again
+    assert removal.remove_owned(full, "pair", "apps/v1", ["Deployment"]) == 1
+
+
+def test_a_cluster_that_does_not_answer_is_no_empty_cluster(full):
+    full.failures = [ClusterUnreachable("HTTP 503")]
+    with pytest.raises(ClusterUnreachable):
+        removal.remove_everything(full, "pair")

@@ -1,0 +1,250 @@
+"""Clusters in memory with their controllers, and tools that act on them: enough for whole flows."""
+
+import base64
+import json
+import re
+import threading
+from types import SimpleNamespace
+
+import yaml
+from fakes import FakeKube
+
+from isthmus import providers
+from isthmus.adapters import federated, helm, istioctl, kube, kubefedctl, tls
+from isthmus.environment import ClusterSpec, Environment, VerificationSpec
+from isthmus.facts import Access
+from isthmus.providers.contract import Defaults
+from tasks import federation, install, teardown
+
+REGIONS = ("beijing", "shanghai")
+GATEWAY = "istio-eastwestgateway"
+SIDECAR = "outbound|5000||helloworld.sample.svc.cluster.local"
+TOOLS = SimpleNamespace(bin=federation.Path("/bin"), share=federation.Path("/share"), key="k")
+
+
+def environment(federation="kubefed", name="pair", **more):
+    specs = [ClusterSpec(name=n, region=n, network=f"net-{n}") for n in REGIONS]
+    return Environment(
+        name=name,
+        federation=federation,
+        host=specs[0],
+        remotes=specs[1:],
+        verification=VerificationSpec(requests=40),
+        **more,
+    )
+
+
+class World:
+    """Two regions. `joins` lists who was joined; `troubles` are raised by the next joins."""
+
+    disposable = False
+    defaults = Defaults()
+
+    def __init__(self, folder, token="token"):
+        self.folder, self.token = folder, token
+        self.kubes, self.joins, self.troubles, self.deleted = {}, [], {}, 0
+        self.lock = threading.RLock()
+        for number, name in enumerate(REGIONS):
+            self.kubes[name] = self._cluster(name, number)
+        self.host = self.kubes["beijing"]
+
+    def install(self, monkeypatch):
+        """Stand in for everything that reaches out of this process."""
+        monkeypatch.setattr(providers, "of", lambda environment: self)
+        monkeypatch.setattr(kube, "connect", lambda access: self.kubes[access.cluster])
+        monkeypatch.setattr(kube, "forget", lambda: None)
+        monkeypatch.setattr(istioctl, "manifests", lambda program, operator: istio())
+        monkeypatch.setattr(tls, "handshake", lambda *where: "")
+        monkeypatch.setattr(helm, "installed", lambda client, *what: client.get_release())
+        monkeypatch.setattr(helm, "install", self._helm_install)
+        monkeypatch.setattr(helm, "uninstall", lambda *what: self.host.store.pop("release", None))
+        monkeypatch.setattr(kubefedctl, "join", self._join)
+        monkeypatch.setattr(kubefedctl, "unjoin", self._unjoin)
+        monkeypatch.setattr(federated, "WATCHING", -1.0)
+        for module in (federation, install, teardown):
+            monkeypatch.setattr(module, "ensure_toolchain", lambda: TOOLS)
+
+    def ensure(self, environment, cluster):
+        return self.access(environment, cluster)
+
+    def access(self, environment, cluster):
+        return self.kubes[cluster.name].access.model_copy(update={"environment": ""})
+
+    def delete(self, environment):
+        self.deleted += 1
+
+    def writes(self):
+        return {name: list(cluster.writes) for name, cluster in self.kubes.items()}
+
+    def left(self):
+        """Return what still bears a label of ours, by cluster."""
+        return {
+            name: sorted(key[3] for key, m in cluster.store.items() if "isthmus/" in json.dumps(m))
+            for name, cluster in self.kubes.items()
+        }
+
+    def _cluster(self, name, number):
+        path = self.folder / f"{name}.kubeconfig"
+        path.write_text(yaml.safe_dump(kubeconfig(name, self.token)))
+        uid = f"uid-of-{name}"
+        access = Access(cluster=name, kubeconfig=path, context="admin", uid=uid, environment="pair")
+        made = Cluster(access, f"10.244.{number}.1", f"198.18.{number}.3", self)
+        made.put({**node(), "metadata": {"name": name}})
+        return made
+
+    def _helm_install(self, program, access, name, namespace, chart, values):
+        for workload in federation.WORKLOADS:
+            self.host.put(rolled_out(deployment(workload, namespace)))
+        self.host.release = True
+
+    def _join(self, program, path, host, member):
+        self.joins.append(member)
+        if troubles := self.troubles.get(member):
+            raise troubles.pop(0)
+        self.host.put(
+            {
+                "apiVersion": federated.CORE,
+                "kind": "KubeFedCluster",
+                "metadata": {"name": member, "namespace": federated.NAMESPACE},
+                "spec": {"apiEndpoint": f"https://{member}:6443"},
+                "status": {"conditions": [{"type": "Ready", "status": "True"}]},
+            }
+        )
+
+    def _unjoin(self, program, path, host, member):
+        contexts = [c["name"] for c in yaml.safe_load(path.read_text())["contexts"]]
+        assert {host, member} <= set(contexts), f"{member} is not in {path}"
+        self.joins.remove(member)
+        where = (federated.CORE, "kubefedclusters", federated.NAMESPACE, member)
+        self.host.store.pop(where)
+
+
+class Cluster(FakeKube):
+    """One region with its controllers: pods come up, addresses are given, KubeFed carries over."""
+
+    def __init__(self, access, pod, address, world):
+        super().__init__(access)
+        self.pod, self.address, self.world, self.release = pod, address, world, False
+        self.reactions = [self._run, self._carry]
+        self.program = self._execute
+        self.answering = True
+
+    def request(self, *what):
+        with self.world.lock:
+            return super().request(*what)
+
+    def get_release(self):
+        return self.release
+
+    def _run(self, cluster, m):
+        name, kind = m["metadata"]["name"], m["kind"]
+        if kind == "Deployment":
+            self.put(rolled_out(m))
+            self._start_pod(m)
+        elif kind == "Service" and name == GATEWAY:
+            m["status"] = {"loadBalancer": {"ingress": [{"ip": self.address}]}}
+        elif m.get("type") == "kubernetes.io/service-account-token":
+            m["data"] = {"token": base64.b64encode(self.world.token.encode()).decode()}
+            m["data"]["ca.crt"] = "Q0E="
+        elif name.startswith("istio-remote-secret-"):
+            self._serve(self.world.kubes[name.removeprefix("istio-remote-secret-")])
+
+    def _start_pod(self, m):
+        labels = m["spec"]["template"]["metadata"]["labels"]
+        meta = {"name": f"{m['metadata']['name']}-{self.access.cluster}", "labels": labels}
+        ready = [{"type": "Ready", "status": "True"}]
+        pod = {"apiVersion": "v1", "kind": "Pod", "status": {"podIP": self.pod}}
+        meta["namespace"] = m["metadata"]["namespace"]
+        self.put({**pod, "metadata": meta, "status": {"podIP": self.pod, "conditions": ready}})
+
+    def _serve(self, remote):
+        meta = {"name": "istio-ca-root-cert", "namespace": "istio-system"}
+        labels = {"istio.io/config": "true"}
+        remote.put(
+            {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {**meta, "labels": labels}}
+        )
+        for m in remote.store.values():
+            for hook in m.get("webhooks", []):
+                hook["clientConfig"] = {**hook["clientConfig"], "caBundle": "Q0E="}
+
+    def _carry(self, cluster, m):
+        if not m["kind"].startswith("Federated"):
+            return
+        clusters = [c["name"] for c in m["spec"]["placement"]["clusters"]]
+        plain = {**m["spec"]["template"], "kind": m["kind"].removeprefix("Federated")}
+        plain["apiVersion"] = "apps/v1" if plain["kind"] == "Deployment" else "v1"
+        plain["metadata"] = {**m["metadata"], **plain["metadata"]}
+        for name in clusters:
+            self.world.kubes[name]._patch(None, json.loads(json.dumps(plain)))
+        m["status"] = {
+            "observedGeneration": m["metadata"]["generation"],
+            "conditions": [{"type": "Propagation", "status": "True"}],
+            "clusters": [{"name": name} for name in clusters],
+        }
+
+    def _execute(self, pod, argv):
+        if argv[0] == "pilot-agent":
+            return json.dumps({"cluster_statuses": []}), ""
+        if found := re.search(r"#\[1-(\d+)\]", argv[-1]):
+            return self._answers(int(found[1])), ""
+        ways = [c.address for c in self.world.kubes.values() if c is not self]
+        hosts = [(self.pod, 5000), *((address, 15443) for address in ways)]
+        table = [
+            {"address": {"socket_address": {"address": a, "port_value": p}}, "weight": 1}
+            for a, p in hosts
+        ]
+        return json.dumps({"cluster_statuses": [{"name": SIDECAR, "host_statuses": table}]}), ""
+
+    def _answers(self, n):
+        regions = [c for c in self.world.kubes.values() if c.answering]
+        said = (regions[i % len(regions)].access.cluster for i in range(n))
+        hello = "Hello version: v1, instance: helloworld-{}\n\n200 1 \n"
+        return "".join(hello.format(region) for region in said)
+
+
+def istio():
+    """Return the objects that matter of those that istioctl renders."""
+    system = {"namespace": "istio-system"}
+    hook = {"name": "inject", "clientConfig": {"url": "https://istiod"}, "failurePolicy": "Fail"}
+    return [
+        {
+            "apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": "MutatingWebhookConfiguration",
+            "metadata": {"name": "istio-sidecar-injector"},
+            "webhooks": [hook],
+        },
+        {"apiVersion": "v1", "kind": "Service", "metadata": {"name": GATEWAY, **system}},
+        deployment("istiod", "istio-system"),
+        deployment(GATEWAY, "istio-system", istio="eastwestgateway"),
+    ]
+
+
+def deployment(name, namespace, **labels):
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {"template": {"metadata": {"labels": {"app": name, **labels}}}},
+    }
+
+
+def rolled_out(manifest):
+    generation = manifest["metadata"].get("generation", 0)
+    counts = dict.fromkeys(("replicas", "updatedReplicas", "availableReplicas"), 1)
+    meta = {**manifest["metadata"], "generation": generation}
+    status = {"observedGeneration": generation, **counts}
+    return {**manifest, "metadata": meta, "status": status}
+
+
+def node():
+    ready = [{"type": "Ready", "status": "True"}]
+    return {"apiVersion": "v1", "kind": "Node", "status": {"conditions": ready}}
+
+
+def kubeconfig(name, token):
+    cluster = {"server": f"https://{name}:6443", "certificate-authority-data": "Q0E="}
+    return {
+        "clusters": [{"name": "c", "cluster": cluster}],
+        "users": [{"name": "u", "user": {"token": token}}],
+        "contexts": [{"name": "admin", "context": {"cluster": "c", "user": "u"}}],
+    }
