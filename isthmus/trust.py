@@ -25,6 +25,12 @@ def root_certificate(folder: Path) -> str:
     return _pem(_root(folder)[1])
 
 
+def known_root(folder: Path) -> str:
+    """Return the root's certificate (PEM), or what no certificate is if `folder` holds none."""
+    path = folder / "root-cert.pem"
+    return path.read_text() if path.exists() else "-"
+
+
 def cacerts(folder: Path, cluster: str) -> dict[str, str]:
     """Return the content of a cluster's Secret `cacerts`, key to PEM; the same at every call."""
     root_key, root = _root(folder)

@@ -91,7 +91,7 @@ def federate_secret(
         return changed(host.cluster, made)
     clusters = {m.cluster: _encoded(environment, m.cluster) for m in members}
     manifest = federation.federated_secret(environment.name, clusters)
-    return changed(host.cluster, _propagate(host, manifest, members))
+    return changed(host.cluster, propagate(host, manifest, members))
 
 
 def _stands(host: kube.Kube, member: Access) -> bool:
@@ -111,11 +111,12 @@ def _federate(environment: Environment, space: Space, host: Access, members: lis
         for name in kube.connect(member).apply([space.plain(member.cluster)])
     ]
     if not direct:
-        made += _propagate(host, space.federated(environment.name), members)
+        made += propagate(host, space.federated(environment.name), members)
     return changed(host.cluster, made)
 
 
-def _propagate(host: Access, manifest: Manifest, members: list[Access]) -> list[str]:
+def propagate(host: Access, manifest: Manifest, members: list[Access]) -> list[str]:
+    """Make a federated object reach every member; return its name if it had to be changed."""
     client = kube.connect(host)
     made = client.apply([manifest])
     federated.await_propagated(client, manifest, [m.cluster for m in members])

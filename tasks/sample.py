@@ -4,6 +4,7 @@ from isthmus.adapters import kube, workloads
 from isthmus.environment import Environment
 from isthmus.facts import Access, Done, changed
 from isthmus.federation import SAMPLE
+from tasks.federation import propagate
 from tasks.install import filled
 from tasks.policies import step
 
@@ -34,7 +35,7 @@ def deploy_sample(
             )
         ]
     else:
-        made = kube.connect(host).apply([sample.federated_helloworld()])
+        made = propagate(host, sample.federated_helloworld(), members)
     for member in members:
         workloads.await_deployment(kube.connect(member), "helloworld", SAMPLE)
     return changed(host.cluster, made)

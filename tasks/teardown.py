@@ -2,7 +2,7 @@
 
 import shutil
 
-from isthmus import providers, state
+from isthmus import providers, state, trust
 from isthmus.adapters import federated, helm, kube, kubeconfigs, kubefedctl, removal
 from isthmus.adapters.manifests import LABEL
 from isthmus.environment import Environment
@@ -57,7 +57,8 @@ def remove_federation(environment: Environment, host: Access, left: list[Done]) 
 @step("withdraw", of="access")
 def withdraw(environment: Environment, access: Access, federation: object) -> Done:
     """Leave nothing in the cluster that bears the environment's name, nor what grew out of it."""
-    count = removal.remove_everything(kube.connect(access), environment.name)
+    root = trust.known_root(state.folder(environment.name) / "ca")
+    count = removal.remove_everything(kube.connect(access), environment.name, root)
     return Done(cluster=access.cluster, found=f"{count} objects gone")
 
 

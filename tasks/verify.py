@@ -32,6 +32,7 @@ THROUGH = f"outbound_.5000_._.{HOST}"
 ADMIN = "127.0.0.1:15000/clusters?format=json"
 SETTLED = 60.0
 """Seconds until a sidecar must have learnt the last change; a push takes one or two."""
+TABLE = "the sidecar's endpoint table"
 WARM_UP = 5
 """Requests before those that count: the first ones open the sidecar's own connections."""
 
@@ -118,9 +119,11 @@ def _settled_table(cluster: kube.Kube, caller: str, reported: Reported) -> list[
         return True if {e.text for e in seen} == set(expected) else None
 
     try:
-        waiting.until(settled, "the sidecar's endpoint table", timeout=SETTLED, interval=0.5)
-    except NotReady:
-        progress.say("the endpoint table does not become as expected")
+        waiting.until(settled, TABLE, timeout=SETTLED, interval=0.5)
+    except NotReady as error:
+        if TABLE not in error.message:
+            raise
+        progress.say(f"{TABLE} does not become as expected")
     return seen
 
 

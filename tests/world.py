@@ -4,6 +4,7 @@ import base64
 import json
 import re
 import threading
+from contextlib import suppress
 from types import SimpleNamespace
 
 import yaml
@@ -44,6 +45,7 @@ class World:
         self.folder, self.token = folder, token
         self.kubes, self.joins, self.troubles, self.deleted = {}, [], {}, 0
         self.lock = threading.RLock()
+        self.leaving = threading.Barrier(len(REGIONS))
         for number, name in enumerate(REGIONS):
             self.kubes[name] = self._cluster(name, number)
         self.host = self.kubes["beijing"]
@@ -112,8 +114,11 @@ class World:
         )
 
     def _unjoin(self, program, path, host, member):
+        # All have written before the first one reads: a file that they share is wrong for one.
+        with suppress(threading.BrokenBarrierError):
+            self.leaving.wait(timeout=5)
         contexts = [c["name"] for c in yaml.safe_load(path.read_text())["contexts"]]
-        assert {host, member} <= set(contexts), f"{member} is not in {path}"
+        assert set(contexts) == {host, member}, f"{path} is not for {member} alone"
         self.joins.remove(member)
         where = (federated.CORE, "kubefedclusters", federated.NAMESPACE, member)
         self.host.store.pop(where)
@@ -173,7 +178,9 @@ class Cluster(FakeKube):
         clusters = [c["name"] for c in m["spec"]["placement"]["clusters"]]
         plain = {**m["spec"]["template"], "kind": m["kind"].removeprefix("Federated")}
         plain["apiVersion"] = "apps/v1" if plain["kind"] == "Deployment" else "v1"
-        plain["metadata"] = {**m["metadata"], **plain["metadata"]}
+        # KubeFed takes name and namespace of the federated object, never its annotations.
+        own = {k: m["metadata"][k] for k in ("name", "namespace")}
+        plain["metadata"] = {**own, **plain["metadata"]}
         for name in clusters:
             self.world.kubes[name]._patch(None, json.loads(json.dumps(plain)))
         m["status"] = {

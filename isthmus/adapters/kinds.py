@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from isthmus.adapters.manifests import Manifest
+from isthmus.errors import ClusterUnreachable
 
 
 class Kinds:
@@ -35,9 +36,16 @@ class Kinds:
         return [
             (api, r["kind"], r["name"])
             for api in versions
-            for r in self._served(api)
+            for r in self._available(api)
             if {"list", "delete"} <= set(r["verbs"])
         ]
+
+    def _available(self, api: str) -> list[dict[str, Any]]:
+        try:
+            return self._served(api)
+        except ClusterUnreachable:
+            # An extension server that is down, as for metrics: nothing of ours is stored there.
+            return []
 
     def _served(self, api: str) -> list[dict[str, Any]]:
         resources = (self._get(_root(api)) or {"resources": []})["resources"]

@@ -1,26 +1,22 @@
 """The one place that talks to Kubernetes API servers: ask, compare, apply."""
 
 import json
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from functools import cached_property, lru_cache
 from typing import Any
 from urllib.parse import urlencode
 
-import yaml
 from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
-from kubernetes.config.config_exception import ConfigException
 from kubernetes.stream import stream
-from urllib3.exceptions import HTTPError
 
 from isthmus.adapters.kinds import Kinds
-from isthmus.adapters.manifests import LABEL, Manifest, describe, differs, labelled, shared
-from isthmus.errors import ClusterUnreachable, NotReady, Rejected
+from isthmus.adapters.manifests import LABEL, Manifest, describe, differs, labelled, marked, shared
+from isthmus.adapters.refusals import translating
+from isthmus.errors import NotReady, Rejected
 from isthmus.facts import Access
 
 FIELD_MANAGER = "isthmus"
-RETRYABLE = {408, 429, 500, 502, 503, 504}
 TIMEOUT = 15.0
 """Seconds that one request may take."""
 
@@ -37,7 +33,7 @@ class Kube:
         return self._new_client()
 
     def _new_client(self) -> client.ApiClient:
-        with self._translating("read its kubeconfig"):
+        with translating(self.access, "read its kubeconfig"):
             api: client.ApiClient = config.new_client_from_config(
                 config_file=str(self.access.kubeconfig),
                 context=self.access.context,
@@ -50,7 +46,7 @@ class Kube:
         headers = {"Accept": "application/json"}
         if body is not None:
             headers["Content-Type"] = content or "application/json"
-        with self._translating(f"{method} {path.split('?')[0]}"):
+        with translating(self.access, f"{method} {path.split('?')[0]}"):
             try:
                 prepared = self._api.param_serialize(
                     method, path, header_params=headers, body=body, auth_settings=["BearerToken"]
@@ -117,7 +113,7 @@ class Kube:
 
     def execute(self, pod: str, namespace: str, container: str, argv: list[str]) -> tuple[str, str]:
         """Return what a command in a container printed on standard output and standard error."""
-        with self._translating(f"exec in {namespace}/{pod}"):
+        with translating(self.access, f"exec in {namespace}/{pod}"):
             # A client of its own: while `stream` runs, it turns every request into a websocket.
             session = stream(
                 client.CoreV1Api(self._new_client()).connect_get_namespaced_pod_exec,
@@ -141,7 +137,7 @@ class Kube:
             raise NotReady(what, cluster=self.access.cluster)
         path += f"/{manifest['metadata']['name']}"
         live = self.request("GET", path)
-        wanted = labelled(manifest, self.access.environment)
+        wanted = marked(labelled(manifest, self.access.environment))
         if live is not None:
             self._check_owner(manifest, live)
             wanted = shared(wanted)
@@ -161,32 +157,6 @@ class Kube:
                 cluster=self.access.cluster,
                 hint="remove it if nobody needs it, or take another cluster",
             )
-
-    @contextmanager
-    def _translating(self, doing: str) -> Iterator[None]:
-        """Say in our words what failed, where, and whether trying again can help."""
-        cluster = self.access.cluster
-        try:
-            yield
-        except ApiException as error:
-            kind = ClusterUnreachable if error.status in RETRYABLE or not error.status else Rejected
-            # Of a Secret whose content it finds wrong, the server repeats the content.
-            said = "" if error.status in (400, 422) and "secrets/" in doing else _message(error)
-            text = f"cannot {doing}: HTTP {error.status} {error.reason}: {said}"
-            raise kind(text, cluster=cluster) from None
-        except (ConfigException, yaml.YAMLError) as error:
-            text = f"cannot {doing}: context {self.access.context!r}: {error}"
-            raise Rejected(text, cluster=cluster) from None
-        except (HTTPError, OSError) as error:
-            raise ClusterUnreachable(f"cannot {doing}: {error}", cluster=cluster) from None
-
-
-def _message(error: ApiException) -> str:
-    try:
-        text = str(json.loads(error.body or "{}").get("message", ""))
-    except ValueError:
-        text = str(error.body)
-    return text[:500]
 
 
 @lru_cache

@@ -1,6 +1,8 @@
 """Comparing what is wanted with what is there; pure."""
 
 import base64
+import hashlib
+import json
 import re
 from fractions import Fraction
 from typing import Any
@@ -9,6 +11,8 @@ Manifest = dict[str, Any]
 
 LABEL = "isthmus/environment"
 """Label of everything that Isthmus makes in a cluster; its value is the environment's name."""
+MARK = "isthmus/manifest"
+"""Annotation with the hash of what was wanted: what is wanted no longer must go too."""
 KEYS = ("name", "containerPort", "port", "mountPath", "key", "type", "ip")
 AMOUNTS = ("requests", "limits", "capacity", "sizeLimit", "averageValue")
 """Fields whose values are quantities: elsewhere "1.10" is a text and not another "1.1"."""
@@ -30,8 +34,19 @@ def labelled(manifest: Manifest, environment: str) -> Manifest:
     """Return the manifest with the label that says whose it is; unchanged if it is nobody's."""
     if not environment:
         return manifest
-    labels = {**(manifest["metadata"].get("labels") or {}), LABEL: environment}
-    return {**manifest, "metadata": {**manifest["metadata"], "labels": labels}}
+    return _with_meta(manifest, "labels", LABEL, environment)
+
+
+def marked(manifest: Manifest) -> Manifest:
+    """Return the manifest with an annotation that changes whenever anything in it does."""
+    text = json.dumps(manifest, sort_keys=True)
+    mark = hashlib.sha256(text.encode()).hexdigest()[:16]
+    return _with_meta(manifest, "annotations", MARK, mark)
+
+
+def _with_meta(manifest: Manifest, part: str, key: str, value: str) -> Manifest:
+    meta = manifest["metadata"]
+    return {**manifest, "metadata": {**meta, part: {**(meta.get(part) or {}), key: value}}}
 
 
 def shared(manifest: Manifest) -> Manifest:
@@ -55,12 +70,27 @@ def differs(wanted: Manifest, live: Manifest) -> bool:
     """Tell whether applying `wanted` would change `live`.
 
     Only fields that are wanted count: what the server, defaults or other controllers add is theirs.
+    What was wanted before and is no longer shows in the mark, where `live` has one.
     """
-    wanted = {k: v for k, v in wanted.items() if k != "status"}
+    (wanted, mark), (_, before) = _unmarked(wanted), _unmarked(live)
+    if mark and before and mark != before:
+        return True
+    wanted.pop("status", None)
     if texts := wanted.pop("stringData", None):
         encoded = {k: base64.b64encode(v.encode()).decode() for k, v in texts.items()}
         wanted["data"] = {**wanted.get("data", {}), **encoded}
     return not _within(wanted, live)
+
+
+def _unmarked(manifest: Manifest) -> tuple[Manifest, str]:
+    """Return a manifest without its mark, and the mark."""
+    meta = manifest.get("metadata") or {}
+    annotations = meta.get("annotations")
+    if not isinstance(annotations, dict) or MARK not in annotations:
+        return dict(manifest), ""
+    mark = annotations[MARK]
+    annotations = {k: v for k, v in annotations.items() if k != MARK}
+    return {**manifest, "metadata": {**meta, "annotations": annotations}}, mark
 
 
 def _within(wanted: Any, live: Any, amount: bool = False) -> bool:

@@ -28,13 +28,13 @@ def remove_all(client: Kube, api: str, kind: str) -> None:
     _remove(client, client.objects(kind, api=api))
 
 
-def remove_everything(client: Kube, environment: str) -> int:
-    """Leave no object with the environment's label, and none of what istiod wrote elsewhere."""
+def remove_everything(client: Kube, environment: str, root: str) -> int:
+    """Leave no object with the environment's label, nor its `root` (PEM) in other namespaces."""
     kinds = [(api, kind) for api, kind, name in client.kinds.removable() if name not in CONTENTS]
     found = [m for api, kind in kinds for m in _owned(client, environment, api, kind)]
     for group in _ordered(found):
         _remove(client, group)
-    _remove(client, client.objects("ConfigMap", labels="istio.io/config=true"))
+    _remove(client, _written_by_istiod(client, root))
     return len(found)
 
 
@@ -42,6 +42,17 @@ def remove_kinds(client: Kube, domain: str) -> None:
     """Leave no custom kind of a domain, such as kubefed.io, and no object of such a kind."""
     found = client.objects("CustomResourceDefinition", api=DEFINITIONS)
     _remove(client, [m for m in found if m["metadata"]["name"].endswith(f".{domain}")])
+
+
+def _written_by_istiod(client: Kube, root: str) -> list[Manifest]:
+    """Return the ConfigMaps that our istiod wrote; another mesh has another root."""
+    written = client.objects("ConfigMap", labels="istio.io/config=true")
+    ours = {
+        m["metadata"]["namespace"]
+        for m in written
+        if str(m.get("data", {}).get("root-cert.pem", "")).strip() == root.strip()
+    }
+    return [m for m in written if m["metadata"]["namespace"] in ours]
 
 
 def _owned(client: Kube, environment: str, api: str, kind: str) -> list[Manifest]:

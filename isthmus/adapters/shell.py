@@ -30,8 +30,9 @@ def run(
         done = subprocess.run(
             command, input=stdin, env=env, timeout=timeout, text=True, capture_output=True
         )
-    except FileNotFoundError as error:
-        raise Unprepared(f"{command[0]}: no such program", cluster=cluster, step=step) from error
+    except OSError as error:
+        text = f"{command[0]}: cannot be run: {error.strerror}"
+        raise Unprepared(text, cluster=cluster, step=step) from error
     except subprocess.TimeoutExpired as error:
         raise NotReady(
             f"`{shown}`: no end after {timeout:g} s", cluster=cluster, step=step

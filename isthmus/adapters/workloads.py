@@ -55,7 +55,7 @@ def explain(client: Kube, name: str, namespace: str) -> str:
     ]
     for pod in client.objects("Pod", namespace, labels=_selector(found)):
         said += _complaints(pod)
-    events = client.objects("Event", namespace)
+    events = sorted(client.objects("Event", namespace), key=lambda e: e.get("lastTimestamp") or "")
     warnings = [
         e for e in events if e.get("type") == "Warning" and name in e["involvedObject"]["name"]
     ]

@@ -2,7 +2,7 @@
 
 from isthmus.adapters import kube
 from isthmus.environment import ClusterSpec, Environment
-from isthmus.errors import PermanentError, Unprepared
+from isthmus.errors import BadEnvironment, Unprepared
 from isthmus.facts import Access
 from isthmus.providers.contract import Defaults
 
@@ -47,7 +47,7 @@ class Kubeconfig:
         for cluster in environment.clusters:
             uid = self.access(environment, cluster).uid
             if uid in seen:
-                raise PermanentError(
+                raise BadEnvironment(
                     f"is the same cluster as {seen[uid]} (kube-system UID {uid})",
                     cluster=cluster.name,
                     hint="give every cluster a context of its own in the environment file",

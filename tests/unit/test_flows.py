@@ -1,4 +1,4 @@
-"""The stories, told to clusters in memory by a real Prefect: what comes first, what failure does."""
+"""The stories, told to clusters in memory by a real Prefect: their order, and what failure does."""
 
 import importlib
 import logging

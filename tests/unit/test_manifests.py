@@ -11,7 +11,7 @@ import yaml
 
 from isthmus import render
 from isthmus.adapters import istioctl
-from isthmus.adapters.manifests import LABEL, describe, differs, labelled, shared
+from isthmus.adapters.manifests import LABEL, describe, differs, labelled, marked, shared
 from isthmus.environment import ClusterSpec, Environment
 from isthmus.mesh import mesh
 from isthmus.providers.lab import needs
@@ -207,3 +207,18 @@ def test_what_istioctl_gives_is_itself_and_nothing_else(tmp_path, monkeypatch):
         kinds = [m for m in objects if m["kind"] == "CustomResourceDefinition"]
         assert_sound(kinds, random.Random(7), 50)
         assert_sound([m for m in objects if m not in kinds], random.Random(7), 1000)
+
+
+def test_what_is_wanted_no_longer_is_a_difference_too():
+    before = marked({**CONFIG, "data": {"a": "1", "b": "2"}})
+    now = marked({**CONFIG, "data": {"a": "1"}})
+    assert differs(now, before)
+    assert not differs(before, before)
+
+
+def test_an_object_without_a_mark_is_judged_by_its_fields_alone():
+    wanted = marked({**CONFIG, "data": {"a": "1"}})
+    assert not differs(wanted, {**CONFIG, "data": {"a": "1"}})
+
+
+CONFIG = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "mesh"}}

@@ -31,34 +31,39 @@ def full(cluster):
     return made
 
 
+ROOT = "-----BEGIN CERTIFICATE-----\nours\n-----END CERTIFICATE-----\n"
+
+
 def names(cluster):
     return {key[3] for key in cluster.store}
 
 
 def test_all_that_is_ours_goes_and_nothing_else(full):
-    assert removal.remove_everything(full, "pair") == 5
+    assert removal.remove_everything(full, "pair", ROOT) == 5
     assert names(full) == {"theirs", "cacerts"}
 
 
 def test_webhooks_go_first_and_what_holds_others_last(full):
-    removal.remove_everything(full, "pair")
+    removal.remove_everything(full, "pair", ROOT)
     order = [path.split("/")[-1] for path in full.writes]
     assert order[0] == "istio-sidecar-injector"
     assert set(order[-2:]) == {"sample", "gateways.networking.istio.io"}
 
 
-def test_what_istiod_wrote_into_other_namespaces_goes_too(full):
+@pytest.mark.parametrize(("root", "stays"), [(ROOT, False), ("another mesh's", True)])
+def test_our_root_goes_from_other_namespaces_and_another_meshs_stays(full, root, stays):
     meta = {"name": "istio-ca-root-cert", "namespace": "theirs"}
-    labels = {"istio.io/config": "true"}
-    full.put({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {**meta, "labels": labels}})
-    removal.remove_everything(full, "pair")
-    assert "istio-ca-root-cert" not in names(full)
+    meta["labels"] = {"istio.io/config": "true"}
+    data = {"root-cert.pem": root}
+    full.put({"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": data})
+    removal.remove_everything(full, "pair", ROOT)
+    assert ("istio-ca-root-cert" in names(full)) is stays
 
 
 def test_removing_again_finds_nothing(full):
-    removal.remove_everything(full, "pair")
+    removal.remove_everything(full, "pair", ROOT)
     before = list(full.writes)
-    assert removal.remove_everything(full, "pair") == 0
+    assert removal.remove_everything(full, "pair", ROOT) == 0
     assert full.writes == before
 
 
@@ -80,7 +85,7 @@ def test_what_does_not_end_is_named(full, monkeypatch):
     monkeypatch.setattr(removal, "GONE", 0)
     monkeypatch.setattr(full, "_delete", lambda key: {"being": "deleted"})
     with pytest.raises(NotReady, match="MutatingWebhookConfiguration istio-sidecar-inj") as caught:
-        removal.remove_everything(full, "pair")
+        removal.remove_everything(full, "pair", ROOT)
     assert caught.value.cluster == "beijing"
 
 
@@ -100,4 +105,4 @@ def test_what_came_anew_under_the_same_name_is_not_waited_for(full):
 def test_a_cluster_that_does_not_answer_is_no_empty_cluster(full):
     full.failures = [ClusterUnreachable("HTTP 503")]
     with pytest.raises(ClusterUnreachable):
-        removal.remove_everything(full, "pair")
+        removal.remove_everything(full, "pair", ROOT)

@@ -242,9 +242,10 @@ def test_this_machine_is_asked_past_any_proxy(monkeypatch, tmp_path):
 def test_only_children_without_a_session_of_their_own_end_with_a_run(tmp_path, monkeypatch):
     kept = processes.detach(["sleep", "60"], tmp_path / "log")
     asked = []
-    with subprocess.Popen(["sleep", "60"]) as child, monkeypatch.context() as patched:
-        patched.setattr(os, "kill", lambda pid, number: asked.append(pid))
-        processes.end_children()
+    with subprocess.Popen(["sleep", "60"]) as child:
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "kill", lambda pid, number: asked.append(pid))
+            processes.end_children()
         child.kill()
     processes.end(kept, 1)
     assert not kept.alive

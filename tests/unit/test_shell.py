@@ -37,7 +37,7 @@ def test_what_was_told_on_standard_input_is_in_no_message():
 
 
 def test_a_program_that_is_not_there_is_told():
-    with pytest.raises(Unprepared, match="no-such-program: no such program"):
+    with pytest.raises(Unprepared, match="no-such-program: cannot be run"):
         shell.run(["no-such-program"])
 
 

@@ -62,7 +62,7 @@ class Balancer:
     def reconcile(self) -> None:
         """Serve Services until the watch ends; those that are gone free their addresses."""
         listed = json.load(self.api.request("GET", "/api/v1/services"))["items"]
-        self.given = {_key(s): a for s in listed for a in addresses(s)}
+        self.given = {_key(s): a for s in listed for a in addresses(s) if a in self.pool}
         for service in self.api.services():
             if service["spec"]["type"] == "LoadBalancer":
                 self.serve(service)

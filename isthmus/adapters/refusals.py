@@ -1,0 +1,51 @@
+"""What a Kubernetes client's failures mean: in our words, and whether trying again can help."""
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import yaml
+from kubernetes.client.exceptions import ApiException
+from kubernetes.config.config_exception import ConfigException
+from urllib3.exceptions import HTTPError
+
+from isthmus.errors import ClusterUnreachable, Rejected
+from isthmus.facts import Access
+
+RETRYABLE = {0, 408, 409, 429, 500, 502, 503, 504}
+"""Statuses with which the same request may succeed later; 0 is no answer at all."""
+
+
+@contextmanager
+def translating(access: Access, doing: str) -> Iterator[None]:
+    """Raise failures in the block as ours, with the cluster and what was tried."""
+    cluster = access.cluster
+    try:
+        yield
+    except ApiException as error:
+        status = error.status or _refused(error)
+        kind = ClusterUnreachable if status in RETRYABLE else Rejected
+        # Of a Secret whose content it finds wrong, the server repeats the content.
+        said = "" if status in (400, 422) and "secrets/" in doing else _message(error)
+        text = f"cannot {doing}: HTTP {status} {error.reason}: {said}"
+        raise kind(text, cluster=cluster) from None
+    except (ConfigException, yaml.YAMLError) as error:
+        text = f"cannot {doing}: context {access.context!r}: {error}"
+        raise Rejected(text, cluster=cluster) from None
+    except (HTTPError, OSError) as error:
+        raise ClusterUnreachable(f"cannot {doing}: {error}", cluster=cluster) from None
+
+
+def _refused(error: ApiException) -> int:
+    """Return the status with which a websocket was refused: the client knows it as text only."""
+    found = re.search(r"Handshake status (\d+)", str(error.reason))
+    return int(found[1]) if found else 0
+
+
+def _message(error: ApiException) -> str:
+    try:
+        text = str(json.loads(error.body or "{}").get("message", ""))
+    except ValueError:
+        text = str(error.body)
+    return text[:500]
