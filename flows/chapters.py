@@ -55,6 +55,7 @@ def federate(start: Steps, environment: Environment, clusters: list[Future]) -> 
         kubefed = start(federation_tasks.install_federation, environment, host)
         join = federation_tasks.join
         joined = [start(join, environment, host, c, merged, kubefed) for c in clusters]
+        joined.append(start(federation_tasks.start_federation, host, kubefed))
     space = start(
         federation_tasks.federate_namespace, environment, host, clusters, joined, prepared
     )

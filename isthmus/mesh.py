@@ -79,7 +79,7 @@ class Mesh:
         )
 
     def kubefed_values(self) -> dict[str, Any]:
-        """Return the values of KubeFed's chart."""
+        """Return the values of KubeFed's chart; its controllers are started once it stands."""
         repository, _, rest = str(self.images.kubefed).rpartition("/")
         image, _, tag = rest.partition(":")
         program = {
@@ -97,8 +97,10 @@ class Mesh:
                 # At its start it looks at every namespace, and each look made before its watches
                 # run holds a worker for 10 s (kubefed pkg/controller/util, SyncedPollPeriod).
                 "syncController": {"maxConcurrentReconciles": 32},
-                "controller": {**program, "replicaCount": 1},
-                "webhook": {**program, "logLevel": 2},
+                # What they try before the webhook answers, they try again 5 s later.
+                "controller": {**program, "replicaCount": 0},
+                # Each release has new certificates; a webhook that runs reads them a minute late.
+                "webhook": {**program, "logLevel": 2, "forceRedeployment": True},
             }
         }
 

@@ -17,12 +17,13 @@ from isthmus.providers.lab.tools import ensure_toolchain
 from tasks.policies import step
 
 RELEASE = "kubefed"
-WORKLOADS = ("kubefed-admission-webhook", "kubefed-controller-manager")
+WEBHOOK = "kubefed-admission-webhook"
+CONTROLLERS = "kubefed-controller-manager"
 
 
 @step("install federation", of="host")
 def install_federation(environment: Environment, host: Access) -> Done:
-    """Make KubeFed's chart stand in the host and its programs run."""
+    """Make KubeFed's chart stand in the host and its webhook answer."""
     tools, client = ensure_toolchain(), kube.connect(host)
     values = mesh(environment, providers.of(environment).defaults).kubefed_values()
     made = client.apply([Space(federated.NAMESPACE, {}, {host.cluster: {}}).plain(host.cluster)])
@@ -30,9 +31,18 @@ def install_federation(environment: Environment, host: Access) -> Done:
     if not helm.installed(client, RELEASE, federated.NAMESPACE, chart, values):
         helm.install(tools.bin / "helm", host, RELEASE, federated.NAMESPACE, chart, values)
         made.append(f"release {RELEASE}")
-    for name in WORKLOADS:
-        workloads.await_deployment(client, name, federated.NAMESPACE)
+    workloads.await_deployment(client, WEBHOOK, federated.NAMESPACE)
     return changed(host.cluster, made)
+
+
+@step("start federation", of="host")
+def start_federation(host: Access, installed: Done) -> Done:
+    """Make KubeFed's controllers run and carry every kind."""
+    client = kube.connect(host)
+    started = workloads.start_deployment(client, CONTROLLERS, federated.NAMESPACE)
+    workloads.await_deployment(client, CONTROLLERS, federated.NAMESPACE)
+    federated.await_types(client)
+    return Done(cluster=host.cluster, found="started" if started else "unchanged")
 
 
 @step("merge kubeconfigs")

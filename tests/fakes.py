@@ -46,6 +46,8 @@ class FakeKube(kube.Kube):
         if method == "GET":
             return self.store.get(key) if name else self._list(key, query)
         self.writes.append(f"{method} {path}")
+        if content.startswith("application/merge-patch"):
+            body = _merged(self.store[key], body)
         return self._delete(key) if method == "DELETE" else self._patch(key, body)
 
     def put(self, manifest):

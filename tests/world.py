@@ -95,8 +95,10 @@ class World:
         return made
 
     def _helm_install(self, program, access, name, namespace, chart, values):
-        for workload in federation.WORKLOADS:
-            self.host.put(rolled_out(deployment(workload, namespace)))
+        self.host.put(rolled_out(deployment(federation.WEBHOOK, namespace)))
+        controllers = deployment(federation.CONTROLLERS, namespace)
+        controllers["spec"]["replicas"] = values["controllermanager"]["controller"]["replicaCount"]
+        self.host.put(controllers)
         self.host.release = True
 
     def _join(self, program, path, host, member):

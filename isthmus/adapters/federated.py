@@ -15,8 +15,31 @@ MEMBER = 90.0
 WATCHING = 1.0
 """Seconds from Ready to KubeFed's watches on the member; nothing shows them. An object that comes
 before they run is looked at again after 10 s (kubefed pkg/controller/util, SyncedPollPeriod)."""
+TYPES_RUNNING = 90.0
+"""Seconds from the controllers' start until they must watch every kind."""
 PROPAGATION = 90.0
 """Seconds until a federated object must have reached every cluster."""
+
+
+def await_types(host: Kube) -> None:
+    """Wait until KubeFed's controllers carry every kind that it has been told of."""
+    waiting.until(
+        lambda: None if idle_types(host) else True,
+        "KubeFed's controllers to carry every kind",
+        timeout=TYPES_RUNNING,
+        cluster=host.access.cluster,
+        seen=lambda: f"not yet: {', '.join(idle_types(host))}",
+    )
+
+
+def idle_types(host: Kube) -> list[str]:
+    """Return the kinds that KubeFed knows and does not carry yet."""
+    found = host.objects("FederatedTypeConfig", NAMESPACE, CORE)
+    return [
+        t["metadata"]["name"]
+        for t in found
+        if t.get("status", {}).get("propagationController") != "Running"
+    ]
 
 
 def await_member(host: Kube, name: str) -> None:

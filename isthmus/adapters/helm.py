@@ -2,10 +2,11 @@
 
 import hashlib
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
-from isthmus.adapters import shell
+from isthmus.adapters import probing, shell
 from isthmus.adapters.kube import Kube
 from isthmus.facts import Access
 
@@ -24,6 +25,8 @@ def install(
 ) -> None:
     """Make the release stand; hooks are left out and nothing is waited for."""
     flags = ["--no-hooks", "--values=-", f"--labels={LABEL}={_hash(chart, values)}"]
+    flags += [f"--post-renderer={sys.executable}"]
+    flags += [f"--post-renderer-args={part}" for part in ("-m", probing.__name__)]
     command = [program, "upgrade", "--install", name, chart, *_where(access, namespace), *flags]
     shell.run(command, stdin=json.dumps(values), cluster=access.cluster, step=f"install {name}")
 

@@ -38,11 +38,16 @@ def run(
             f"`{shown}`: no end after {timeout:g} s", cluster=cluster, step=step
         ) from error
     if done.returncode:
-        last = "\n".join((done.stderr or done.stdout).strip().splitlines()[-TAIL:])
+        last = "\n".join(_said(done.stderr or done.stdout).splitlines()[-TAIL:])
         raise Rejected(
             f"`{shown}` ended with {done.returncode}: {last}", cluster=cluster, step=step
         )
     return done.stdout
+
+
+def _said(text: str) -> str:
+    # A Go program that calls it fatal prints where each of its goroutines is: of use to no one.
+    return text.split("\ngoroutine ")[0].strip()
 
 
 def succeeds(argv: Sequence[object]) -> bool:

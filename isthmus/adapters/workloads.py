@@ -15,17 +15,28 @@ ADDRESS = 180.0
 def await_deployment(client: Kube, name: str, namespace: str, timeout: float = ROLLOUT) -> None:
     """Wait until every replica is of the newest version and available; NotReady says why not."""
 
-    def rolled_out() -> bool | None:
-        found = client.get("Deployment", name, namespace, "apps/v1")
-        return True if found and is_rolled_out(found) else None
-
     waiting.until(
-        rolled_out,
+        lambda: True if is_available(client, name, namespace) else None,
         f"Deployment {namespace}/{name}",
         timeout=timeout,
         cluster=client.access.cluster,
         seen=lambda: explain(client, name, namespace),
     )
+
+
+def start_deployment(client: Kube, name: str, namespace: str) -> bool:
+    """Make a Deployment that was installed without pods want one; tell whether it had none."""
+    found = client.get("Deployment", name, namespace, "apps/v1")
+    if not found or found["spec"].get("replicas", 1) > 0:
+        return False
+    client.merge("Deployment", name, {"spec": {"replicas": 1}}, namespace, "apps/v1")
+    return True
+
+
+def is_available(client: Kube, name: str, namespace: str) -> bool:
+    """Tell whether a Deployment is there and rolled out."""
+    found = client.get("Deployment", name, namespace, "apps/v1")
+    return bool(found) and is_rolled_out(found)
 
 
 def is_rolled_out(deployment: Manifest) -> bool:

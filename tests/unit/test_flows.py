@@ -74,6 +74,7 @@ def test_each_step_comes_after_what_it_needs(world, told):
         before(("wire", remote), ("deploy caller", remote))
     before(("make namespace istio-system", "beijing"), ("install host", "beijing"))
     before(("install federation", "beijing"), ("join", "shanghai"))
+    before(("start federation", "beijing"), ("federate namespace istio-system", None))
     for client in ("beijing", "shanghai"):
         before(("deploy sample", None), ("verify from", client))
         before(("open gateway", client), ("verify from", client))
