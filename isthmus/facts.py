@@ -22,6 +22,11 @@ class Access(Fact):
     environment: str = ""
     """Whose label every object bears that is made through this access."""
 
+    @property
+    def found(self) -> str:
+        """What a person sees of it."""
+        return "its API server answers"
+
 
 class Done(Fact):
     """A step has reached its end; `found` says in a few words what it met."""

@@ -3,9 +3,12 @@
 from pathlib import Path
 
 from isthmus.adapters import shell
+from isthmus.errors import NotReady, Rejected
 
 NAMESPACE = "kube-federation-system"
 TIMEOUT = 60.0
+PASSING = ("failed calling webhook", "connection refused", "no endpoints available")
+"""What is said in the moment between a ready webhook and the routes to it."""
 
 
 def join(program: Path, kubeconfig: Path, host: str, member: str) -> None:
@@ -33,4 +36,9 @@ def _run(
         f"--kubeconfig={kubeconfig}",
         f"--host-cluster-context={host}",
     ]
-    shell.run([*command, *flags, "--v=0"], timeout=TIMEOUT, cluster=member, step=verb)
+    try:
+        shell.run([*command, *flags, "--v=0"], timeout=TIMEOUT, cluster=member, step=verb)
+    except Rejected as error:
+        if any(sign in error.message for sign in PASSING):
+            raise NotReady(error.message, cluster=member, step=verb) from None
+        raise

@@ -76,7 +76,7 @@ class Tree:
         seconds = f"{step.seconds(now):7.1f} s"
         line = Text.assemble(
             (f"{self._mark(step, now)} ", style),
-            f"{step.name:<28} {step.cluster or '':<14}",
+            f"{step.name:<32} {step.cluster or '':<14}",
             (f"{seconds}  ", "dim"),
             (news(step), "red" if step.outcome == "failed" else ""),
         )

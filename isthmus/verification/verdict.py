@@ -38,6 +38,11 @@ class ClientVerdict(Fact):
         """How many answers came from known instances."""
         return sum(self.answers.values())
 
+    @property
+    def found(self) -> str:
+        """What a person sees of it while others are still asked."""
+        return ", ".join(f"{cluster} {count}" for cluster, count in self.answers.items())
+
     def document(self) -> dict[str, Any]:
         """Return this client's part of the published document."""
         return {
@@ -77,6 +82,11 @@ class Verification(Fact):
     def verdict(self) -> Word:
         """`pass` if every region is answered by every region as it should be."""
         return _word(self.all_findings)
+
+    @property
+    def found(self) -> str:
+        """What a person sees of it among the steps."""
+        return self.verdict
 
     def document(self) -> dict[str, Any]:
         """Return the published document, as `isthmus verify -o json` prints it."""

@@ -101,11 +101,24 @@ def lab_possible(tmp_path_factory: pytest.TempPathFactory) -> None:
 def isthmus(lab_possible: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Isthmus]:
     # Beside the images, so that regions share them by hard links as a person's do.
     state.cache().mkdir(parents=True, exist_ok=True)
+    for old in state.cache().glob("test-home-*"):
+        clear_away(old)
     home = state.cache() / f"test-home-{os.getpid()}"
     home.mkdir(mode=0o700)
     cli = Isthmus(home)
     yield cli
     cli.run("server", "stop")
+    subprocess.run(["rm", "-rf", str(home)], check=True)
+
+
+def clear_away(home: Path) -> None:
+    """Leave nothing of tests that were killed: their regions' namespaces outlive them."""
+    if Path(f"/proc/{home.name.rpartition('-')[2]}").exists():
+        return
+    ended = Isthmus(home)
+    for environment in home.glob("environments/*/environment.yaml"):
+        ended.start("down", environment.parent.name).communicate(timeout=300)
+    ended.start("server", "stop").communicate(timeout=60)
     subprocess.run(["rm", "-rf", str(home)], check=True)
 
 

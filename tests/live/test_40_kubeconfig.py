@@ -21,7 +21,8 @@ def handed_over(isthmus, tmp_path_factory):
     script = (
         "from pathlib import Path; from isthmus import providers, state\n"
         "from isthmus.environment import load\n"
-        f"e = load(Path({str(file)!r})); state.ensure_folder(e.name)\n"
+        "from isthmus.cli import environments\n"
+        f"e = load(Path({str(file)!r})); environments.remember(e)\n"
         "[providers.of(e).ensure(e, c) for c in e.clusters]\n"
     )
     run_python(isthmus, script)
