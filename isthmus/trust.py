@@ -9,20 +9,18 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from isthmus import state
+from isthmus.certificates import Key, builder, key_pem, new_key, pem
 
-DAYS = 3650
-"""Days that root and intermediates are valid, as in Istio's own generator."""
 RENEW = datetime.timedelta(days=90)
 """An intermediate with less left is made anew by the next run."""
 
 
 def root_certificate(folder: Path) -> str:
     """Return the root's certificate (PEM); the root is made if `folder` holds none."""
-    return _pem(_root(folder)[1])
+    return pem(_root(folder)[1])
 
 
 def known_root(folder: Path) -> str:
@@ -41,20 +39,20 @@ def cacerts(folder: Path, cluster: str) -> dict[str, str]:
     return {
         "ca-cert.pem": own,
         "ca-key.pem": (path / "ca-key.pem").read_text(),
-        "root-cert.pem": _pem(root),
-        "cert-chain.pem": own + _pem(root),
+        "root-cert.pem": pem(root),
+        "cert-chain.pem": own + pem(root),
     }
 
 
-def _root(folder: Path) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
+def _root(folder: Path) -> tuple[Key, x509.Certificate]:
     if not (folder / "root-cert.pem").exists():
-        key = ec.generate_private_key(ec.SECP256R1())
+        key = new_key()
         name = _name("isthmus root CA", folder.parent.name)
         certificate = _builder(name, name, key, None).sign(key, hashes.SHA256())
-        state.private(folder / "root-key.pem", _key_pem(key))
-        state.private(folder / "root-cert.pem", _pem(certificate))
+        state.private(folder / "root-key.pem", key_pem(key))
+        state.private(folder / "root-cert.pem", pem(certificate))
     loaded = serialization.load_pem_private_key((folder / "root-key.pem").read_bytes(), None)
-    assert isinstance(loaded, ec.EllipticCurvePrivateKey)
+    assert isinstance(loaded, Key)
     return loaded, x509.load_pem_x509_certificate((folder / "root-cert.pem").read_bytes())
 
 
@@ -70,18 +68,16 @@ def _current(path: Path, root: x509.Certificate) -> bool:
     return left > RENEW
 
 
-def _issue(
-    path: Path, cluster: str, root_key: ec.EllipticCurvePrivateKey, root: x509.Certificate
-) -> None:
-    key = ec.generate_private_key(ec.SECP256R1())
+def _issue(path: Path, cluster: str, root_key: Key, root: x509.Certificate) -> None:
+    key = new_key()
     name = _name("isthmus intermediate CA", cluster)
-    builder = _builder(name, root.subject, key, 0).add_extension(
+    certificate = _builder(name, root.subject, key, 0).add_extension(
         x509.SubjectAlternativeName([x509.DNSName("istiod.istio-system.svc")]), False
     )
     issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(root_key.public_key())
-    builder = builder.add_extension(issuer, False)
-    state.private(path / "ca-key.pem", _key_pem(key))
-    state.private(path / "ca-cert.pem", _pem(builder.sign(root_key, hashes.SHA256())))
+    certificate = certificate.add_extension(issuer, False)
+    state.private(path / "ca-key.pem", key_pem(key))
+    state.private(path / "ca-cert.pem", pem(certificate.sign(root_key, hashes.SHA256())))
 
 
 def _name(common: str, locality: str) -> x509.Name:
@@ -94,34 +90,13 @@ def _name(common: str, locality: str) -> x509.Name:
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, length: int | None
+    subject: x509.Name, issuer: x509.Name, key: Key, length: int | None
 ) -> x509.CertificateBuilder:
-    now = datetime.datetime.now(datetime.UTC)
     usage = x509.KeyUsage(True, True, True, False, False, True, True, False, False)
     return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        # An hour of grace for clusters whose clock is behind this machine's.
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(days=DAYS))
+        builder(subject, issuer, key)
         .add_extension(x509.BasicConstraints(True, length), True)
         .add_extension(usage, True)
         # Strict readers (Python 3.13's default) want every CA's key named: RFC 5280, 4.2.1.2.
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False)
     )
-
-
-def _pem(certificate: x509.Certificate) -> str:
-    return certificate.public_bytes(serialization.Encoding.PEM).decode()
-
-
-def _key_pem(key: ec.EllipticCurvePrivateKey) -> str:
-    # SEC 1: the form of EC keys that Istio's CA reads (security/pkg/pki/util/crypto.go).
-    return key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.TraditionalOpenSSL,
-        serialization.NoEncryption(),
-    ).decode()

@@ -10,6 +10,7 @@ from isthmus import federation, providers, state, trust
 from isthmus.adapters import federated, helm, kube, kubeconfigs, kubefedctl, workloads
 from isthmus.adapters.manifests import Manifest
 from isthmus.environment import Environment
+from isthmus.errors import Rejected
 from isthmus.facts import Access, Done, changed
 from isthmus.federation import Space
 from isthmus.mesh import mesh
@@ -136,7 +137,23 @@ def propagate(host: Access, manifest: Manifest, members: list[Access]) -> list[s
 def _place_directly(environment: Environment, access: Access) -> list[str]:
     space = federation.system_space(environment).plain(access.cluster)
     secret = federation.plain_secret(_encoded(environment, access.cluster))
-    return kube.connect(access).apply([space, secret])
+    client = kube.connect(access)
+    made = client.apply([space])
+    _check_root(environment, access)
+    return made + client.apply([secret])
+
+
+def _check_root(environment: Environment, access: Access) -> None:
+    """Refuse to put another root under a mesh that runs: its parts would trust nobody any more."""
+    live = kube.connect(access).get("Secret", federation.CACERTS, federation.SYSTEM)
+    ours = _encoded(environment, access.cluster)["root-cert.pem"]
+    if live and live.get("data", {}).get("root-cert.pem") != ours:
+        raise Rejected(
+            "the mesh there has another root CA than this environment's folder",
+            cluster=access.cluster,
+            hint="restore the folder `ca` of the environment, or begin anew: isthmus down "
+            f"{environment.name}, isthmus up",
+        )
 
 
 def _encoded(environment: Environment, cluster: str) -> federation.Data:

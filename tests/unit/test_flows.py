@@ -3,6 +3,7 @@
 import importlib
 import logging
 import pkgutil
+import shutil
 
 import pytest
 from world import World, environment
@@ -284,3 +285,13 @@ def secrets(folder, world):
     ]
     assert len(in_clusters) >= 3
     return [CANARY, *lines, *(value[:60] for value in in_clusters)]
+
+
+def test_another_root_is_never_put_under_a_mesh_that_runs(world, folders):
+    build()
+    shutil.rmtree(state.folder("pair") / "ca")
+    before = world.writes()
+    with pytest.raises(Rejected, match="another root CA") as caught:
+        build()
+    assert caught.value.hint and caught.value.cluster == "beijing"
+    assert world.writes() == before

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509.oid import NameOID
 
-from isthmus import trust
+from isthmus import certificates, trust
 from isthmus.adapters import tls
 
 NAME = "istiod.istio-system.svc"
@@ -31,7 +31,7 @@ def istiod(ca, tmp_path):
     file = tmp_path / "istiod.pem"
     key = ec.generate_private_key(ec.SECP256R1())
     chain = content["ca-cert.pem"]
-    file.write_text(trust._key_pem(key) + trust._pem(issued(key, content)) + chain)
+    file.write_text(certificates.key_pem(key) + certificates.pem(issued(key, content)) + chain)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(file)
     listener = socket.create_server(("127.0.0.1", 0))

@@ -10,7 +10,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from isthmus import trust
+from isthmus import certificates, trust
 from isthmus.errors import IsthmusError
 
 KEYS = {"ca-cert.pem", "ca-key.pem", "root-cert.pem", "cert-chain.pem"}
@@ -91,7 +91,7 @@ def test_every_file_is_its_owners_alone(folder):
 
 def test_an_intermediate_that_ends_soon_is_made_anew_below_the_same_root(folder, monkeypatch):
     first = trust.cacerts(folder, "beijing")
-    monkeypatch.setattr(trust, "RENEW", datetime.timedelta(days=trust.DAYS))
+    monkeypatch.setattr(trust, "RENEW", datetime.timedelta(days=certificates.DAYS))
     second = trust.cacerts(folder, "beijing")
     assert second["ca-cert.pem"] != first["ca-cert.pem"]
     assert second["root-cert.pem"] == first["root-cert.pem"]

@@ -1,18 +1,16 @@
 """A region's own certificates and keys: what its API server and kubelet need, not the mesh's."""
 
-import datetime
 import ipaddress
 import secrets
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from isthmus.certificates import Key, builder, key_pem, new_key, pem
 from isthmus.state import private
 
-DAYS = 3650
 USAGES = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
 
 
@@ -31,7 +29,7 @@ def ensure_pki(folder: Path, node: str) -> None:
     ]
     _leaf(folder, "api", "kube-apiserver", names, ca_key, ca)
     _leaf(folder, "kubelet", "kubelet", names[:1], ca_key, ca)
-    _write_key(folder / "sa.key", ec.generate_private_key(ec.SECP256R1()))
+    private(folder / "sa.key", key_pem(new_key()))
     # Two accounts: the audit log tells what people and Isthmus do from what the region does itself.
     tokens = {account: secrets.token_hex(24) for account in ("region", "admin")}
     lines = [f'{token},{name},{name},"system:masters"\n' for name, token in tokens.items()]
@@ -40,11 +38,11 @@ def ensure_pki(folder: Path, node: str) -> None:
         private(folder / f"{account}.token", token)
 
 
-def _authority(folder: Path) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
-    key = ec.generate_private_key(ec.SECP256R1())
+def _authority(folder: Path) -> tuple[Key, x509.Certificate]:
+    key = new_key()
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "isthmus-lab-ca")])
-    builder = _builder(name, name, key).add_extension(x509.BasicConstraints(True, None), True)
-    return key, _sign(folder, "ca", builder, key, key)
+    ca = builder(name, name, key).add_extension(x509.BasicConstraints(True, None), True)
+    return key, _sign(folder, "ca", ca, key, key)
 
 
 def _leaf(
@@ -52,53 +50,27 @@ def _leaf(
     file: str,
     subject: str,
     names: list[x509.GeneralName],
-    ca_key: ec.EllipticCurvePrivateKey,
+    ca_key: Key,
     ca: x509.Certificate,
 ) -> None:
-    key = ec.generate_private_key(ec.SECP256R1())
+    key = new_key()
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)])
-    builder = (
-        _builder(name, ca.subject, key)
+    leaf = (
+        builder(name, ca.subject, key)
         .add_extension(x509.SubjectAlternativeName(names), False)
         .add_extension(x509.ExtendedKeyUsage(USAGES), False)
     )
-    _sign(folder, file, builder, key, ca_key)
-
-
-def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey
-) -> x509.CertificateBuilder:
-    now = datetime.datetime.now(datetime.UTC)
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        # An hour of grace: a machine whose clock was just set back must not refuse its own region.
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(days=DAYS))
-    )
+    _sign(folder, file, leaf, key, ca_key)
 
 
 def _sign(
     folder: Path,
     file: str,
-    builder: x509.CertificateBuilder,
-    key: ec.EllipticCurvePrivateKey,
-    signer: ec.EllipticCurvePrivateKey,
+    unsigned: x509.CertificateBuilder,
+    key: Key,
+    signer: Key,
 ) -> x509.Certificate:
-    certificate = builder.sign(signer, hashes.SHA256())
-    _write_key(folder / f"{file}.key", key)
-    private(folder / f"{file}.crt", certificate.public_bytes(serialization.Encoding.PEM).decode())
+    certificate = unsigned.sign(signer, hashes.SHA256())
+    private(folder / f"{file}.key", key_pem(key))
+    private(folder / f"{file}.crt", pem(certificate))
     return certificate
-
-
-def _write_key(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
-    pem = key.private_bytes(
-        serialization.Encoding.PEM,
-        # SEC 1: the API server reads its service account key in no other form.
-        serialization.PrivateFormat.TraditionalOpenSSL,
-        serialization.NoEncryption(),
-    )
-    private(path, pem.decode())

@@ -1,0 +1,49 @@
+"""Certificates and keys in the one form that all who read ours accept."""
+
+import datetime
+
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+DAYS = 3650
+"""Days that a certificate is valid, as in Istio's own generator (tools/certs/common.mk)."""
+
+Key = ec.EllipticCurvePrivateKey
+
+
+def new_key() -> Key:
+    """Return a new key."""
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+def builder(subject: x509.Name, issuer: x509.Name, key: Key) -> x509.CertificateBuilder:
+    """Return what every certificate of ours begins with."""
+    now = datetime.datetime.now(datetime.UTC)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        # An hour of grace for readers whose clock is behind this machine's.
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(days=DAYS))
+    )
+
+
+def pem(certificate: x509.Certificate) -> str:
+    """Return a certificate as PEM."""
+    return certificate.public_bytes(serialization.Encoding.PEM).decode()
+
+
+def key_pem(key: Key) -> str:
+    """Return a key as PEM, in SEC 1: no other form is read by both Istio's CA and the API server.
+
+    Sources: istio security/pkg/pki/util/crypto.go, kubernetes client-go util/keyutil/key.go.
+    """
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.TraditionalOpenSSL,
+        serialization.NoEncryption(),
+    ).decode()
