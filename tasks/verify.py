@@ -8,7 +8,6 @@ from isthmus.facts import Access, Gateway
 from isthmus.federation import SAMPLE, SYSTEM
 from isthmus.mesh import GATEWAY
 from isthmus.verification import (
-    Answers,
     ClientVerdict,
     Reason,
     Reported,
@@ -71,9 +70,10 @@ def verify_client(
     caller = callers[0]["metadata"]["name"]
     seen = _settled_table(cluster, caller, reported)
     wanted = environment.verification
-    _ask(cluster, caller, WARM_UP, wanted.timeout)
     progress.say(f"{wanted.requests} requests")
-    answers = _ask(cluster, caller, wanted.requests, wanted.timeout)
+    command = probe_script(WARM_UP + wanted.requests, URL, wanted.timeout)
+    text, _ = cluster.execute(caller, SAMPLE, "sleep", command)
+    answers = parse_answers(text, wanted.requests, WARM_UP)
     return judge_client(client.cluster, seen, answers, reported)
 
 
@@ -133,8 +133,3 @@ def _table(cluster: kube.Kube, caller: str) -> list[SeenEndpoint]:
     if not text:
         raise NotReady(f"{caller}: its sidecar does not answer: {problem}")
     return parse_clusters(text, SIDECAR)
-
-
-def _ask(cluster: kube.Kube, caller: str, n: int, timeout: float) -> Answers:
-    text, _ = cluster.execute(caller, SAMPLE, "sleep", probe_script(n, URL, timeout))
-    return parse_answers(text, n)

@@ -31,7 +31,7 @@ def translating(access: Access, doing: str) -> Iterator[None]:
         text = f"cannot {doing}: HTTP {status} {error.reason}: {said}"
         raise kind(text, cluster=cluster) from None
     except (ConfigException, yaml.YAMLError) as error:
-        text = f"cannot {doing}: context {access.context!r}: {error}"
+        text = f"cannot {doing}: {access.kubeconfig}, context {access.context!r}: {error}"
         raise Rejected(text, cluster=cluster) from None
     except (HTTPError, OSError) as error:
         raise ClusterUnreachable(f"cannot {doing}: {error}", cluster=cluster) from None

@@ -39,12 +39,18 @@ def probe_script(n: int, url: str, timeout: float) -> list[str]:
     ]
 
 
-def parse_answers(stdout: str, n: int) -> Answers:
-    """Return what became of each of n requests; those the output does not mention have failed."""
+def parse_answers(stdout: str, n: int, warm_up: int = 0) -> Answers:
+    """Return what became of each of n requests; those the output does not mention have failed.
+
+    So many as `warm_up` were asked before them and do not count.
+    """
     instances, failures, reused, body = [], [], 0, list[str]()
     for line in stdout.splitlines():
         if not (end := _END.fullmatch(line)):
             body += [line] if line.strip() else []
+            continue
+        if warm_up:
+            warm_up, body = warm_up - 1, []
             continue
         if instance := _instance(end, body):
             instances.append(instance)

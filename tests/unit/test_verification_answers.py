@@ -130,3 +130,10 @@ def test_answers_belong_to_the_cluster_of_their_instance_and_others_are_stranger
     known = {"a": "beijing", "b": "shanghai", "c": "tianjin"}
     assert by_cluster(answers, known) == {"beijing": 2, "shanghai": 1, "tianjin": 0}
     assert strangers(answers, known) == ["ghost"]
+
+
+def test_what_was_asked_to_warm_up_does_not_count():
+    hello = "Hello version: v1, instance: {}\n\n200 1 \n"
+    text = "\n000 0 refused\n" + hello.format("cold") + hello.format("a") + hello.format("b")
+    found = parse_answers(text, 2, warm_up=2)
+    assert (found.requests, found.instances, found.failures) == (2, ["a", "b"], [])
