@@ -37,14 +37,15 @@ class Entry:
 
 
 def write(environment: Environment, directory: Path) -> list[Path]:
-    """Make `directory` hold a numbered file for every entry, and ORDER.txt; return their paths."""
+    """Make `directory` hold ORDER.txt and a numbered file for what it applies; return all."""
     directory.mkdir(parents=True, exist_ok=True)
     files, order = [], []
     for number, entry in enumerate(entries(environment), 1):
         slug = re.sub(r"[^a-z0-9]+", "-", entry.title)
         path = directory / f"{number:02d}-{entry.cluster}-{slug}.yaml"
-        path.write_text(_text(entry, environment.name))
-        files.append(path)
+        if entry.objects or entry.stdin:
+            path.write_text(_text(entry, environment.name))
+            files.append(path)
         order.append(f"{number:02d} {entry.cluster}: {entry.title}\n   {_how(entry, path.name)}\n")
     index = directory / "ORDER.txt"
     index.write_text("".join(order))
