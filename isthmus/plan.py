@@ -84,12 +84,20 @@ def _federation(environment: Environment, sample: Mesh) -> list[Entry]:
         system.federated(environment.name),
         federation.federated_secret(environment.name, masked),
     )
+    space = federation.Space(federated.NAMESPACE, {}, {host: {}}).plain(host)
+    scale = ("kubectl", f"--context={host}", f"--namespace={federated.NAMESPACE}", "scale")
     return [
+        Entry(host, "namespace of kubefed", (space,)),
         Entry(
             host,
             "kubefed",
             command=(*chart, f"--namespace={federated.NAMESPACE}", "--values=-"),
             stdin=sample.kubefed_values(),
+        ),
+        Entry(
+            host,
+            "controllers of kubefed, once its webhook is ready",
+            command=(*scale, "deployment/kubefed-controller-manager", "--replicas=1"),
         ),
         *joins,
         Entry(host, "namespace istio-system with cacerts", (system.plain(host), secret)),

@@ -61,6 +61,10 @@ class Kube:
                 raise
         return json.loads(data) if data[:1] in (b"{", b"[") else data.decode()
 
+    def version(self) -> str:
+        """Return the API server's version, such as v1.36.3."""
+        return str(self.request("GET", "/version")["gitVersion"])
+
     def uid(self) -> str:
         """Return what no other cluster has: the UID of the namespace kube-system."""
         found = self.get("Namespace", "kube-system")

@@ -59,7 +59,7 @@ def see(reader: Reader, environment: Environment, cluster: ClusterSpec) -> Seen:
     is_host = cluster == environment.host
     services = reader.objects("Service", SYSTEM, labels="istio=eastwestgateway")
     return Seen(
-        version=str(reader.request("GET", "/version")["gitVersion"]),
+        version=reader.version(),
         nodes=_ready(reader.objects("Node")),
         gateway_pods=_ready(reader.objects("Pod", SYSTEM, labels="istio=eastwestgateway")),
         gateway_address=next(filter(None, map(_address, services)), ""),

@@ -5,6 +5,7 @@ from isthmus.environment import ClusterSpec, Environment
 from isthmus.errors import BadEnvironment, Unprepared
 from isthmus.facts import Access
 from isthmus.providers.contract import Defaults
+from isthmus.stacks import load
 
 
 class Kubeconfig:
@@ -25,6 +26,8 @@ class Kubeconfig:
                 "; ".join(missing), hint="correct `kubeconfig` in the environment file"
             )
         self._check_twins(environment)
+        for cluster in environment.clusters:
+            _check_version(environment, self.access(environment, cluster))
 
     def ensure(self, environment: Environment, cluster: ClusterSpec) -> Access:
         """Return how to reach the cluster; it must answer."""
@@ -53,3 +56,15 @@ class Kubeconfig:
                     hint="give every cluster a context of its own in the environment file",
                 )
             seen[uid] = cluster.name
+
+
+def _check_version(environment: Environment, access: Access) -> None:
+    stack = load(environment.stack)
+    version = kube.connect(access).version()
+    if not stack.kubernetes.holds(version):
+        raise Unprepared(
+            f"runs Kubernetes {version}; stack {stack.name} is for "
+            f"{stack.kubernetes.min} to {stack.kubernetes.max}",
+            cluster=access.cluster,
+            hint="take a cluster of such a version, or another `stack`",
+        )
