@@ -17,8 +17,8 @@ SYSTEM = "istio-system"
 class Reader(Protocol):
     """As much of a cluster's client as looking needs."""
 
-    def request(self, method: str, path: str) -> Any:
-        """Return the answer to one request."""
+    def version(self) -> str:
+        """Return the API server's version."""
 
     def get(self, kind: str, name: str, namespace: str = "", api: str = "v1") -> Any:
         """Return an object, or None."""

@@ -126,7 +126,17 @@ def remove(region: Region) -> None:
     stop(region)
     network.disconnect(region.network, region.cluster, region.index)
     _remove_cgroups(region.cgroup)
-    shutil.rmtree(region.folder, ignore_errors=True)
+    if region.folder.exists():
+        _delete(region)
+
+
+def _delete(region: Region) -> None:
+    try:
+        shutil.rmtree(region.folder)
+    except OSError as error:
+        text = f"cannot delete {error.filename}: {error.strerror}"
+        hint = "end what uses it, then again: isthmus down"
+        raise NotReady(text, cluster=region.cluster, step="delete region", hint=hint) from None
 
 
 def supervisor(region: Region) -> int | None:
