@@ -15,6 +15,7 @@ from pathlib import Path
 
 from bench import ground, manifests, regions
 from bench.ground import Cost, Meter
+from isthmus import state
 from isthmus.cli.main import attempt
 from isthmus.errors import Rejected
 from isthmus.providers.lab.images import ensure_golden, names
@@ -111,6 +112,8 @@ def _variables(folder: Path, tools: Toolchain) -> dict[str, str]:
         "PYTHON": sys.executable,
         # Where kubectl and Helm keep what they have seen: nothing yet.
         "HOME": str(folder),
+        # Found before HOME was another: the walk uses what is built and builds nothing.
+        "ISTHMUS_CACHE": str(state.cache()),
         "WALK": str(folder),
         "CHART": str(tools.share / "kubefed-chart"),
         "IMAGES": names.HUB,
