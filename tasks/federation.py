@@ -30,6 +30,7 @@ def install_federation(environment: Environment, host: Access) -> Done:
     made = client.apply([Space(federated.NAMESPACE, {}, {host.cluster: {}}).plain(host.cluster)])
     chart = tools.share / "kubefed-chart"
     if not helm.installed(client, RELEASE, federated.NAMESPACE, chart, values):
+        helm.unlock(client, RELEASE, federated.NAMESPACE)
         helm.install(tools.bin / "helm", host, RELEASE, federated.NAMESPACE, chart, values)
         made.append(f"release {RELEASE}")
     workloads.await_deployment(client, WEBHOOK, federated.NAMESPACE)

@@ -20,6 +20,13 @@ def installed(client: Kube, name: str, namespace: str, chart: Path, values: Any)
     return bool(client.objects("Secret", namespace, labels=wanted))
 
 
+def unlock(client: Kube, name: str, namespace: str) -> None:
+    """Leave no record of an operation that died half-way: Helm would wait for its end for ever."""
+    for release in client.objects("Secret", namespace, labels=f"owner=helm,name={name}"):
+        if release["metadata"]["labels"].get("status", "").startswith("pending-"):
+            client.delete(release)
+
+
 def install(
     program: Path, access: Access, name: str, namespace: str, chart: Path, values: Any
 ) -> None:

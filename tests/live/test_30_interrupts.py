@@ -7,6 +7,7 @@ import subprocess
 import pytest
 from live.files import write
 from live.machine import Machine
+from live.runs import until_step
 
 SEED = 20261124
 REGIONS = {"host": {"name": "porto"}, "remotes": [{"name": "recife"}]}
@@ -18,16 +19,6 @@ def ruin(isthmus, tmp_path_factory):
     file = write(tmp_path_factory.mktemp("ruin") / "ruin.yaml", name="ruin", **REGIONS)
     yield file
     isthmus.run("down", "ruin")
-
-
-def until_step(process: subprocess.Popen[str], steps: int) -> list[str]:
-    """Read the run's progress until so many steps have ended."""
-    seen: list[str] = []
-    for line in process.stderr:
-        seen.append(line)
-        if sum(" ok " in text for text in seen) >= steps:
-            break
-    return seen
 
 
 def uids(isthmus, names: list[str]) -> dict[str, str]:

@@ -1,10 +1,12 @@
 """Provider kubeconfig: clusters that exist are handed over, used, and given back as they were."""
 
 import json
+import signal
 import subprocess
 
 import pytest
 from live.files import write
+from live.runs import until_step
 
 from isthmus import waiting
 from isthmus.providers.lab import needs
@@ -101,6 +103,20 @@ def test_a_mesh_on_clusters_that_exist_is_built_and_taken_away(
     after = everything(handed_over)
     assert {c: sorted(after[c] ^ before[c]) for c in before} == {"one": [], "two": []}
     assert {name: path.read_text() for name, path in handed_over.items()} == kubeconfigs
+
+
+@pytest.mark.parametrize("steps", [6, 13])
+def test_what_a_killed_build_left_in_clusters_that_stay_is_taken_away(
+    isthmus, handed_over, steps, tmp_path
+):
+    before = everything(handed_over)
+    process = isthmus.start("up", environment(tmp_path, handed_over, "kubefed"))
+    until_step(process, steps)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    isthmus.run("down", "theirs")
+    after = everything(handed_over)
+    assert {c: sorted(after[c] ^ before[c]) for c in before} == {"one": [], "two": []}
 
 
 def test_what_somebody_else_made_is_neither_taken_over_nor_deleted(isthmus, handed_over, tmp_path):

@@ -56,3 +56,15 @@ def test_values_are_no_argument_and_the_cluster_is_named(cluster, ran, chart):
         assert "canary" not in " ".join(map(str, argv))
         assert more["cluster"] == "beijing"
     assert "canary" in ran[0][1]["stdin"]
+
+
+@pytest.mark.parametrize(
+    ("status", "stays"), [("pending-install", False), ("pending-upgrade", False), ("failed", True)]
+)
+def test_an_operation_that_died_half_way_blocks_no_later_one(cluster, status, stays):
+    client = cluster()
+    labels = {"owner": "helm", "name": "kubefed", "status": status}
+    meta = {"name": "sh.helm.release.v1.kubefed.v1", "namespace": "space", "labels": labels}
+    client.put({"apiVersion": "v1", "kind": "Secret", "metadata": meta})
+    helm.unlock(client, "kubefed", "space")
+    assert bool(client.objects("Secret", "space")) is stays

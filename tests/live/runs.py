@@ -1,0 +1,13 @@
+"""Runs that are stopped in the middle."""
+
+import subprocess
+
+
+def until_step(process: subprocess.Popen[str], steps: int) -> list[str]:
+    """Read the run's progress until so many steps have ended."""
+    seen: list[str] = []
+    for line in process.stderr:
+        seen.append(line)
+        if sum(" ok " in text for text in seen) >= steps:
+            break
+    return seen
