@@ -11,7 +11,7 @@ import threading
 
 import pytest
 
-from isthmus import progress
+from isthmus import progress, waiting
 from isthmus.adapters import prefect_api, prefect_server, processes
 from isthmus.cli import engine
 from isthmus.errors import Unprepared
@@ -285,6 +285,12 @@ def test_a_real_server_keeps_a_flows_history_and_says_nothing(home, tmp_path, mo
 
 
 def ask(server, path):
+    """Return the server's answer; with SQLite it says 503 while it is busy, and means later."""
+    return waiting.until(lambda: answer(server, path), f"answer to {path}", timeout=60)
+
+
+def answer(server, path):
     connection = http.client.HTTPConnection(server.url.removeprefix("http://"), timeout=10)
     connection.request("POST", path, "{}", {"Content-Type": "application/json"})
-    return json.loads(connection.getresponse().read())
+    response = connection.getresponse()
+    return None if response.status == 503 else json.loads(response.read())
