@@ -24,9 +24,9 @@ def root_certificate(folder: Path) -> str:
 
 
 def known_root(folder: Path) -> str:
-    """Return the root's certificate (PEM), or what no certificate is if `folder` holds none."""
+    """Return the root's certificate (PEM), or nothing if `folder` holds none."""
     path = folder / "root-cert.pem"
-    return path.read_text() if path.exists() else "-"
+    return path.read_text() if path.exists() else ""
 
 
 def cacerts(folder: Path, cluster: str) -> dict[str, str]:

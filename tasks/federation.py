@@ -6,15 +6,15 @@ With `federation: direct` the same steps apply to every cluster themselves.
 import base64
 from pathlib import Path
 
-from isthmus import federation, providers, state, trust
+from isthmus import federation, state, trust
 from isthmus.adapters import federated, helm, kube, kubeconfigs, kubefedctl, workloads
 from isthmus.adapters.manifests import Manifest
 from isthmus.environment import Environment
 from isthmus.errors import Rejected
 from isthmus.facts import Access, Done, changed
 from isthmus.federation import Space
-from isthmus.mesh import mesh
 from isthmus.providers.lab.tools import ensure_toolchain
+from tasks.install import filled
 from tasks.policies import step
 
 RELEASE = "kubefed"
@@ -26,7 +26,7 @@ CONTROLLERS = "kubefed-controller-manager"
 def install_federation(environment: Environment, host: Access) -> Done:
     """Make KubeFed's chart stand in the host and its webhook answer."""
     tools, client = ensure_toolchain(), kube.connect(host)
-    values = mesh(environment, providers.of(environment).defaults).kubefed_values()
+    values = filled(environment).kubefed_values()
     made = client.apply([Space(federated.NAMESPACE, {}, {host.cluster: {}}).plain(host.cluster)])
     chart = tools.share / "kubefed-chart"
     if not helm.installed(client, RELEASE, federated.NAMESPACE, chart, values):

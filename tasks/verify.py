@@ -36,6 +36,10 @@ WARM_UP = 5
 """Requests before those that count: the first ones open the sidecar's own connections."""
 
 
+class Unsettled(NotReady):
+    """The table is not as expected; what it is instead is for the judge."""
+
+
 @step("look at clusters")
 def report(
     environment: Environment, members: list[Access], gateways: list[Gateway | None]
@@ -119,10 +123,8 @@ def _settled_table(cluster: kube.Kube, caller: str, reported: Reported) -> list[
         return True if {e.text for e in seen} == set(expected) else None
 
     try:
-        waiting.until(settled, TABLE, timeout=SETTLED, interval=0.5)
-    except NotReady as error:
-        if TABLE not in error.message:
-            raise
+        waiting.until(settled, TABLE, timeout=SETTLED, interval=0.5, error=Unsettled)
+    except Unsettled:
         progress.say(f"{TABLE} does not become as expected")
     return seen
 

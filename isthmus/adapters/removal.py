@@ -46,6 +46,8 @@ def remove_kinds(client: Kube, domain: str) -> None:
 
 def _written_by_istiod(client: Kube, root: str) -> list[Manifest]:
     """Return the ConfigMaps that our istiod wrote; another mesh has another root."""
+    if not root:
+        return []
     written = client.objects("ConfigMap", labels="istio.io/config=true")
     ours = {
         m["metadata"]["namespace"]
