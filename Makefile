@@ -6,7 +6,7 @@ export PATH := $(PATH):/usr/sbin:/sbin
 BIN := .venv/bin
 ENV ?= deployments/lab.yaml
 
-.PHONY: help up down test check format bench clean
+.PHONY: help up down test check format pictures bench clean
 
 help: ## list the goals
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -31,6 +31,10 @@ check: ## format, lint, types, layers and the tests that need no cluster
 format: ## put the code in its form
 	@scripts/prepare check
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+pictures: ## take the pictures in docs/pictures anew, of a run in Prefect's pages
+	@scripts/prepare test
+	@ISTHMUS_PICTURES=docs/pictures $(BIN)/python -m pytest tests/live/test_50_pages.py
 
 bench: ## compare `isthmus up` with the same steps in sequence, and print a table
 	@scripts/prepare up

@@ -10,7 +10,7 @@ from bench.product import Product
 from bench.walk import Lap, Walk
 from isthmus.cli import bars
 from isthmus.cli.record import Run
-from isthmus.cli.steps import critical_path
+from isthmus.timeline import critical_path
 
 T = TypeVar("T")
 RATIO = 0.7

@@ -3,23 +3,33 @@
 from prefect import flow
 
 from flows import chapters
-from flows.steps import steps_of
+from flows.chapters import Future
+from flows.endings import STORY, skippable
+from flows.steps import Steps, steps_of
+from flows.turns import IfBusy
 from isthmus.environment import Environment
 from isthmus.verification import Verification
 
 
-@flow(name="build", flow_run_name="build {environment.name}")
-def build(environment: Environment) -> Verification:
+@flow(name="build", flow_run_name="build {environment.name}", **STORY)
+@skippable
+def build(environment: Environment, if_busy: IfBusy = "wait") -> Verification:
     """Make the environment true and prove it; what is true already is only looked at.
 
     Raises Unproven, with the verification, if the mesh is not what it should be.
+
+    Args:
+        environment: What is to be built.
+        if_busy: What to do while another run is at work on it.
     """
-    with steps_of(environment) as start:
-        clusters = chapters.create(start, environment)
-        federation = chapters.federate(start, environment, clusters)
-        mesh = chapters.install(start, environment, clusters, federation)
-        sample = chapters.deploy(start, environment, clusters, federation, mesh)
-        verdict = chapters.verify(start, environment, clusters, mesh.gateways, sample)
-    result: Verification = verdict.result()
-    result.raise_for_findings()
-    return result
+    with steps_of(environment, if_busy) as start:
+        return start.proven(tell(start, environment))
+
+
+def tell(start: Steps, environment: Environment) -> Future:
+    """Start all that makes the environment true; return the future of its verification."""
+    clusters = chapters.create(start, environment)
+    federation = chapters.federate(start, environment, clusters)
+    mesh = chapters.install(start, environment, clusters, federation)
+    sample = chapters.deploy(start, environment, clusters, federation, mesh)
+    return chapters.verify(start, environment, clusters, mesh.gateways, sample)

@@ -38,8 +38,9 @@ class Mesh:
 
 def create(start: Steps, environment: Environment) -> list[Future]:
     """Make or find every cluster, side by side."""
+    prepared = start(cluster_tasks.prepare, environment)
     create_cluster = cluster_tasks.create_cluster
-    clusters = [start(create_cluster, environment, c) for c in environment.clusters]
+    clusters = [start(create_cluster, environment, c, prepared) for c in environment.clusters]
     for cluster in clusters:
         start(cluster_tasks.await_nodes, cluster)
     return clusters

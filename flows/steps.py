@@ -1,31 +1,48 @@
 """How a story runs: every step starts as soon as what it needs is there, and none is forgotten."""
 
+import os
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from prefect import Task
-from prefect.client.schemas.objects import State
-from prefect.context import TagsContext
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.context import FlowRunContext, TagsContext
 from prefect.futures import PrefectFuture
 
-from isthmus import state
+from flows import journal
+from flows.pulse import ENDED, beating
+from flows.turns import IfBusy, Lease, turn_of
+from isthmus import waiting
+from isthmus.adapters import processes
 from isthmus.environment import Environment
 from isthmus.errors import IsthmusError
+from isthmus.turn import Turn
+from isthmus.verification import Verification
+from tasks import policies
+from tasks.artifacts import telling
+from tasks.telling import Telling
+
+GRACE = 4.0
+"""Seconds that steps get to hear that the run was asked to end."""
 
 
 class Steps:
     """The steps of one run; call it to start one."""
 
-    def __init__(self) -> None:
+    def __init__(self, memory: policies.Memory, told: Telling) -> None:
         self._futures: list[PrefectFuture[Any]] = []
+        self._memory, self._told = memory, told
 
     def __call__(self, step: Task[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Start a step; futures among its arguments are what it waits for."""
+        step = policies.remembering(step, self._memory)
         # A tag would have every step ask for a slot, which SQLite may refuse for seconds.
         with TagsContext(current_tags=set()):
             future = step.submit(*args, **kwargs)
         self._futures.append(future)
+        self._told.follow(future)
         return future
 
     def end(self) -> None:
@@ -35,17 +52,63 @@ class Steps:
         for future in self._futures:
             _raise_own(future.state)
 
+    def proven(self, verdict: PrefectFuture[Any]) -> Verification:
+        """Return the verification once every step has ended well; raises Unproven."""
+        self.end()
+        result: Verification = verdict.result()
+        result.raise_for_findings()
+        return result
+
+    def stop(self, lease: Lease) -> None:
+        """See all steps to an end that comes at once; the process ends if one does not hear."""
+        waiting.stop()
+        processes.end_children()
+        deadline = time.monotonic() + GRACE
+        for future in self._futures:
+            future.wait(max(0.0, deadline - time.monotonic()))
+        if not all(future.state.is_final() for future in self._futures):
+            # Its thread would still write to clusters while the next run has its turn.
+            lease.release()
+            os._exit(ENDED)
+
 
 @contextmanager
-def steps_of(environment: Environment) -> Iterator[Steps]:
+def steps_of(environment: Environment, if_busy: IfBusy, verb: str = "up") -> Iterator[Steps]:
     """Hold the environment for one run, and see all steps that the block starts to their end.
 
-    Raises Busy if another run holds it, and what the first failed step raised.
+    `verb` is the command that goes on after a failure: up, verify or down. Raises Busy if another
+    run holds the environment and this one shall not wait, and what the first failed step raised.
     """
-    with state.alone(environment.name):
-        steps = Steps()
-        yield steps
-        steps.end()
+    run = _this_run()
+    with ExitStack() as stack:
+        lease = stack.enter_context(turn_of(environment.name, run, if_busy))
+        stack.enter_context(beating(run, lease))
+        stack.enter_context(journal.kept())
+        steps = Steps(_memory(run, lease.local), stack.enter_context(telling(environment, verb)))
+        if verb != "verify":
+            lease.local.change(str(run.id))
+        try:
+            yield steps
+            steps.end()
+        except Exception:
+            raise
+        except BaseException:
+            steps.stop(lease)
+            raise
+
+
+def _this_run() -> FlowRun:
+    context = FlowRunContext.get()
+    if context is None or context.flow_run is None:
+        raise RuntimeError("a story runs as a Prefect flow")
+    return context.flow_run
+
+
+def _memory(run: FlowRun, local: Turn) -> policies.Memory:
+    """Return what this run may believe of what it did before, if it is a retry."""
+    if run.deployment_id is None:
+        return "none"  # it cannot be retried
+    return "kept" if local.last == str(run.id) else "anew"
 
 
 def _raise_own(found: State[Any]) -> None:

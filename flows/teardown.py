@@ -3,17 +3,30 @@
 from prefect import flow
 
 from flows import chapters
-from flows.steps import steps_of
+from flows.endings import STORY, skippable
+from flows.steps import Steps, steps_of
+from flows.turns import IfBusy
 from isthmus.environment import Environment
 from tasks import teardown as tasks
 
 
-@flow(name="teardown", flow_run_name="teardown {environment.name}")
-def teardown(environment: Environment) -> None:
-    """Take the environment away, as much of it as there is."""
-    with steps_of(environment) as start:
-        withdrawn = []
-        if not tasks.clusters_go_whole(environment):
-            withdrawn = chapters.withdraw(start, environment)
-        deleted = start(tasks.delete_clusters, environment, withdrawn)
-        start(tasks.forget, environment, deleted)
+@flow(name="teardown", flow_run_name="teardown {environment.name}", **STORY)
+@skippable
+def teardown(environment: Environment, if_busy: IfBusy = "wait") -> None:
+    """Take the environment away, as much of it as there is.
+
+    Args:
+        environment: What is to be taken away.
+        if_busy: What to do while another run is at work on it.
+    """
+    with steps_of(environment, if_busy, "down") as start:
+        tell(start, environment)
+
+
+def tell(start: Steps, environment: Environment) -> None:
+    """Start all that takes the environment away, as much of it as there is."""
+    withdrawn = []
+    if not tasks.clusters_go_whole(environment):
+        withdrawn = chapters.withdraw(start, environment)
+    deleted = start(tasks.delete_clusters, environment, withdrawn)
+    start(tasks.forget, environment, deleted)

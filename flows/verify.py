@@ -3,21 +3,26 @@
 from prefect import flow
 
 from flows import chapters
+from flows.endings import STORY, skippable
 from flows.steps import steps_of
+from flows.turns import IfBusy
 from isthmus.environment import Environment
 from isthmus.verification import Verification
 
 
-@flow(name="verify", flow_run_name="verify {environment.name}")
-def verify(environment: Environment) -> Verification:
+@flow(name="verify", flow_run_name="verify {environment.name}", **STORY)
+@skippable
+def verify(environment: Environment, if_busy: IfBusy = "wait") -> Verification:
     """Return the verdict on the mesh as it is; nothing is changed.
 
     Raises Unproven, with the verification, if the mesh is not what it should be.
+
+    Args:
+        environment: What is to be proven.
+        if_busy: What to do while another run is at work on it.
     """
-    with steps_of(environment) as start:
+    with steps_of(environment, if_busy, "verify") as start:
         clusters = chapters.find(start, environment)
         gateways = chapters.find_gateways(start, clusters)
         verdict = chapters.verify(start, environment, clusters, gateways)
-    result: Verification = verdict.result()
-    result.raise_for_findings()
-    return result
+        return start.proven(verdict)

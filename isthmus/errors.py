@@ -12,6 +12,7 @@ Our exception tree. Retry intent and exit code are the exception's type.
     + Unprepared            69: this machine lacks a right, a program or room
     + Findings              79: the mesh was looked at and is not what was asked for
     + Usage                 64: the command line makes no sense
+    + Stopped               130: the run was asked to end while it was at work
 """
 
 from typing import ClassVar
@@ -102,3 +103,9 @@ class Usage(PermanentError):
     """The command line makes no sense."""
 
     exit_code = 64
+
+
+class Stopped(PermanentError):
+    """The run was asked to end while it was at work."""
+
+    exit_code = 130

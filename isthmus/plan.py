@@ -12,13 +12,13 @@ from typing import Any
 
 import yaml
 
-from isthmus import federation, providers
+from isthmus import federation, providers, tools
 from isthmus.adapters import federated, istioctl
 from isthmus.adapters.manifests import Manifest, labelled
 from isthmus.environment import ClusterSpec, Environment
 from isthmus.mesh import READER, Mesh, mesh, waits_for_injector
-from isthmus.providers.lab.tools import Toolchain, ensure_toolchain
 from isthmus.render import render
+from isthmus.tools import Tools
 
 ENDPOINT = "ISTIOD_REMOTE_EP"
 """Stands for the address of the host's gateway, as in the guide."""
@@ -55,11 +55,11 @@ def write(environment: Environment, directory: Path) -> list[Path]:
 def entries(environment: Environment) -> list[Entry]:
     """Return all that a build does, in an order in which a person can do it."""
     sample = mesh(environment, providers.of(environment).defaults)
-    tools = ensure_toolchain()
+    found = tools.ensure()
     return [
         *_federation(environment, sample),
-        *_host(environment.host, sample, tools),
-        *(e for remote in environment.remotes for e in _remote(environment, remote, sample, tools)),
+        *_host(environment.host, sample, found),
+        *(e for remote in environment.remotes for e in _remote(environment, remote, sample, found)),
         *_sample(environment, sample),
     ]
 
@@ -105,18 +105,18 @@ def _federation(environment: Environment, sample: Mesh) -> list[Entry]:
     ]
 
 
-def _host(host: ClusterSpec, sample: Mesh, tools: Toolchain) -> list[Entry]:
+def _host(host: ClusterSpec, sample: Mesh, found: Tools) -> list[Entry]:
     operator = sample.host_operator()
     return [
-        *_istio(host.name, operator, tools, "host"),
+        *_istio(host.name, operator, found, "host"),
         Entry(host.name, "exposure of the control plane and services", tuple(sample.exposure())),
     ]
 
 
 def _remote(
-    environment: Environment, remote: ClusterSpec, sample: Mesh, tools: Toolchain
+    environment: Environment, remote: ClusterSpec, sample: Mesh, found: Tools
 ) -> list[Entry]:
-    first, gateway = _istio(remote.name, sample.remote_operator(remote, ENDPOINT), tools, "remote")
+    first, gateway = _istio(remote.name, sample.remote_operator(remote, ENDPOINT), found, "remote")
     token = render("wiring/token.yaml.j2", account=READER)
     secret = render("wiring/remote-secret.yaml.j2", cluster=remote.name, kubeconfig=MASK)
     return [
@@ -127,8 +127,8 @@ def _remote(
     ]
 
 
-def _istio(cluster: str, operator: Manifest, tools: Toolchain, role: str) -> list[Entry]:
-    objects = istioctl.manifests(tools.bin / "istioctl", operator)
+def _istio(cluster: str, operator: Manifest, found: Tools, role: str) -> list[Entry]:
+    objects = istioctl.manifests(found.istioctl, operator)
     first = tuple(m for m in objects if not waits_for_injector(m))
     return [
         Entry(cluster, f"istio {role}", first),

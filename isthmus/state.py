@@ -6,14 +6,9 @@ for the root CA, without which a new cluster cannot join an old mesh.
 
 import os
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import platformdirs
-from filelock import FileLock, Timeout
-
-from isthmus.errors import Busy
 
 
 def home() -> Path:
@@ -38,27 +33,14 @@ def ensure_folder(environment: str) -> Path:
     return path
 
 
+def stored(environment: str) -> Path:
+    """Return where the copy of an environment is kept from its first build to its teardown."""
+    return folder(environment) / "environment.yaml"
+
+
 def known() -> list[str]:
     """Return the names of the environments that have a folder, sorted."""
     return sorted(p.parent.name for p in home().glob("environments/*/environment.yaml"))
-
-
-@contextmanager
-def alone(environment: str) -> Iterator[None]:
-    """Hold the environment for this process; the lock ends with the process, however that ends.
-
-    Raises Busy if another run holds it.
-    """
-    locks = home() / "locks"
-    locks.mkdir(parents=True, exist_ok=True, mode=0o700)
-    try:
-        with FileLock(locks / f"{environment}.lock", timeout=0):
-            yield
-    except Timeout:
-        raise Busy(
-            f"another run is at work on {environment}",
-            hint=f"wait for it, or look: isthmus status {environment}",
-        ) from None
 
 
 def private(path: Path, text: str) -> None:

@@ -1,9 +1,11 @@
 """Tell `make` what this machine lacks, with any Python and before anything is installed.
 
-lacking.py packages   prints the Debian packages that are missing
-lacking.py rights     says what else is missing for two regions; exit 69 if there is anything
+lacking.py packages       prints the Debian packages that are missing
+lacking.py packages test  also those that only tests need
+lacking.py rights         says what else is missing for two regions; exit 69 if there is anything
 """
 
+import glob
 import os
 import sys
 from pathlib import Path
@@ -14,6 +16,8 @@ import machine
 
 REGIONS = 2
 """Clusters of deployments/lab.yaml."""
+FOR_TESTS = {"/usr/bin/chromium": "chromium", "/usr/lib/postgresql/*/bin/initdb": "postgresql"}
+"""Files, and the Debian packages that have them: a browser and a database for Prefect's server."""
 
 
 def folder(variable: str, base: str, default: str) -> Path:
@@ -32,9 +36,15 @@ def lacks() -> list[machine.Lack]:
     return [*machine.rights(), *machine.kernel(home), *room, *machine.memory(new)]
 
 
+def packages(tests: bool) -> list[str]:
+    """Return the Debian packages that are missing for the lab, and for its tests."""
+    for_tests = {package for file, package in FOR_TESTS.items() if not glob.glob(file)}
+    return sorted({*machine.missing_packages(), *(for_tests if tests else ())})
+
+
 if __name__ == "__main__":
     if sys.argv[1] == "packages":
-        print(*machine.missing_packages())
+        print(*packages(tests="test" in sys.argv[2:]))
     elif found := lacks():
         print(*found, sep="\n", file=sys.stderr)
         sys.exit(69)

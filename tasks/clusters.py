@@ -1,6 +1,6 @@
 """Clusters: made or found, and settled enough to run pods."""
 
-from isthmus import providers, waiting
+from isthmus import built, providers, waiting
 from isthmus.adapters import kube
 from isthmus.adapters.manifests import Manifest
 from isthmus.environment import ClusterSpec, Environment
@@ -11,14 +11,22 @@ NODES = 180.0
 """Seconds until a cluster must have a Ready node; 8 in the lab, minutes in a cloud."""
 
 
-@step("create cluster", of="cluster")
-def create_cluster(environment: Environment, cluster: ClusterSpec) -> Access:
+@step("prepare", looks=True)
+def prepare(environment: Environment) -> Done:
+    """Refuse what cannot go well before anything is changed; from then on the name is known."""
+    providers.of(environment).check(environment)
+    built.remember(environment)
+    return Done(cluster="")
+
+
+@step("create cluster", of="cluster", looks=True)
+def create_cluster(environment: Environment, cluster: ClusterSpec, prepared: Done) -> Access:
     """Make the cluster exist and its API server answer."""
     access = providers.of(environment).ensure(environment, cluster)
     return access.model_copy(update={"environment": environment.name})
 
 
-@step("find cluster", of="cluster")
+@step("find cluster", of="cluster", looks=True)
 def find_cluster(environment: Environment, cluster: ClusterSpec) -> Access:
     """Return how to reach a cluster that must exist."""
     access = providers.of(environment).access(environment, cluster)

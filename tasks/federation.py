@@ -6,14 +6,13 @@ With `federation: direct` the same steps apply to every cluster themselves.
 import base64
 from pathlib import Path
 
-from isthmus import federation, state, trust
+from isthmus import federation, state, tools, trust
 from isthmus.adapters import federated, helm, kube, kubeconfigs, kubefedctl, workloads
 from isthmus.adapters.manifests import Manifest
 from isthmus.environment import Environment
 from isthmus.errors import Rejected
 from isthmus.facts import Access, Done, changed
 from isthmus.federation import Space
-from isthmus.providers.lab.tools import ensure_toolchain
 from tasks.install import filled
 from tasks.policies import step
 
@@ -25,13 +24,13 @@ CONTROLLERS = "kubefed-controller-manager"
 @step("install federation", of="host")
 def install_federation(environment: Environment, host: Access) -> Done:
     """Make KubeFed's chart stand in the host and its webhook answer."""
-    tools, client = ensure_toolchain(), kube.connect(host)
+    found, client = tools.ensure(), kube.connect(host)
     values = filled(environment).kubefed_values()
     made = client.apply([Space(federated.NAMESPACE, {}, {host.cluster: {}}).plain(host.cluster)])
-    chart = tools.share / "kubefed-chart"
+    chart = found.kubefed_chart
     if not helm.installed(client, RELEASE, federated.NAMESPACE, chart, values):
         helm.unlock(client, RELEASE, federated.NAMESPACE)
-        helm.install(tools.bin / "helm", host, RELEASE, federated.NAMESPACE, chart, values)
+        helm.install(found.helm, host, RELEASE, federated.NAMESPACE, chart, values)
         made.append(f"release {RELEASE}")
     workloads.await_deployment(client, WEBHOOK, federated.NAMESPACE)
     return changed(host.cluster, made)
@@ -47,7 +46,7 @@ def start_federation(host: Access, installed: Done) -> Done:
     return Done(cluster=host.cluster, found="started" if started else "unchanged")
 
 
-@step("merge kubeconfigs")
+@step("merge kubeconfigs", looks=True)
 def merge_kubeconfigs(environment: Environment, members: list[Access]) -> Path:
     """Make one kubeconfig (0600) reach every cluster, each by a context of its own name."""
     path = state.ensure_folder(environment.name) / "kubeconfig"
@@ -62,7 +61,7 @@ def join(
     client = kube.connect(host)
     if _stands(client, member):
         return changed(member.cluster, [])
-    kubefedctl.join(ensure_toolchain().bin / "kubefedctl", kubeconfig, host.cluster, member.cluster)
+    kubefedctl.join(tools.ensure().kubefedctl, kubeconfig, host.cluster, member.cluster)
     federated.await_member(client, member.cluster)
     return Done(cluster=member.cluster, found="joined")
 

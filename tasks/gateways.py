@@ -68,7 +68,7 @@ def istiod_remote_endpoint(environment: Environment, host: Access) -> Endpoint:
     return Endpoint(cluster=host.cluster, address=address)
 
 
-@step("check istiod remote endpoint", of="host")
+@step("check istiod remote endpoint", of="host", looks=True)
 def check_endpoint(
     environment: Environment, host: Access, opened: Gateway, exposed: Done
 ) -> Endpoint:

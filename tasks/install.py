@@ -1,13 +1,12 @@
 """The mesh's control plane in the host, and what remotes need to be served by it."""
 
-from isthmus import providers
+from isthmus import providers, tools
 from isthmus.adapters import istioctl, kube, workloads
 from isthmus.adapters.manifests import Manifest
 from isthmus.environment import ClusterSpec, Environment
 from isthmus.facts import Access, Done, Endpoint, changed
 from isthmus.federation import SYSTEM
 from isthmus.mesh import Mesh, mesh, waits_for_injector
-from isthmus.providers.lab.tools import ensure_toolchain
 from tasks.policies import step
 
 DEFINITIONS = {"networking.istio.io/v1": ("Gateway", "VirtualService")}
@@ -54,4 +53,4 @@ def _spec(environment: Environment, cluster: str) -> ClusterSpec:
 
 
 def _manifests(operator: Manifest) -> list[Manifest]:
-    return istioctl.manifests(ensure_toolchain().bin / "istioctl", operator)
+    return istioctl.manifests(tools.ensure().istioctl, operator)

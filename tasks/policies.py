@@ -1,18 +1,24 @@
 """How steps retry, what they remember and whom they tell: decided once."""
 
 import functools
+import hashlib
+import shutil
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Literal, ParamSpec, TypeVar
 
 from prefect import Task, task
-from prefect.cache_policies import NO_CACHE
+from prefect.cache_policies import NO_CACHE, CacheKeyFnPolicy
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.context import TaskRunContext
+from prefect.runtime import flow_run
+from prefect.settings import get_current_settings
 from prefect.tasks import exponential_backoff
+from pydantic_core import to_json
 
-from isthmus import progress
+from isthmus import progress, waiting
 from isthmus.errors import IsthmusError, TransientError
 from isthmus.progress import Event
+from isthmus.reporting import scrub
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -37,13 +43,44 @@ STEP: dict[str, Any] = {
 }
 
 
+def _once_a_run(context: TaskRunContext, parameters: dict[str, Any]) -> str:
+    given = hashlib.sha256(to_json(parameters, fallback=str)).hexdigest()
+    return f"{flow_run.root_flow_run_id}/{context.task.name}/{given}"
+
+
+ONCE: dict[str, Any] = {
+    # Accesses are among the parameters: for a cluster that was rebuilt nothing was done yet.
+    "cache_policy": CacheKeyFnPolicy(cache_key_fn=_once_a_run),
+    "persist_result": True,
+    "result_serializer": "json",
+}
+"""What makes a step that has ended well not be repeated when its run is retried."""
+Memory = Literal["none", "anew", "kept"]
+"""What a run keeps of its ended steps: nothing; all, from now on; all, and believes what it has."""
+_looks: set[str] = set()
+
+
+def remembering(step: Task[P, R], memory: Memory) -> Task[P, R]:
+    """Return the step as a run with this memory uses it; one that only looks is never kept."""
+    if memory == "none" or step.name in _looks:
+        return step
+    return step.with_options(**ONCE, refresh_cache=memory == "anew")
+
+
+def forget(run: str) -> None:
+    """Leave nothing of what a run kept of its steps."""
+    shutil.rmtree(get_current_settings().results.local_storage_path / run, ignore_errors=True)
+
+
 def step(
-    name: str, of: str | None = None, **options: Any
+    name: str, of: str | None = None, *, looks: bool = False, **options: Any
 ) -> Callable[[Callable[P, R]], Task[P, R]]:
     """Make a function a task that tells progress as `name`; parameter `of` has the cluster.
 
-    `options` replace those of STEP.
+    One that only `looks` is never remembered. `options` replace those of STEP.
     """
+    if looks:
+        _looks.add(name)
 
     def decorate(function: Callable[P, R]) -> Task[P, R]:
         @functools.wraps(function)
@@ -75,10 +112,13 @@ def _telling(name: str, cluster: str | None, body: Callable[[], R]) -> R:
     identity = str(run.task_run.id) if run else name
     started = Event("started", identity, name, cluster, after=_parents(run))
     progress.publish(started)
+    waiting.go_on()
     with progress.inside(started):
         try:
             result = body()
         except IsthmusError as error:
+            # What an adapter was told may have held a secret; from here on it is told to others.
+            error.message, error.hint = scrub(error.message), scrub(error.hint)
             error.cluster = error.cluster or cluster
             error.step = error.step or name
             again = isinstance(error, TransientError) and run and run.task_run.run_count <= RETRIES

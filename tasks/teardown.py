@@ -1,13 +1,10 @@
 """Teardown: what was put into clusters is taken out, what was made is deleted."""
 
-import shutil
-
-from isthmus import providers, state, trust
+from isthmus import built, providers, state, tools, trust
 from isthmus.adapters import federated, helm, kube, kubeconfigs, kubefedctl, removal
 from isthmus.adapters.manifests import LABEL
 from isthmus.environment import Environment
 from isthmus.facts import Access, Done
-from isthmus.providers.lab.tools import ensure_toolchain
 from tasks.federation import RELEASE
 from tasks.policies import step
 
@@ -35,7 +32,7 @@ def leave(environment: Environment, host: Access, member: Access, withdrawn: Don
     # A file of its own: members leave side by side.
     path = state.folder(environment.name) / f"kubeconfig.leave-{member.cluster}"
     kubeconfigs.merge([host, member] if host != member else [host], path)
-    program = ensure_toolchain().bin / "kubefedctl"
+    program = tools.ensure().kubefedctl
     kubefedctl.unjoin(program, path, host.cluster, member.cluster)
     return Done(cluster=member.cluster, found="left")
 
@@ -49,7 +46,7 @@ def remove_federation(environment: Environment, host: Access, left: list[Done]) 
         return Done(cluster=host.cluster, found="none of ours")
     # Their finalizers are taken off by the controller that is about to go.
     removal.remove_all(client, federated.CORE, "FederatedTypeConfig")
-    helm.uninstall(ensure_toolchain().bin / "helm", host, RELEASE, federated.NAMESPACE)
+    helm.uninstall(tools.ensure().helm, host, RELEASE, federated.NAMESPACE)
     removal.remove_kinds(client, "kubefed.io")
     return Done(cluster=host.cluster, found="removed")
 
@@ -74,5 +71,5 @@ def delete_clusters(environment: Environment, withdrawn: list[Done]) -> Done:
 @step("forget")
 def forget(environment: Environment, deleted: Done) -> Done:
     """Leave no file of the environment."""
-    shutil.rmtree(state.folder(environment.name), ignore_errors=True)
+    built.forget(environment.name)
     return Done(cluster="")

@@ -40,7 +40,7 @@ class Unsettled(NotReady):
     """The table is not as expected; what it is instead is for the judge."""
 
 
-@step("look at clusters")
+@step("look at clusters", looks=True)
 def report(
     environment: Environment, members: list[Access], gateways: list[Gateway | None]
 ) -> Reported:
@@ -52,14 +52,14 @@ def report(
     )
 
 
-@step("find gateway", of="access")
+@step("find gateway", of="access", looks=True)
 def find_gateway(access: Access) -> Gateway | None:
     """Return the address at which the cluster's gateway is reached, None if it has none."""
     address = workloads.current_address(kube.connect(access), GATEWAY, SYSTEM)
     return Gateway(cluster=access.cluster, address=address) if address else None
 
 
-@step("verify from", of="client")
+@step("verify from", of="client", looks=True)
 def verify_client(
     environment: Environment, client: Access, reported: Reported
 ) -> ClientVerdict | None:
@@ -81,7 +81,7 @@ def verify_client(
     return judge_client(client.cluster, seen, answers, reported)
 
 
-@step("look through gateway", of="access")
+@step("look through gateway", of="access", looks=True)
 def verify_gateway(access: Access, reported: Reported) -> list[Reason]:
     """Judge what a cluster's gateway does with requests that enter its network."""
     cluster = kube.connect(access)
@@ -95,7 +95,7 @@ def verify_gateway(access: Access, reported: Reported) -> list[Reason]:
     return judge_gateway(access.cluster, parse_clusters(table, THROUGH), reported)
 
 
-@step("judge")
+@step("judge", looks=True)
 def conclude(
     environment: Environment,
     clients: list[ClientVerdict | None],

@@ -5,22 +5,22 @@ import json
 import re
 import threading
 from contextlib import suppress
-from types import SimpleNamespace
+from pathlib import Path
 
 import yaml
 from fakes import FakeKube
 
-from isthmus import providers
+from isthmus import providers, tools
 from isthmus.adapters import federated, helm, istioctl, kube, kubefedctl, tls
 from isthmus.environment import ClusterSpec, Environment, VerificationSpec
 from isthmus.facts import Access
 from isthmus.providers.contract import Defaults
-from tasks import federation, install, teardown
+from tasks import federation
 
 REGIONS = ("beijing", "shanghai")
 GATEWAY = "istio-eastwestgateway"
 SIDECAR = "outbound|5000||helloworld.sample.svc.cluster.local"
-TOOLS = SimpleNamespace(bin=federation.Path("/bin"), share=federation.Path("/share"), key="k")
+TOOLS = tools.Tools(*map(Path, ("/istioctl", "/helm", "/kubefedctl", "/kubefed-chart")))
 
 
 def environment(federation="kubefed", name="pair", **more):
@@ -41,14 +41,14 @@ class World:
     disposable = False
     defaults = Defaults()
 
-    def __init__(self, folder, token="token"):
+    def __init__(self, folder, token="token", regions=REGIONS):
         self.folder, self.token = folder, token
         self.kubes, self.joins, self.troubles, self.deleted = {}, [], {}, 0
         self.lock = threading.RLock()
-        self.leaving = threading.Barrier(len(REGIONS))
-        for number, name in enumerate(REGIONS):
+        self.leaving = threading.Barrier(len(regions))
+        for number, name in enumerate(regions):
             self.kubes[name] = self._cluster(name, number)
-        self.host = self.kubes["beijing"]
+        self.host = self.kubes[regions[0]]
 
     def install(self, monkeypatch):
         """Stand in for everything that reaches out of this process."""
@@ -59,12 +59,14 @@ class World:
         monkeypatch.setattr(tls, "handshake", lambda *where: "")
         monkeypatch.setattr(helm, "installed", lambda client, *what: client.get_release())
         monkeypatch.setattr(helm, "install", self._helm_install)
-        monkeypatch.setattr(helm, "uninstall", lambda *what: self.host.store.pop("release", None))
+        monkeypatch.setattr(helm, "uninstall", lambda *what: setattr(self.host, "release", False))
         monkeypatch.setattr(kubefedctl, "join", self._join)
         monkeypatch.setattr(kubefedctl, "unjoin", self._unjoin)
         monkeypatch.setattr(federated, "WATCHING", -1.0)
-        for module in (federation, install, teardown):
-            monkeypatch.setattr(module, "ensure_toolchain", lambda: TOOLS)
+        monkeypatch.setattr(tools, "ensure", lambda: TOOLS)
+
+    def check(self, environment):
+        pass
 
     def ensure(self, environment, cluster):
         return self.access(environment, cluster)

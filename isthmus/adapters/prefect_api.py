@@ -8,7 +8,9 @@ import os
 import urllib.error
 import urllib.request
 from base64 import b64encode
+from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +18,41 @@ from isthmus.errors import Unprepared
 
 REACH_TIMEOUT = 5.0
 """Seconds for a server that may be on another machine."""
+LOCAL = ("127.0.0.1", "localhost")
 LAST_WORD_TIMEOUT = 2.0
 """Seconds: said while a person waits for the prompt."""
+
+
+@dataclass(frozen=True)
+class Api:
+    """A server's API, and what it wants to be shown."""
+
+    url: str
+    authorization: str = field(default="", repr=False)
+    """Value of the header of that name."""
+    direct: bool = False
+    """Whether to ask past any proxy."""
+
+    def ask(self, path: str, body: Any = None, timeout: float = REACH_TIMEOUT) -> Any:
+        """Return the server's answer; GET, or POST if there is a body.
+
+        Raises HTTPError for an answer that says no, another OSError if there is none.
+        """
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(f"{self.url.rstrip('/')}{path}", data)
+        request.add_header("Content-Type", "application/json")
+        if self.authorization:
+            request.add_header("Authorization", self.authorization)
+        proxies = urllib.request.ProxyHandler({} if self.direct else None)
+        with urllib.request.build_opener(proxies).open(request, timeout=timeout) as answer:
+            return json.loads(answer.read() or b"null")
+
+    def answers(self) -> bool:
+        """Tell whether it is there and knows us; another server at its address does not."""
+        try:
+            return bool(self.ask("/admin/version", timeout=LAST_WORD_TIMEOUT))
+        except (OSError, ValueError):
+            return False
 
 
 def environment(api: str, home: Path) -> dict[str, str]:
@@ -26,12 +61,10 @@ def environment(api: str, home: Path) -> dict[str, str]:
     No ephemeral server, no word on the terminal (the tree of steps owns it; logs still go to the
     API), no analytics, no proxy for this machine; results where only their owner can read them.
     """
-    around = ",".join(filter(None, [os.environ.get("NO_PROXY"), "127.0.0.1,localhost"]))
     return {
         "PREFECT_API_URL": api,
         "DO_NOT_TRACK": "1",
-        "NO_PROXY": around,
-        "no_proxy": around,
+        **past_proxies(LOCAL),
         "PREFECT_SERVER_EPHEMERAL_ENABLED": "false",
         "PREFECT_RESULTS_LOCAL_STORAGE_PATH": str(home / "results"),
         "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
@@ -40,10 +73,22 @@ def environment(api: str, home: Path) -> dict[str, str]:
     }
 
 
+def past_proxies(hosts: Iterable[str]) -> dict[str, str]:
+    """Return the variables with which these hosts, too, are asked past any proxy."""
+    known = list(filter(None, os.environ.get("NO_PROXY", "").split(",")))
+    text = ",".join(dict.fromkeys([*known, *hosts]))
+    return {"NO_PROXY": text, "no_proxy": text}
+
+
+def ours(url: str, pair: str) -> Api:
+    """Return the API of a server of our own, which wants `user:password`."""
+    return Api(url, _basic(pair), direct=True)
+
+
 def check(api: str) -> None:
     """Raise Unprepared if nothing answers there; an answer that says no is an answer."""
     try:
-        _ask(f"{api.rstrip('/')}/health", None, REACH_TIMEOUT)
+        _told(api).ask("/health")
     except urllib.error.HTTPError:
         return
     except (OSError, ValueError) as error:
@@ -55,25 +100,26 @@ def check(api: str) -> None:
 
 def cancel(api: str, tag: str, why: str) -> None:
     """Mark the unfinished flow runs with this tag as cancelled; a server that is gone is fine."""
+    server = _told(api)
     with suppress(OSError, ValueError, KeyError, TypeError):
         unfinished = {"type": {"any_": ["PENDING", "RUNNING"]}}
         runs = {"flow_runs": {"tags": {"all_": [tag]}, "state": unfinished}}
-        for run in _ask(f"{api}/flow_runs/filter", runs, LAST_WORD_TIMEOUT):
-            cancelled = {"state": {"type": "CANCELLED", "message": why}, "force": True}
-            _ask(f"{api}/flow_runs/{run['id']}/set_state", cancelled, LAST_WORD_TIMEOUT)
+        for run in server.ask("/flow_runs/filter", runs, LAST_WORD_TIMEOUT):
+            force(server, run["id"], "CANCELLED", why)
 
 
-def _ask(url: str, body: Any, timeout: float) -> Any:
-    headers = {"Content-Type": "application/json", **_authorization()}
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data, headers)
-    with urllib.request.urlopen(request, timeout=timeout) as answer:
-        return json.loads(answer.read() or b"null")
+def force(api: Api, run: str, state: str, why: str) -> None:
+    """Put a flow run into this state, whatever its own is. Raises OSError as `ask` does."""
+    body = {"state": {"type": state, "message": why}, "force": True}
+    api.ask(f"/flow_runs/{run}/set_state", body, LAST_WORD_TIMEOUT)
 
 
-def _authorization() -> dict[str, str]:
+def _told(url: str) -> Api:
     if pair := os.environ.get("PREFECT_API_AUTH_STRING"):
-        return {"Authorization": f"Basic {b64encode(pair.encode()).decode()}"}
-    if key := os.environ.get("PREFECT_API_KEY"):
-        return {"Authorization": f"Bearer {key}"}
-    return {}
+        return Api(url, _basic(pair))
+    key = os.environ.get("PREFECT_API_KEY")
+    return Api(url, f"Bearer {key}" if key else "")
+
+
+def _basic(pair: str) -> str:
+    return f"Basic {b64encode(pair.encode()).decode()}"

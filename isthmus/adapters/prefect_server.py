@@ -1,45 +1,32 @@
-"""The local Prefect server: one for all environments, started once, left running."""
+"""The local Prefect server and its worker: one supervisor for both, started once, left running."""
 
-import http.client
-import json
 import os
-import socket
-import sys
+import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock
 
-from isthmus import state, waiting
-from isthmus.adapters import processes
-from isthmus.adapters.processes import Process
-from isthmus.errors import IsthmusError, NotReady, Unprepared
+from isthmus.adapters import (
+    prefect_api,
+    prefect_database,
+    prefect_pages,
+    prefect_record,
+    prefect_runs,
+    prefect_settings,
+    prefect_start,
+    prefect_supervisor,
+    supervising,
+)
+from isthmus.adapters.prefect_api import Api
+from isthmus.adapters.prefect_record import Record
+from isthmus.adapters.prefect_runs import Run
+from isthmus.adapters.prefect_settings import Options
+from isthmus.errors import Busy, Unprepared
 
-HOST = "127.0.0.1"
-FIRST_PORT, PORTS = 4200, 100
-START_TIMEOUT = 120.0
-"""Seconds; 4 warm, 12 with a new database, several times that on a machine that compiles."""
-STOP_GRACE = 10.0
-"""Seconds that it may take to end by itself; it needs about 3."""
-TAIL = 12
-"""Lines of its log that a person gets to see."""
-BROKEN = ("Can't locate revision", "is not a database", "is malformed", "already exists")
-"""What a database of another Prefect version, or a damaged one, makes the server say."""
-
-SETTINGS = {
-    "DO_NOT_TRACK": "1",
-    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
-    # The second generation of its pages asks an analytics host from the browser, whatever is set.
-    "PREFECT_SERVER_UI_V2_ENABLED": "false",
-    "PREFECT_SERVER_EPHEMERAL_ENABLED": "false",
-    # Leases kept in memory would be lost with a restart, and their runs with them.
-    "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": (
-        "prefect.server.concurrency.lease_storage.filesystem"
-    ),
-}
+WHY = "ended by `isthmus server stop --now`; retry this run, or go on with: isthmus up"
 
 
 @dataclass(frozen=True)
@@ -48,58 +35,77 @@ class Server:
 
     url: str
     """Where a person looks at it."""
+    api: str
+    """Where programs on this machine reach it."""
     pid: int
     started: bool
     """Whether this call started it."""
 
-    @property
-    def api(self) -> str:
-        """Where programs reach it."""
-        return f"{self.url}/api"
-
 
 def ensure(home: Path) -> Server:
-    """Make the local server run; two callers at once start one.
+    """Make the local server run; two callers at once start one. The worker stays as it is.
 
     Raises Unprepared with the last lines of its log if it cannot start.
     """
     with _alone(home):
-        process, port = _recorded(home)
-        started = not (process and process.alive)
-        if started or not process:
-            port = _free_port()
-            variables = _server_environment(home)
-            process = processes.detach(_command(port), log(home), variables, umask=0o077)
-            # Recorded before it answers: whoever dies while waiting leaves no unknown server.
-            state.private(_record(home), json.dumps({**asdict(process), "port": port}))
-        _await(home, process, port)
-        return Server(_url(port), process.pid, started)
+        return _ensure(home)
+
+
+def start(home: Path, wanted: Options) -> Server:
+    """Make server and worker run, as wanted; later starts are the same.
+
+    Raises Unprepared if one of them cannot start, or runs otherwise.
+    """
+    with _alone(home):
+        record = prefect_record.read(home)
+        if record and prefect_supervisor.lives(record, "server"):
+            _refuse_other_address(record, wanted)
+        if record and prefect_supervisor.lives(record, "worker"):
+            _refuse_other_limit(home, wanted)
+        prefect_settings.remember(home, wanted)
+        server = _ensure(home)
+        if record := prefect_record.read(home):
+            prefect_start.await_worker(home, record)
+        return server
 
 
 def status(home: Path) -> Server | None:
     """Return the local server if it runs and answers."""
-    process, port = _recorded(home)
-    if process and process.alive and _healthy(port):
-        return Server(_url(port), process.pid, started=False)
-    return None
+    record = prefect_record.read(home)
+    if not record:
+        return None
+    pid = prefect_supervisor.look(record, "server").pid
+    answers = pid and _api(home, record).answers()
+    return Server(record.address.pages, record.address.api, pid, started=False) if answers else None
 
 
-def stop(home: Path) -> bool:
-    """Make the local server gone; tell whether it ran. Raises NotReady if it does not end."""
+def worker(home: Path) -> int | None:
+    """Return the worker's process id, if it runs."""
+    record = prefect_record.read(home)
+    return prefect_supervisor.look(record, "worker").pid or None if record else None
+
+
+def stop(home: Path, now: bool = False) -> bool:
+    """Make server and worker gone; tell whether they ran.
+
+    Raises Busy, naming them, if runs are at work here; with `now` these are ended, and crashed to
+    the server. Raises NotReady if something does not end.
+    """
     if not home.is_dir():
         return False
     with _alone(home):
-        process, _ = _recorded(home)
-        ran = bool(process and process.alive)
-        if process:
-            processes.end(process, STOP_GRACE)
-        _record(home).unlink(missing_ok=True)
+        record = prefect_record.read(home)
+        ran = bool(record and record.supervisor.alive)
+        if record and ran:
+            _free(home, record, now)
+            prefect_supervisor.end(record)
+        prefect_record.forget(home)
         return ran
 
 
-def log(home: Path) -> Path:
-    """Return where the server writes its log."""
-    return home / "server.log"
+def log(home: Path, name: str = "server") -> Path:
+    """Return where the server, or the worker, writes its log."""
+    return prefect_supervisor.log(home, name)
 
 
 @contextmanager
@@ -109,90 +115,60 @@ def _alone(home: Path) -> Iterator[None]:
         yield
 
 
-def _await(home: Path, process: Process, port: int) -> None:
-    def answers() -> bool | None:
-        if not process.alive:
-            raise _dead(home)
-        return _healthy(port) or None
-
-    try:
-        waiting.until(
-            answers, f"the Prefect server's answer at {_url(port)}", timeout=START_TIMEOUT
-        )
-    except NotReady as error:
-        hint = f"look into {log(home)}; then: isthmus server stop"
-        raise Unprepared(error.message, step="Prefect server", hint=hint) from None
-
-
-def _dead(home: Path) -> IsthmusError:
-    try:
-        text = log(home).read_text(errors="replace")
-    except OSError:
-        text = ""
-    lines = text.strip().splitlines()
-    last = "\n".join(lines[-TAIL:])
-    if broken := [line for line in lines if any(sign in line for sign in BROKEN)]:
-        message = f"its database is damaged or of another Prefect version: {broken[-1]}"
-        hint = f"move it away (its history goes with it): mv {home} {home}.old"
+def _ensure(home: Path) -> Server:
+    record, said = prefect_record.read(home), prefect_start.size(log(home))
+    started = not (record and prefect_supervisor.lives(record, "server"))
+    if started or not record:
+        record = prefect_start.begin(home)
     else:
-        message, hint = f"ended while starting:\n{last}", f"its whole log: {log(home)}"
-    return Unprepared(message, step="Prefect server", hint=hint)
+        _refuse_other_database(home)
+    pid = prefect_start.await_server(home, record, said)
+    prefect_pages.close(home)
+    prefect_settings.write_for_a_shell(home, record.address.api)
+    return Server(record.address.pages, record.address.api, pid, started)
 
 
-def _command(port: int) -> list[str]:
-    address = ["--host", HOST, "--port", str(port)]
-    return [sys.executable, "-m", "prefect", "--no-prompt", "server", "start", *address]
+def _free(home: Path, record: Record, now: bool) -> None:
+    """Make no run be at work: there is none, or it is ended."""
+    api = _api(home, record)
+    if (runs := prefect_runs.at_work(api)) and not now:
+        raise _busy(api, runs)
+    if now and (pid := prefect_supervisor.look(record, "worker").pid):
+        # Killed and not asked: asked, it would kill its runs before they could say a last word.
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    with suppress(Unprepared):
+        supervising.halt(prefect_supervisor.control(record.supervisor), "worker")
+    if runs := prefect_runs.at_work(api):  # also one that began while we looked
+        prefect_runs.end(api, runs, WHY)
 
 
-def _server_environment(home: Path) -> dict[str, str]:
-    """Return the server's variables; what the user set for another Prefect is left out."""
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
-    database = f"sqlite+aiosqlite:///{home / 'prefect.db'}"
-    own = {"PREFECT_HOME": str(home), "PREFECT_SERVER_DATABASE_CONNECTION_URL": database}
-    return {**inherited, **SETTINGS, **own}
+def _busy(api: Api, runs: list[Run]) -> Busy:
+    named = ", ".join(prefect_runs.names(api, runs))
+    hint = "wait for them; or end them (nothing is lost, `up` goes on): isthmus server stop --now"
+    return Busy(f"runs are at work: {named}", step="Prefect server", hint=hint)
 
 
-def _recorded(home: Path) -> tuple[Process | None, int]:
-    try:
-        record = json.loads(_record(home).read_text())
-        return Process(record["pid"], record["started"]), record["port"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None, 0
+def _refuse_other_address(record: Record, wanted: Options) -> None:
+    address = record.address
+    if wanted.host != address.host or wanted.port not in (None, address.port):
+        raise _other(f"runs at {address.host}:{address.port}")
 
 
-def _record(home: Path) -> Path:
-    return home / "server.json"
+def _refuse_other_limit(home: Path, wanted: Options) -> None:
+    if wanted.limit != (limit := prefect_settings.options(home).limit):
+        raise _other(f"has a worker with --limit {limit}")
 
 
-def _url(port: int) -> str:
-    return f"http://{HOST}:{port}"
+def _refuse_other_database(home: Path) -> None:
+    if prefect_database.differs(home):
+        raise _other(f"runs with {prefect_database.kind(home)}, not as {prefect_database.VARIABLE}")
 
 
-def _healthy(port: int) -> bool:
-    connection = http.client.HTTPConnection(HOST, port, timeout=2)
-    try:
-        connection.request("GET", "/api/health")
-        return connection.getresponse().status == 200
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
+def _other(how: str) -> Unprepared:
+    hint = "end it first: isthmus server stop"
+    return Unprepared(f"{how}, and was asked for otherwise", step="Prefect server", hint=hint)
 
 
-def _free_port() -> int:
-    ports = range(FIRST_PORT, FIRST_PORT + PORTS)
-    for port in filter(_is_free, ports):
-        return port
-    message = f"no free port on {HOST} from {ports[0]} to {ports[-1]}"
-    raise Unprepared(message, step="Prefect server", hint="end what listens there: ss -ltnp")
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as listener:
-        # As the server itself binds: a port that only waits out closed connections is free.
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((HOST, port))
-        except OSError:
-            return False
-    return True
+def _api(home: Path, record: Record) -> Api:
+    return prefect_api.ours(record.address.api, prefect_settings.auth(home))

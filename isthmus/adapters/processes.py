@@ -34,7 +34,11 @@ class Process:
 
 
 def detach(
-    argv: Sequence[str], log: Path, env: Mapping[str, str] | None = None, umask: int = -1
+    argv: Sequence[str],
+    log: Path,
+    env: Mapping[str, str] | None = None,
+    umask: int = -1,
+    cwd: Path | None = None,
 ) -> Process:
     """Run a program in a session of its own, its output in `log` (0600)."""
     log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -47,6 +51,7 @@ def detach(
             stderr=output,
             start_new_session=True,
             umask=umask,
+            cwd=cwd,
         )
     stat = _stat(child.pid)
     child.returncode = 0  # it is meant to outlive us: no warning that nobody waited for it

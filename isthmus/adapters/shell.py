@@ -18,8 +18,11 @@ def run(
     timeout: float = 120,
     cluster: str | None = None,
     step: str | None = None,
+    umask: int = -1,
 ) -> str:
     """Return what the command printed; never pass a secret in `argv`, use `stdin` or a file.
+
+    `umask` is for programs whose files others must read; by default it is this process's.
 
     Raises Unprepared if there is no such program, NotReady after `timeout` seconds, Rejected if it
     fails.
@@ -28,7 +31,13 @@ def run(
     shown = shlex.join(command)
     try:
         done = subprocess.run(
-            command, input=stdin, env=env, timeout=timeout, text=True, capture_output=True
+            command,
+            input=stdin,
+            env=env,
+            timeout=timeout,
+            text=True,
+            capture_output=True,
+            umask=umask,
         )
     except OSError as error:
         text = f"{command[0]}: cannot be run: {error.strerror}"

@@ -3,9 +3,10 @@
 from rich.table import Table
 from rich.text import Text
 
+from isthmus import timeline
 from isthmus.cli.record import Run
-from isthmus.cli.steps import Step, critical_path
 from isthmus.cli.terminal import Marks
+from isthmus.timeline import Step, critical_path
 
 WIDTH = 40
 """Columns of the time line."""
@@ -27,11 +28,7 @@ def chart(run: Run, marks: Marks) -> Table:
 
 def summary(run: Run) -> str:
     """Return what made the run long, in words."""
-    path = critical_path(run.steps)
-    on_path = sum(step.seconds(run.end) for step in path)
-    chain = " > ".join(step.label for step in path)
-    total = run.end - run.start
-    return f"critical path: {on_path:.1f} s of {total:.1f} s: {chain}"
+    return timeline.summary(run.steps, run.end - run.start)
 
 
 def _row(run: Run, step: Step, critical: bool, marks: Marks) -> list[str | Text]:

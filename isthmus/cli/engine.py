@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from isthmus import progress, state
-from isthmus.adapters import prefect_api, prefect_server
+from isthmus.adapters import prefect_api, prefect_server, prefect_settings
 from isthmus.progress import Event
 
 NOT_OURS = ("PREFECT_PROFILE", "PREFECT_API_KEY", "PREFECT_API_AUTH_STRING", "PREFECT_HOME")
@@ -31,7 +31,7 @@ def ready(tag: str) -> Iterator[None]:
     settings = importlib.import_module("prefect.settings")
     # A flow's heartbeat thread sleeps for a second at the flow's end; we see that it lives.
     without_heartbeat = {settings.PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
-    with settings.temporary_settings(without_heartbeat), prefect.tags(tag):
+    with settings.temporary_settings(without_heartbeat), prefect.tags(tag, "isthmus"):
         yield
 
 
@@ -64,7 +64,7 @@ def _ours() -> str:
     server = prefect_server.ensure(folder())
     for name in NOT_OURS:
         os.environ.pop(name, None)
-    os.environ.update(prefect_api.environment(server.api, folder()), PREFECT_HOME=str(folder()))
+    os.environ.update(prefect_settings.client(folder(), server.api), PREFECT_UI_URL=server.url)
     return f"{server.url}{' started' if server.started else ''}"
 
 

@@ -1,10 +1,9 @@
 """From what a person types to an environment: a file, or the name of one that was built."""
 
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from isthmus import state
+from isthmus import state, turn
 from isthmus.errors import BadEnvironment, Findings, Usage
 
 if TYPE_CHECKING:
@@ -21,38 +20,27 @@ def find(text: str) -> "Environment":
     if _is_path(text):
         return load(_existing(text))
     if text in state.known():
-        return load(stored(text))
+        return load(state.stored(text))
     if Path(text).is_file():
         return load(Path(text))
     raise Usage(f"{text}: neither a file nor an environment built here", hint=_known_names())
 
 
-def stored(name: str) -> Path:
-    """Return where the copy of an environment is kept from its first `up` to its `down`."""
-    return state.folder(name) / "environment.yaml"
-
-
 def remember(environment: "Environment") -> None:
-    """Keep a copy, so that from now on the name is enough, also after a crash.
+    """Keep a copy, so that from now on the name is enough.
 
     Raises BadEnvironment if that would lose sight of clusters that an earlier `up` has made, Busy
     while another run is at work on the environment.
     """
-    from isthmus.environment import dumps
+    from isthmus import built
 
-    with state.alone(environment.name):
-        _refuse_to_lose_clusters(environment)
-        state.private(stored(environment.name), dumps(environment))
-
-
-def forget(name: str) -> None:
-    """Leave nothing of an environment in the state folder."""
-    shutil.rmtree(state.folder(name), ignore_errors=True)
+    with turn.taken(environment.name):
+        built.remember(environment)
 
 
 def require_built(environment: "Environment", text: str) -> None:
     """Raise Findings if no `up` has been at this environment, which the person called `text`."""
-    if not stored(environment.name).exists():
+    if not state.stored(environment.name).exists():
         raise not_built(environment, text)
 
 
@@ -66,23 +54,6 @@ def _existing(text: str) -> Path:
     if not path.exists():
         raise BadEnvironment(f"{text}: no such file", hint=f"write one: isthmus init {text}")
     return path
-
-
-def _refuse_to_lose_clusters(environment: "Environment") -> None:
-    from isthmus.environment import load
-
-    try:
-        before = load(stored(environment.name))
-    except BadEnvironment:
-        return  # there is none, or it is of a version that we no longer understand
-    same_provider = before.provider == environment.provider
-    kept = {cluster.name for cluster in environment.clusters} if same_provider else set()
-    if lost := [cluster.name for cluster in before.clusters if cluster.name not in kept]:
-        raise BadEnvironment(
-            f"{environment.name} was built with clusters that this file no longer has "
-            f"(provider {before.provider}): {', '.join(lost)}",
-            hint=f"take it down first (isthmus down {before.name}), or give this one another name",
-        )
 
 
 def _is_path(text: str) -> bool:

@@ -5,8 +5,8 @@ import threading
 from rich.console import Console
 from rich.text import Text
 
-from isthmus.cli.steps import Steps
 from isthmus.progress import Event
+from isthmus.timeline import Steps
 
 TENTHS = 10
 """A long step is heard of each time another tenth of it is done."""

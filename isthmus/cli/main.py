@@ -14,6 +14,7 @@ import click
 
 from isthmus import __version__, state
 from isthmus.cli import options, terminal, worker
+from isthmus.cli.deploying import deploy
 from isthmus.cli.looking import status
 from isthmus.cli.reading import init, kubeconfig, render, validate, version
 from isthmus.cli.running import down, up, verify
@@ -36,7 +37,7 @@ def isthmus() -> None:
     """
 
 
-for verb in (up, verify, status, down, validate, render, kubeconfig, init, server, version):
+for verb in (up, verify, status, down, validate, render, kubeconfig, init, deploy, server, version):
     isthmus.add_command(verb)
 
 

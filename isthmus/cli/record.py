@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from isthmus import state
-from isthmus.cli.steps import Step, critical_path
+from isthmus.timeline import Step, critical_path
 
 KEPT = 20
 """Runs that are kept for each environment."""

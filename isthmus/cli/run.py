@@ -14,9 +14,9 @@ from isthmus.adapters import prefect_api, processes
 from isthmus.cli import engine, record, terminal, worker
 from isthmus.cli.lines import Lines
 from isthmus.cli.record import Run
-from isthmus.cli.steps import Step, Steps
 from isthmus.cli.tree import Tree
 from isthmus.errors import Unprepared
+from isthmus.timeline import Step, Steps
 
 if TYPE_CHECKING:
     from isthmus.environment import Environment
@@ -87,7 +87,7 @@ def _view() -> Tree | Lines:
 def _call(order: Order, tag: str) -> Any:
     with engine.ready(tag):
         module, name = FLOWS[order.verb]
-        return getattr(importlib.import_module(module), name)(order.environment)
+        return getattr(importlib.import_module(module), name)(order.environment, if_busy="refuse")
 
 
 def _explained(error: worker.Abandoned, running: Sequence[Step], again: str) -> worker.Abandoned:

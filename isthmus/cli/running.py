@@ -52,12 +52,13 @@ def down(env: str, wait: bool, timeout: float | None) -> None:
     environment = environments.find(env)
     if not wait:
         return _in_background("down", environment, timeout, "text")
+    from isthmus import built
     from isthmus.cli import run
 
     result = run.run(run.Order("down", environment, env, timeout))
     _report(result.run, steps=False)
     result.get()
-    environments.forget(environment.name)
+    built.forget(environment.name)
     terminal.emit(f"{environment.name}: gone")
 
 

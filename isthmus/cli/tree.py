@@ -9,9 +9,9 @@ from rich.live import Live
 from rich.spinner import Spinner
 from rich.text import Text
 
-from isthmus.cli.steps import Step, Steps
 from isthmus.cli.terminal import Marks
 from isthmus.progress import Event
+from isthmus.timeline import Step, Steps
 
 REDRAWS = 6
 """Times a second; more would cost what the clusters need."""

@@ -1,13 +1,14 @@
 """From a file to an Environment, or to one error that names everything wrong with the file."""
 
 from pathlib import Path
+from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from isthmus.environment import source
 from isthmus.environment.models import Environment
-from isthmus.environment.problems import Problem, Unreadable, refusal, shown
+from isthmus.environment.problems import Problem, Unreadable, Where, refusal, shown
 from isthmus.environment.words import rule
 
 SILENT = ("missing", "extra_forbidden")
@@ -25,19 +26,24 @@ def load(path: Path) -> Environment:
     except Unreadable as error:
         raise refusal(path, [error.problem]) from None
     except ValidationError as error:
-        problems = [_problem(document, e) for e in error.errors(include_url=False)]
+        problems = [problem_of(document, e) for e in error.errors(include_url=False)]
         raise refusal(path, problems) from None
 
 
-def _problem(document: source.Document, error: ErrorDetails) -> Problem:
-    where = error["loc"]
-    got = "" if error["type"] in SILENT else _got(document, error)
-    return Problem(document.line(where), where, rule(error), got)
+def problem_of(
+    document: source.Document,
+    error: ErrorDetails,
+    under: Where = (),
+    model: type[BaseModel] = Environment,
+) -> Problem:
+    """Return what pydantic found in data that stands `under` a place of a document, in words."""
+    where = (*under, *error["loc"])
+    got = "" if error["type"] in SILENT else _got(error["input"], document.written.get(where))
+    return Problem(document.line(where), where, rule(error, model), got)
 
 
-def _got(document: source.Document, error: ErrorDetails) -> str:
+def _got(value: Any, spelled: str | None) -> str:
     """Return the value as the file spells it; of what holds several values only the kind."""
-    value, spelled = error["input"], document.written.get(error["loc"])
     if isinstance(value, list | dict):
         return "a list" if isinstance(value, list) else "a mapping"
     if isinstance(value, str):

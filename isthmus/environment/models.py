@@ -16,10 +16,14 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from isthmus.environment import rules
+from isthmus.environment import form, rules
 from isthmus.environment.parts import Images, Overlays, Part, Resources, VerificationSpec
-from isthmus.environment.patterns import LABEL_VALUE, Context, Name, Network, Region
+from isthmus.environment.patterns import LABEL_VALUE, Context, FilePath, Name, Network, Region
 from isthmus.errors import Usage
+
+Provider = Literal["lab", "kubeconfig"]
+Stack = Literal["istio-1.31"]
+Federation = Literal["kubefed", "direct"]
 
 
 def _absolute(path: Path, info: ValidationInfo) -> Path:
@@ -27,26 +31,32 @@ def _absolute(path: Path, info: ValidationInfo) -> Path:
     full = Path(os.path.expanduser(path))
     if path == Path() or str(full).startswith("~") or not str(full).isprintable():
         raise PydanticCustomError("rule", "must be the path of a kubeconfig file")
-    folder: Path = (info.context or {}).get("folder", Path.cwd())
-    return folder / full
+    folder: Path | None = (info.context or {}).get("folder")
+    if folder is None and not full.is_absolute():
+        rule = "must be an absolute path: a run has no folder that it could count from"
+        raise PydanticCustomError("rule", rule)
+    return folder / full if folder else full
+
+
+def _shape_cluster(schema: dict[str, Any]) -> None:
+    form.shape(schema)
+    schema["required"] = ["name"]
 
 
 class ClusterSpec(Part):
     """One cluster: its name, where it is, and which network its pods are in."""
 
     # Both have defaults that depend on what stands around them, so the fields cannot hold these.
-    model_config = ConfigDict(
-        title="Cluster", json_schema_extra=lambda schema: schema.update(required=["name"])
-    )
+    model_config = ConfigDict(title="Cluster", json_schema_extra=_shape_cluster)
 
     name: Name
-    """The cluster's name, by which Istio and KubeFed know it too; a DNS label."""
+    """The cluster's name, by which Istio and KubeFed know it too: a-z, 0-9 and -, at most 40."""
     region: Region
-    """Where the cluster is, in the provider's words; by default the cluster's name."""
+    """Where the cluster is: letters, digits, -, _ and dots; by default the cluster's name."""
     network: Network
     """The network of its pods, its own; by default network1 for the host, network2 and so on."""
-    kubeconfig: Annotated[Path, Field(strict=False), AfterValidator(_absolute)] | None = None
-    """A kubeconfig file, from the environment file's folder; only for provider kubeconfig."""
+    kubeconfig: Annotated[FilePath, AfterValidator(_absolute)] | None = None
+    """A kubeconfig file, in a form by its absolute path; only for provider kubeconfig."""
     context: Context | None = None
     """The context to use in that file; only for provider kubeconfig."""
 
@@ -66,22 +76,22 @@ class Environment(Part):
     model_config = ConfigDict(title="Environment")
 
     name: Name
-    """The environment's name, which every object made for it carries; a DNS label."""
-    provider: Literal["lab", "kubeconfig"] = "lab"
-    """Where clusters come from: lab makes them on this machine, kubeconfig takes what exists."""
-    stack: Literal["istio-1.31"] = "istio-1.31"
+    """The environment's name, which all objects made for it carry: a-z, 0-9 and -, at most 40."""
+    provider: Provider = "lab"
+    """Where clusters come from: lab makes them on the machine that runs, kubeconfig takes yours."""
+    stack: Stack = "istio-1.31"
     """The set of versions that go together."""
-    federation: Literal["kubefed", "direct"] = "kubefed"
+    federation: Federation = "kubefed"
     """How one object reaches every cluster: by KubeFed, or applied to each directly."""
     host: ClusterSpec = Field(title="Host")
     """The cluster with the control plane."""
     remotes: list[ClusterSpec] = Field(min_length=1)
-    """Every other cluster."""
-    images: Images = Images()
+    """Every other cluster: at least one."""
+    images: Images = Field(default=Images(), json_schema_extra=form.fold)
     """Other images than the provider's or the stack's."""
-    resources: Resources = Resources()
+    resources: Resources = Field(default=Resources(), json_schema_extra=form.fold)
     """Other requests than the provider's or Istio's."""
-    overlays: Overlays = Overlays()
+    overlays: Overlays = Field(default=Overlays(), json_schema_extra=form.fold)
     """Your own changes to how Istio is installed."""
     verification: VerificationSpec = VerificationSpec()
     """How much traffic proves the mesh."""

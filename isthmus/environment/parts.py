@@ -4,6 +4,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from isthmus.environment import form
 from isthmus.environment.patterns import Cpu, Hub, Image, Memory, Tag
 
 
@@ -16,6 +17,7 @@ class Part(BaseModel):
         strict=True,
         use_attribute_docstrings=True,
         field_title_generator=lambda name, _: _title(name),
+        json_schema_extra=form.shape,
     )
 
 

@@ -1,9 +1,10 @@
 """The shapes of single values: patterns that a form can use too, each with its rule in words."""
 
 import re
+from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
@@ -28,6 +29,17 @@ RULES = {
     MEMORY: "must be a Kubernetes amount of memory, such as 512Mi (never m, a thousandth)",
 }
 """Pattern -> what a person must do; source: the Kubernetes API conventions, the OCI image names."""
+
+KINGSOFT = (
+    "cn-beijing-6", "cn-beijing-fin", "cn-shanghai-2", "cn-shanghai-fin", "cn-ningbo-1",
+    "cn-guangzhou-1", "cn-central-1", "cn-southwest-1", "cn-northwest-1", "cn-northwest-3",
+    "cn-northwest-4", "cn-hongkong-2", "cn-taipei-1", "ap-singapore-1", "eu-east-1",
+)  # fmt: skip
+"""Region codes of Kingsoft Cloud, as public tools for its API list them; a form offers them first.
+
+Left out are regions that are one customer's or the provider's own. New ones need no change here:
+any label value is a region.
+"""
 
 YAML_WORD = re.compile(
     r"y|n|yes|no|on|off|true|false|null|0x[0-9a-f]+|0b[01]+|0o[0-7]+|[0-9]+(e-?[0-9]+)?"
@@ -56,7 +68,25 @@ Name = Annotated[
 Network = Annotated[
     str, StringConstraints(pattern=LABEL, max_length=63), AfterValidator(_text_in_any_yaml)
 ]
-Region = Annotated[str, StringConstraints(pattern=LABEL_VALUE, max_length=63)]
+Region = Annotated[
+    str,
+    StringConstraints(pattern=LABEL_VALUE, max_length=63),
+    WithJsonSchema(
+        {
+            # Beside the tabs, not in one, or a wrong value is told without the rule that it breaks.
+            "pattern": LABEL_VALUE,
+            "maxLength": 63,
+            "anyOf": [
+                {"title": "Kingsoft Cloud", "type": "string", "enum": list(KINGSOFT)},
+                {"title": "Another", "type": "string"},
+            ],
+        }
+    ),
+]
+FilePath = Annotated[
+    Path, Field(strict=False), WithJsonSchema({"type": "string", "pattern": "^[/~]"})
+]
+"""A path as a form may give it: a run has no folder that it could count from."""
 Context = Annotated[str, StringConstraints(pattern=PRINTABLE, max_length=253)]
 Hub = Annotated[str, StringConstraints(pattern=HUB, max_length=255)]
 Tag = Annotated[str, StringConstraints(pattern=TAG)]

@@ -32,13 +32,16 @@ class Unreadable(Exception):
         self.problem = Problem(line, where, rule, got)
 
 
-def refusal(path: Path, problems: list[Problem]) -> BadEnvironment:
-    """Return the one error that names every problem, in the order of the file's lines."""
+def refusal(path: Path, problems: list[Problem], again: str = "isthmus validate") -> BadEnvironment:
+    """Return the one error that names every problem, in the order of the file's lines.
+
+    `again` is the command that looks at the file once more.
+    """
     ordered = sorted(problems, key=lambda problem: problem.line or 0)
     lines = [_line(path, problem) for problem in ordered[:REPORTED]]
     if len(ordered) > REPORTED:
         lines.append(f"... and {len(ordered) - REPORTED} more")
-    return BadEnvironment("\n".join(lines), hint=_next(path, ordered[0]))
+    return BadEnvironment("\n".join(lines), hint=_next(path, ordered[0], again))
 
 
 def shown(text: str) -> str:
@@ -47,10 +50,12 @@ def shown(text: str) -> str:
     return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in capped)
 
 
-def _next(path: Path, first: Problem) -> str:
+def _next(path: Path, first: Problem, again: str) -> str:
+    if first.line is None and again == "isthmus deploy":
+        return "give the path of a file such as deployments/prefect.yaml: isthmus deploy FILE"
     if first.line is None:
         return "give the path of an environment file, or write a first one: isthmus init"
-    return f"correct it, then look again: isthmus validate {path}"
+    return f"correct it, then look again: {again} {path}"
 
 
 def _line(path: Path, problem: Problem) -> str:

@@ -52,9 +52,9 @@ def read(path: Path) -> Document:
     except yaml.MarkedYAMLError as error:
         raise _not_yaml(error, loader.where) from None
     if node is None or node.value == "":
-        raise Unreadable(1, (), "is empty: it needs at least name, host and remotes")
+        raise Unreadable(1, (), "is empty: it must be a mapping such as `name: pair`")
     if not isinstance(node, yaml.MappingNode):
-        raise Unreadable(_line(node), (), "must be a mapping that begins with `name:`")
+        raise Unreadable(_line(node), (), "must be a mapping such as `name: pair`")
     return _Builder(loader).document(node)
 
 

@@ -16,29 +16,32 @@ NAMES = ("name", "network")
 """Keys whose values stay words even when quoted."""
 
 
-def rule(error: ErrorDetails) -> str:
+def rule(error: ErrorDetails, model: type[BaseModel] = Environment) -> str:
     """Return the rule that was broken, and what to do where that is not the same."""
+    if error["type"] == "extra_forbidden":
+        return _unknown(error, model)
+    if model is not Environment and error["type"] in ELSEWHERE:
+        return ELSEWHERE[error["type"]]
     words = WORDS.get(error["type"])
     return words(error) if words else error["msg"]
 
 
-def _unknown(error: ErrorDetails) -> str:
+def _unknown(error: ErrorDetails, model: type[BaseModel]) -> str:
     *around, key = error["loc"]
-    known = _keys(around)
+    known = _keys(around, model)
     close = get_close_matches(str(key)[:60], known, n=1)
     meant = f"did you mean {close[0]}?" if close else f"known here: {', '.join(known)}"
     return f"is an unknown key; {meant}"
 
 
-def _keys(loc: list[int | str]) -> list[str]:
+def _keys(loc: list[int | str], model: Any) -> list[str]:
     """Return the keys that the mapping at a place may have."""
-    model: Any = Environment
     for part in loc:
         if isinstance(part, str):
             annotation = model.model_fields[part].annotation
             model = next(iter(get_args(annotation)), annotation)
     assert issubclass(model, BaseModel)
-    return list(model.model_fields)
+    return [field.alias or name for name, field in model.model_fields.items()]
 
 
 def _no_text(error: ErrorDetails) -> str:
@@ -61,14 +64,13 @@ def _no_choice(error: ErrorDetails) -> str:
 def _no_mapping(error: ErrorDetails) -> str:
     if error["loc"] == ("host",) and isinstance(error["input"], list):
         return "must be one cluster: there is one host, the others are remotes"
-    if error["loc"][0] in ("host", "remotes"):
+    if {"host", "remotes"} & set(error["loc"][:1]):
         return "must be a mapping such as {name: beijing}"
     return "must be a mapping (a key with nothing below it is better left out)"
 
 
 WORDS: dict[str, Callable[[ErrorDetails], str]] = {
     "missing": lambda error: "is required",
-    "extra_forbidden": _unknown,
     "string_type": _no_text,
     "string_pattern_mismatch": lambda error: RULES[error["ctx"]["pattern"]],
     "string_too_long": lambda error: f"must have at most {error['ctx']['max_length']} characters",
@@ -84,3 +86,14 @@ WORDS: dict[str, Callable[[ErrorDetails], str]] = {
     "too_short": lambda error: "must have at least one cluster",
     "path_type": lambda error: "must be the path of a kubeconfig file",
 }
+
+ELSEWHERE = {
+    "too_short": "must have at least one entry",
+    "too_long": "must be an empty list",
+    "list_type": "must be a list",
+    "dict_type": "must be a mapping",
+    "model_type": "must be a mapping",
+    "bool_type": "must be true or false",
+    "string_too_short": "must not be empty",
+}
+"""Rules of other files than an environment's, where they need other words."""

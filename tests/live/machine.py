@@ -6,7 +6,7 @@ from pathlib import Path
 
 from isthmus.providers.lab.network import _identity
 
-NAMES = ("three-seas", "ruin", "half", "bare")
+NAMES = ("three-seas", "ruin", "half", "bare", "shore")
 """The environments that live tests make."""
 
 

@@ -35,13 +35,13 @@ def test_up_mends_what_is_broken(mesh):
 
 
 def test_a_second_run_beside_the_first_is_refused_at_once(mesh):
-    from isthmus import state
+    from isthmus import state, turn
 
     held = state.home
     state.home = lambda: mesh.isthmus.home
     try:
-        with state.alone(mesh.name):
+        with turn.taken(mesh.name):
             _, err = mesh.isthmus.run("up", mesh.file, code=75)
     finally:
         state.home = held
-    assert "another run" in err
+    assert "is in use" in err

@@ -2,93 +2,22 @@
 
 import json
 import signal
-import subprocess
 
 import pytest
-from live.files import write
+from live.bare import environment_of, everything, regions
 from live.runs import until_step
-
-from isthmus import waiting
-from isthmus.providers.lab import needs
-
-PASSING = {"events", "leases", "endpoints", "endpointslices", "replicasets", "pods"}
-"""Kinds whose objects come and go by themselves."""
 
 
 @pytest.fixture(scope="module")
 def handed_over(isthmus, tmp_path_factory):
-    """Two bare regions, as an administrator would have made them, known by kubeconfig alone."""
+    """Two bare regions, known by kubeconfig alone."""
     folder = tmp_path_factory.mktemp("handed-over")
-    file = write(folder / "bare.yaml", name="bare", host={"name": "one"}, remotes=[{"name": "two"}])
-    script = (
-        "from pathlib import Path; from isthmus import providers, state\n"
-        "from isthmus.environment import load\n"
-        "from isthmus.cli import environments\n"
-        f"e = load(Path({str(file)!r})); environments.remember(e)\n"
-        "[providers.of(e).ensure(e, c) for c in e.clusters]\n"
-    )
-    run_python(isthmus, script)
-    regions = isthmus.home / "environments" / "bare" / "regions"
-    clusters = {name: regions / name / "kubeconfig" for name in ("one", "two")}
-    for name in clusters:
-        waiting.until(lambda name=name: settled(clusters, name), f"{name} to settle", timeout=60)
-    yield clusters
-    script = script.rsplit("[", 1)[0] + "providers.of(e).delete(e)\n"
-    run_python(isthmus, script + "import shutil; shutil.rmtree(state.folder(e.name))\n")
-
-
-def run_python(isthmus, script: str) -> None:
-    import sys
-
-    subprocess.run([sys.executable, "-c", script], env=isthmus.env, check=True)
+    with regions(isthmus, folder, "bare", ["one", "two"]) as clusters:
+        yield clusters
 
 
 def environment(folder, clusters, federation: str):
-    def cluster(name: str, network: str) -> dict:
-        return {
-            "name": name,
-            "network": network,
-            "kubeconfig": str(clusters[name]),
-            "context": name,
-        }
-
-    lab = needs.DEFAULTS
-    return write(
-        folder / "theirs.yaml",
-        name="theirs",
-        provider="kubeconfig",
-        federation=federation,
-        host=cluster("one", "network1"),
-        remotes=[cluster("two", "network2")],
-        images=lab.images.model_dump(exclude_none=True),
-        resources=lab.resources.model_dump(exclude_none=True),
-        overlays={"host": lab.host_overlay, "remote": lab.remote_overlay},
-    )
-
-
-def settled(clusters, name: str) -> bool | None:
-    """Wait for what a new cluster makes by itself in each of its four namespaces."""
-    found = everything({name: clusters[name]})[name]
-    own = [o for o in found if "/kube-root-ca.crt" in o or o.startswith("ServiceAccount ")]
-    own = [o for o in own if o.endswith(("/kube-root-ca.crt", "/default"))]
-    return True if len(own) == 8 else None
-
-
-def everything(clusters) -> dict[str, set[str]]:
-    """Name every lasting object of every cluster."""
-    from isthmus.adapters.kube import Kube
-    from isthmus.facts import Access
-
-    found = {}
-    for name, kubeconfig in clusters.items():
-        client = Kube(Access(cluster=name, kubeconfig=kubeconfig, context=name))
-        kinds = [k for k in client.kinds.removable() if k[2] not in PASSING]
-        found[name] = {
-            f"{kind} {o['metadata'].get('namespace', '')}/{o['metadata']['name']}"
-            for api, kind, _ in kinds
-            for o in client.objects(kind, api=api)
-        }
-    return found
+    return environment_of(folder / "theirs.yaml", "theirs", clusters, federation)
 
 
 @pytest.mark.parametrize("federation", ["kubefed", "direct"])

@@ -19,11 +19,11 @@ from bench.table import Bench
 from bench.walk import Lap, Walk
 from isthmus import environment
 from isthmus.cli.record import Run
-from isthmus.cli.steps import Step
 from isthmus.errors import Findings, NotReady
 from isthmus.providers.lab.images import names
 from isthmus.providers.lab.region import Region
 from isthmus.providers.lab.tools import Toolchain
+from isthmus.timeline import Step
 
 TOOLS = Toolchain(Path("/tools"), Path("/etcd"), Path("/envoy"), Path("/share"), "key")
 STAT = "cpu  100 10 50 9000 700 3 7 40 0 0\ncpu0 1 1 1 1 1 1 1 1 0 0\n"

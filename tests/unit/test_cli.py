@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from isthmus import errors, progress, providers, state
+from isthmus import errors, progress, providers, state, turn
 from isthmus.cli import engine, environments, terminal
 from isthmus.cli.main import attempt
 from isthmus.cli.main import isthmus as group
@@ -82,7 +82,7 @@ def flow(monkeypatch):
         names = {"up": ("flows.build", "build"), "down": ("flows.teardown", "teardown")}
         module, name = names.get(verb, ("flows.verify", "verify"))
         fake = types.ModuleType(module)
-        setattr(fake, name, body)
+        setattr(fake, name, lambda environment, if_busy: body(environment))
         monkeypatch.setitem(sys.modules, module, fake)
 
     return put
@@ -190,10 +190,10 @@ def test_the_copy_means_the_same_kubeconfig_from_any_folder(
     )
     flow("up", lambda environment: verification())
     assert isthmus("up", str(path))[0] == 0
-    copy = load(environments.stored("own"))
+    copy = load(state.stored("own"))
     assert copy == load(path)
     assert copy.host.kubeconfig == tmp_path / "kube" / "a.conf"
-    assert environments.stored("own").stat().st_mode & 0o077 == 0
+    assert state.stored("own").stat().st_mode & 0o077 == 0
 
 
 def test_an_unprepared_machine_is_told_before_anything_is_written(
@@ -226,10 +226,10 @@ def test_a_remote_may_be_added_to_what_was_built(isthmus, provider, flow, file):
 
 def test_a_second_up_at_the_same_time_is_told_to_wait(isthmus, provider, flow, file):
     flow("up", build)
-    with state.alone("silk-road"):
+    with turn.taken("silk-road"):
         code, _, err = isthmus("up", file)
     assert code == 75
-    assert "another run is at work on silk-road" in err
+    assert "silk-road is in use by" in err
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones(isthmus, file):
@@ -453,7 +453,7 @@ def test_every_command_named_in_a_hint_exists():
 def test_every_flag_named_after_a_command_of_ours_exists():
     flags = known_flags()
     for path, text in sources():
-        for verb, flag in re.findall(r"isthmus ([a-z]+)[^\n\"'`]*? (--[a-z-]+)", text):
+        for verb, flag in re.findall(r"isthmus ((?:server )?[a-z]+)[^\n\"'`]*? (--[a-z-]+)", text):
             assert flag in flags[f"isthmus {verb}"], f"{path.name}: isthmus {verb} {flag}"
 
 

@@ -32,7 +32,7 @@ def child():
     os.write(int(os.environ["READY"]), b"%d\\n" % started.pid)
     started.wait()
     threading.Event().wait()
-def build(environment):
+def build(environment, if_busy):
     BODY
 fake = types.ModuleType("flows.build")
 fake.build = build

@@ -199,17 +199,17 @@ def test_status_with_json_is_one_document_with_sorted_keys(isthmus, monkeypatch)
 
 
 def test_status_says_when_a_run_is_at_work(isthmus, monkeypatch):
-    from isthmus import state
+    from isthmus import turn
 
     monkeypatch.setattr(look, "look", lambda environment: sights())
-    with state.alone("silk-road"):
+    with turn.taken("silk-road"):
         assert "a run is at work on it now" in isthmus("status", "silk-road")[1]
         assert json.loads(isthmus("status", "silk-road", "-o", "json")[1])["busy"] is True
     assert "at work" not in isthmus("status", "silk-road")[1]
 
 
 def test_status_shows_the_steps_of_the_last_run(isthmus):
-    from isthmus.cli.steps import Step
+    from isthmus.timeline import Step
 
     assert isthmus("status", "silk-road", "--steps")[0] == 79
     write(Run("silk-road", "up", 0.0, 2.0, "done", (Step("a", "wire", "shanghai", 0.0, 2.0),)))

@@ -11,7 +11,8 @@ from isthmus.errors import BadEnvironment, Usage
 
 ROOT = Path(__file__).parents[2]
 CASES = yaml.safe_load((ROOT / "tests/cases/environments/broken.yaml").read_text("utf-8"))
-READY = sorted(path for path in (ROOT / "deployments").glob("*.yaml") if path.stem != "prefect")
+NO_ENVIRONMENTS = ("prefect", "automations")
+READY = sorted(p for p in (ROOT / "deployments").glob("*.yaml") if p.stem not in NO_ENVIRONMENTS)
 MINIMAL = "name: a\nhost: {name: b}\nremotes: [{name: c}]\n"
 EXISTING = (
     "name: a\nprovider: kubeconfig\n"

@@ -6,14 +6,13 @@ import pytest
 import yaml
 from world import environment, istio
 
-from isthmus import plan
+from isthmus import plan, tools
 from isthmus.adapters import istioctl
 
 
 @pytest.fixture
 def rendered(folders, monkeypatch, tmp_path):
-    tools = SimpleNamespace(bin=tmp_path / "bin")
-    monkeypatch.setattr(plan, "ensure_toolchain", lambda: tools)
+    monkeypatch.setattr(tools, "ensure", lambda: SimpleNamespace(istioctl=tmp_path / "istioctl"))
     monkeypatch.setattr(istioctl, "manifests", lambda program, operator: istio())
 
     def write(federation):

@@ -13,9 +13,9 @@ from isthmus import state
 from isthmus.cli import bars, record, terminal
 from isthmus.cli.lines import Lines
 from isthmus.cli.record import Run
-from isthmus.cli.steps import Step
 from isthmus.cli.tree import Tree, ended_first, fitting, news
 from isthmus.progress import Event
+from isthmus.timeline import Step
 
 
 def console(**options):

@@ -1,6 +1,5 @@
 """The local Prefect server: started once, recognised again, ended; what is told if it cannot."""
 
-import http.client
 import json
 import os
 import signal
@@ -10,22 +9,39 @@ import sys
 import threading
 
 import pytest
+from click.testing import CliRunner
+from prefects import SUM_UP, alive, ask, free_port
 
 from isthmus import progress, waiting
-from isthmus.adapters import prefect_api, prefect_server, processes
+from isthmus.adapters import (
+    prefect_api,
+    prefect_record,
+    prefect_server,
+    prefect_settings,
+    prefect_start,
+    prefect_supervisor,
+    processes,
+)
+from isthmus.adapters.prefect_settings import Options
 from isthmus.cli import engine
+from isthmus.cli.main import isthmus
 from isthmus.errors import Unprepared
 
 HEALTHY = """
-import http.server, os, signal, sys
+import base64, http.server, json, os, pathlib, signal, sys
+home = pathlib.Path(sys.argv[1])
+pair = base64.b64encode((home / "auth").read_bytes()).decode()
 class Health(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        self.send_response(200 if self.path == "/api/health" else 404)
+        knows_us = self.headers.get("Authorization") == f"Basic {pair}"
+        self.send_response(200 if knows_us or self.path == "/api/health" else 401)
         self.end_headers()
+        self.wfile.write(b'"3.8.8"' if knows_us else b"null")
     def log_message(self, *_): pass
 if "deaf" in sys.argv: signal.signal(signal.SIGTERM, signal.SIG_IGN)
-server = http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Health)
-print("umask %o" % os.umask(0), sorted(k for k in os.environ if "PREFECT" in k), flush=True)
+port = json.loads((home / "server.json").read_text())["port"]
+server = http.server.HTTPServer(("127.0.0.1", port), Health)
+print("umask %o" % os.umask(0), flush=True)
 server.serve_forever()
 """
 
@@ -35,26 +51,23 @@ def home(tmp_path, monkeypatch):
     """Return a folder for a server; what was started there is gone afterwards."""
     for name in [name for name in os.environ if name.startswith("PREFECT_")]:
         monkeypatch.delenv(name)
-    monkeypatch.setattr(prefect_server, "FIRST_PORT", free_port())
+    monkeypatch.setattr(prefect_record, "FIRST_PORT", free_port())
     yield tmp_path / "server"
     prefect_server.stop(tmp_path / "server")
 
 
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
 @pytest.fixture
-def fake(monkeypatch):
+def fake(monkeypatch, tmp_path):
     """Put a small program in the server's place; return a function that chooses another."""
 
     def put(script=HEALTHY, *arguments):
-        def command(port):
-            return [sys.executable, "-c", script, str(port), *arguments]
+        program = tmp_path / "fake.py"
+        program.write_text(script)
 
-        monkeypatch.setattr(prefect_server, "_command", command)
+        def command(name, home):
+            return [sys.executable, str(program), str(home), *arguments]
+
+        monkeypatch.setattr(prefect_supervisor, "_command", command)
 
     put()
     return put
@@ -90,16 +103,8 @@ def test_a_server_that_was_stopped_is_gone(home, fake):
     assert prefect_server.stop(home) is False
 
 
-def alive(pid):
-    try:
-        with open(f"/proc/{pid}/stat") as stat:
-            return stat.read().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
-
-
 def test_a_server_that_does_not_listen_to_reason_is_killed(home, fake, monkeypatch):
-    monkeypatch.setattr(prefect_server, "STOP_GRACE", 0.3)
+    monkeypatch.setattr(prefect_supervisor, "STOP_GRACE", 1)
     fake(HEALTHY, "deaf")
     server = prefect_server.ensure(home)
     assert prefect_server.stop(home) is True
@@ -115,10 +120,12 @@ def test_a_recycled_pid_is_never_taken_for_the_server(home, fake):
     home.mkdir()
     bystander = processes.detach([sys.executable, "-c", "import time; time.sleep(60)"], home / "x")
     try:
-        record = {"pid": bystander.pid, "started": bystander.started - 1, "port": 1}
+        place = {"host": "127.0.0.1", "port": 1}
+        record = {"pid": bystander.pid, "started": bystander.started - 1, **place}
         (home / "server.json").write_text(json.dumps(record))
         assert prefect_server.status(home) is None
         assert prefect_server.ensure(home).pid != bystander.pid
+        prefect_server.stop(home)
         (home / "server.json").write_text(json.dumps(record))
         assert prefect_server.stop(home) is False
         assert bystander.alive
@@ -136,16 +143,102 @@ def test_a_damaged_record_is_as_good_as_none(home, fake, text):
 
 def test_a_port_that_is_taken_is_left_to_whoever_has_it(home, fake):
     with socket.socket() as taken:
-        taken.bind(("127.0.0.1", prefect_server.FIRST_PORT))
+        taken.bind(("127.0.0.1", prefect_record.FIRST_PORT))
         taken.listen()
         server = prefect_server.ensure(home)
-    assert server.url != f"http://127.0.0.1:{prefect_server.FIRST_PORT}"
+    assert server.url != f"http://127.0.0.1:{prefect_record.FIRST_PORT}"
+
+
+def test_a_server_whose_port_was_taken_while_it_was_dead_gets_another(home, fake):
+    before = prefect_server.ensure(home)
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        os.kill(before.pid, signal.SIGKILL)
+        port = prefect_record.address(home).port
+        waiting.until(lambda: bind(taken, port), "its port", timeout=10, interval=0.01)
+        taken.listen()
+        record = prefect_record.read(home)
+        waiting.until(
+            lambda: prefect_supervisor.look(record, "server").state == "BACKOFF" or None,
+            "its restart to fail",
+            timeout=30,
+            interval=0.05,
+        )
+        after = prefect_server.ensure(home)
+    assert after.url != before.url
+    assert prefect_server.status(home).pid == after.pid
+
+
+def bind(listener, port):
+    try:
+        listener.bind(("127.0.0.1", port))
+    except OSError:
+        return None
+    return True
+
+
+def test_a_port_that_was_asked_for_and_is_taken_is_told(home, fake, monkeypatch):
+    monkeypatch.setattr(prefect_record, "PORT_PATIENCE", 0.1)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        prefect_settings.remember(home, Options(port=port, limit=2))
+        with pytest.raises(Unprepared, match=f"somebody else listens at 127.0.0.1:{port}"):
+            prefect_server.ensure(home)
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "no such host"])
+def test_an_address_that_is_not_this_machines_is_told(home, fake, host):
+    prefect_settings.remember(home, Options(host=host, port=4999, limit=2))
+    with pytest.raises(Unprepared, match=f"cannot listen on {host}:4999"):
+        prefect_server.ensure(home)
+
+
+def test_what_was_chosen_once_is_chosen_again(home):
+    first = prefect_settings.options(home)
+    assert (first.host, first.port) == ("127.0.0.1", None) and first.limit >= 2
+    prefect_settings.remember(home, first.changed(host="0.0.0.0", port=4711, limit=None))
+    again = prefect_settings.options(home)
+    assert (again.host, again.port, again.limit) == ("0.0.0.0", 4711, first.limit)
+
+
+def test_ended_runs_are_kept_for_as_many_days_as_one_says(home, monkeypatch):
+    name = "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD"
+    assert prefect_settings.server(home)[name] == str(90 * 24 * 3600)
+    monkeypatch.setenv(prefect_settings.RETENTION_DAYS, "7")
+    assert prefect_settings.server(home)[name] == str(7 * 24 * 3600)
+    assert "flow_runs" in prefect_settings.SERVER["PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED"]
+
+
+@pytest.mark.parametrize("days", ["0", "-1", "a week", "1.5"])
+def test_a_retention_that_is_no_number_of_days_is_told_before_anything_starts(
+    home, fake, monkeypatch, days
+):
+    monkeypatch.setenv(prefect_settings.RETENTION_DAYS, days)
+    with pytest.raises(Unprepared, match="is not a number of days"):
+        prefect_server.ensure(home)
+    assert not (home / "server.json").exists()
+
+
+def test_status_tells_where_everything_is_and_no_secret(home, fake, monkeypatch, tmp_path):
+    monkeypatch.setenv("ISTHMUS_HOME", str(tmp_path))
+    url = prefect_server.ensure(home).url
+    done = CliRunner().invoke(isthmus, ["server", "status", "-o", "json"])
+    told = json.loads(done.stdout)
+    assert (told["running"], told["url"], told["database"]) == (True, url, "sqlite")
+    assert told["worker"]["running"] is False and told["worker"]["limit"] >= 2
+    assert (told["auth"], told["environment"]) == (f"{home}/auth", f"{home}/prefect.env")
+    text = CliRunner().invoke(isthmus, ["server", "status"]).stdout
+    assert url in text and "no worker; start it: isthmus server start" in text
+    password = prefect_settings.auth(home).partition(":")[2]
+    assert len(password) > 20 and password not in text + done.stdout
 
 
 def test_no_free_port_is_told(home, fake, monkeypatch):
-    monkeypatch.setattr(prefect_server, "PORTS", 1)
+    monkeypatch.setattr(prefect_record, "PORTS", 1)
     with socket.socket() as taken:
-        taken.bind(("127.0.0.1", prefect_server.FIRST_PORT))
+        taken.bind(("127.0.0.1", prefect_record.FIRST_PORT))
         taken.listen()
         with pytest.raises(Unprepared, match="no free port"):
             prefect_server.ensure(home)
@@ -171,7 +264,7 @@ def test_a_database_of_another_version_is_told_with_what_to_move_away(home, fake
 
 
 def test_a_server_that_never_answers_is_told_and_can_be_stopped(home, fake, monkeypatch):
-    monkeypatch.setattr(prefect_server, "START_TIMEOUT", 0.3)
+    monkeypatch.setattr(prefect_start, "START_TIMEOUT", 0.3)
     fake("import time; time.sleep(600)")
     with pytest.raises(Unprepared) as caught:
         prefect_server.ensure(home)
@@ -183,12 +276,15 @@ def test_its_files_are_its_owners_and_other_peoples_settings_are_not_its(home, f
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
     monkeypatch.setenv("PREFECT_PROFILE", "somebody")
     prefect_server.ensure(home)
-    said = prefect_server.log(home).read_text()
-    assert "umask 77" in said
-    assert "PREFECT_SERVER_ANALYTICS_ENABLED" in said and "PREFECT_HOME" in said
+    assert "umask 77" in prefect_server.log(home).read_text()
+    said = prefect_settings.server(home)
+    assert said["PREFECT_SERVER_ANALYTICS_ENABLED"] == "false"
+    assert said["PREFECT_HOME"] == str(home)
     assert "PREFECT_API_URL" not in said and "PREFECT_PROFILE" not in said
     assert home.stat().st_mode & 0o077 == 0
-    assert prefect_server.log(home).stat().st_mode & 0o077 == 0
+    # The lock holds nothing.
+    files = [f for f in home.rglob("*") if f.is_file() and f.name != "server.lock"]
+    assert {f.name for f in files if f.stat().st_mode & 0o077} == set()
 
 
 def test_a_run_uses_its_own_server_and_nothing_that_was_set_for_another(
@@ -252,45 +348,18 @@ def test_only_children_without_a_session_of_their_own_end_with_a_run(tmp_path, m
     assert child.pid in asked and kept.pid not in asked
 
 
-FLOW = """
-import os, sys
-from isthmus.cli import engine
-with engine.ready("a-tag"):
-    import prefect, logging
-    @prefect.task
-    def double(n):
-        prefect.get_run_logger().error("not for the terminal")
-        return 2 * n
-    @prefect.flow
-    def sum_up():
-        logging.getLogger("urllib3").warning("not for the terminal either")
-        return sum(double.map([1, 2, 3]).result())
-    print(sum_up())
-"""
-
-
 @pytest.mark.server
 def test_a_real_server_keeps_a_flows_history_and_says_nothing(home, tmp_path, monkeypatch):
     monkeypatch.setenv("ISTHMUS_HOME", str(tmp_path))
-    server = prefect_server.ensure(home)
-    done = subprocess.run([sys.executable, "-c", FLOW], capture_output=True, text=True, timeout=120)
-    assert (done.stdout, done.stderr) == ("12\n", "")
-    [run] = ask(server, "/api/flow_runs/filter")
-    assert (run["name"] != "", run["state_type"], run["tags"]) == (True, "COMPLETED", ["a-tag"])
-    assert any(
-        "not for the terminal" in line["message"] for line in ask(server, "/api/logs/filter")
+    prefect_server.ensure(home)
+    done = subprocess.run(
+        [sys.executable, "-c", SUM_UP], capture_output=True, text=True, timeout=120
     )
+    assert (done.stdout, done.stderr) == ("12\n", "")
+    [run] = ask(home, "/flow_runs/filter", {})
+    assert (run["name"] != "", run["state_type"]) == (True, "COMPLETED")
+    assert "a-tag" in run["tags"]
+    said = [line["message"] for line in ask(home, "/logs/filter", {})]
+    assert any("not for the terminal" in line for line in said)
     assert not [path for path in home.rglob("*.db*") if path.stat().st_mode & 0o077]
     assert prefect_server.stop(home) is True
-
-
-def ask(server, path):
-    """Return the server's answer; with SQLite it says 503 while it is busy, and means later."""
-    return waiting.until(lambda: answer(server, path), f"answer to {path}", timeout=60)
-
-
-def answer(server, path):
-    connection = http.client.HTTPConnection(server.url.removeprefix("http://"), timeout=10)
-    connection.request("POST", path, "{}", {"Content-Type": "application/json"})
-    response = connection.getresponse()
-    return None if response.status == 503 else json.loads(response.read())

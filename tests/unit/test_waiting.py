@@ -1,16 +1,20 @@
 """The one waiting loop: what it returns, what it says when time is up."""
 
+import threading
+
 import pytest
 
 from isthmus import waiting
-from isthmus.errors import ClusterUnreachable, NotReady, Rejected
+from isthmus.errors import ClusterUnreachable, NotReady, Rejected, Stopped
 
 
 @pytest.fixture(autouse=True)
 def clock(monkeypatch):
     """A clock that only sleeping moves; returns the sleeps."""
     slept = []
-    monkeypatch.setattr(waiting.time, "sleep", slept.append)
+    stopped = threading.Event()
+    monkeypatch.setattr(stopped, "wait", slept.append)
+    monkeypatch.setattr(waiting, "_stopped", stopped)
     monkeypatch.setattr(waiting.time, "monotonic", lambda: sum(slept))
     return slept
 
@@ -47,3 +51,12 @@ def test_what_goes_wrong_while_asking_ends_the_waiting(clock):
     with pytest.raises(Rejected):
         waiting.until(refuse, "a thing", timeout=9)
     assert clock == []
+
+
+def test_whoever_waits_hears_that_the_run_was_asked_to_end(clock):
+    def stop_while_asked():
+        waiting.stop()
+
+    with pytest.raises(Stopped):
+        waiting.until(stop_while_asked, "a thing", timeout=9)
+    assert len(clock) == 1

@@ -1,11 +1,10 @@
 """What runs in a region and how each program is told what it is; paths as inside the region."""
 
-import configparser
-import io
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from isthmus.adapters import supervising
 from isthmus.providers.lab.tools import Toolchain
 
 HOME = Path("/run/region")
@@ -52,41 +51,15 @@ def programs(node: Node, tools: Toolchain) -> dict[str, list[str]]:
 
 def supervisor_config(commands: dict[str, list[str]]) -> str:
     """Return the supervisor's configuration: everything is kept alive, logs are kept small."""
-    config = configparser.RawConfigParser()
-    config["unix_http_server"] = {"file": f"{HOME}/supervisor.sock", "chmod": "0700"}
-    config["supervisord"] = {
-        "nodaemon": "true",
-        "silent": "true",
-        "logfile": f"{HOME}/logs/supervisor.log",
-        "logfile_maxbytes": "1MB",
-        "logfile_backups": "1",
-        "pidfile": f"{HOME}/supervisor.pid",
-        "childlogdir": f"{HOME}/logs",
-        "user": "root",
-        "umask": "077",
+    logs = HOME / "logs"
+    sections = {
+        name: supervising.program(
+            command, logs / f"{name}.log", autostart=str(name in BASE).lower()
+        )
+        for name, command in commands.items()
     }
-    config["rpcinterface:supervisor"] = {
-        "supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface"
-    }
-    for name, command in commands.items():
-        config[f"program:{name}"] = _program(name, command)
-    text = io.StringIO()
-    config.write(text)
-    return text.getvalue()
-
-
-def _program(name: str, command: list[str]) -> dict[str, str]:
-    return {
-        "command": " ".join(command).replace("%", "%%"),
-        "autostart": str(name in BASE).lower(),
-        "autorestart": "true",
-        "startsecs": "0",
-        "startretries": "1000000",
-        "redirect_stderr": "true",
-        "stdout_logfile": f"{HOME}/logs/{name}.log",
-        "stdout_logfile_maxbytes": "10MB",
-        "stdout_logfile_backups": "1",
-    }
+    socket = f"{HOME}/supervisor.sock"
+    return supervising.configuration(HOME, socket, logs / "supervisor.log", sections)
 
 
 def _with_kubeconfig(program: Path, *flags: str) -> list[str]:

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from xmlrpc.client import Fault, ServerProxy
 
-from supervisor.xmlrpc import SupervisorTransport
-
 from isthmus import state, waiting
+from isthmus.adapters import supervising
 from isthmus.errors import NotReady
 from isthmus.providers.lab import configuration, network, pki, programs
 from isthmus.providers.lab.images import copy_golden
@@ -86,6 +85,10 @@ def start(region: Region) -> int:
             stderr=log,
             start_new_session=True,
             cwd="/",
+            # It outlives the run: neither the run's identity nor its password goes with it.
+            env={k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")},
+            # A worker's own is 077, and pods could not read the layers that are unpacked for them.
+            umask=0o022,
         )
     return waiting.until(
         lambda: supervisor(region) if (region.folder / "supervisor.sock").exists() else None,
@@ -101,10 +104,9 @@ def launch(region: Region, names: list[str]) -> None:
     control = _control(region)
     for name in names:
         try:
-            control.supervisor.startProcess(name, False)
+            supervising.launch(control, name)
         except Fault as fault:
-            if "ALREADY_STARTED" not in fault.faultString:
-                raise NotReady(f"{name}: {fault.faultString}", cluster=region.cluster) from fault
+            raise NotReady(f"{name}: {fault.faultString}", cluster=region.cluster) from fault
 
 
 def stop(region: Region) -> None:
@@ -163,8 +165,7 @@ def _is_init_of(process: Path, home: os.stat_result) -> bool:
 
 def _control(region: Region) -> ServerProxy:
     # Through the process's own root: the path from outside may be too long for a socket.
-    path = f"unix:///proc/{supervisor(region)}/root/run/region/supervisor.sock"
-    return ServerProxy("http://region", transport=SupervisorTransport("", "", path))
+    return supervising.control(f"/proc/{supervisor(region)}/root/run/region/supervisor.sock")
 
 
 def _kubeconfig(region: Region, account: str) -> str:

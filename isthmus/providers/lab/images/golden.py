@@ -16,7 +16,7 @@ from isthmus import progress, state, waiting
 from isthmus.adapters import shell
 from isthmus.errors import Rejected
 from isthmus.providers.lab.images.archive import write_archive
-from isthmus.providers.lab.images.recipes import build
+from isthmus.providers.lab.images.recipes import READABLE, build
 from isthmus.providers.lab.tools import Toolchain
 
 SOURCES = ("recipes.py", "archive.py", "hello.py", "names.py")
@@ -93,6 +93,7 @@ def _containerd(part: Path) -> Iterator[Path]:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
+            umask=READABLE,
         )
     try:
         waiting.until(lambda: True if _answers(socket, process) else None, "containerd", timeout=30)

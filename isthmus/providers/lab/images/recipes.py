@@ -14,15 +14,16 @@ APPLETS = "sh sleep ls cat id hostname env ps kill grep nc mkdir chmod seq wc".s
 IPTABLES = [f"{ip}tables{suffix}" for ip in ("ip", "ip6") for suffix in ("", "-save", "-restore")]
 FOREVER = "2147483647"
 """Seconds; busybox takes no `infinity`."""
+READABLE = 0o022
+"""Umask of what makes images: pods run as users of their own, whatever this process's umask is."""
 PROXY_USER = "1337"
 """The user whose traffic Istio's iptables rules leave alone (istio/tools/istio-iptables)."""
-PASSWD = f"root:x:0:0:root:/:/bin/sh\nistio-proxy:x:{PROXY_USER}:{PROXY_USER}::/:/bin/sh\n"
-GROUP = f"root:x:0:\nistio-proxy:x:{PROXY_USER}:\n"
 
 
 def build(folder: Path, tools: Toolchain) -> list[Image]:
     """Make every layer in `folder` and return the images that lie on them."""
-    base = [_debian(folder / "debian.tar"), write_layer(folder / "links.tar", _links())]
+    links = write_layer(folder / "links.tar", [*userland(PROXY_USER, "istio-proxy"), *_iptables()])
+    base = [debian(folder / "debian.tar", PACKAGES), links]
 
     def layer(name: str, *entries: Entry) -> Path:
         return write_layer(folder / f"{name}.tar", entries)
@@ -56,26 +57,33 @@ def build(folder: Path, tools: Toolchain) -> list[Image]:
     ]
 
 
-def _debian(path: Path) -> Path:
+def debian(path: Path, packages: str) -> Path:
+    """Make a layer of these packages and all that they need, of the release that runs here."""
     sources = sorted(Path("/etc/apt/sources.list.d").glob("*.sources"))
     options = [f"--dpkgopt=path-exclude={pattern}" for pattern in EXCLUDED]
     release = Path("/etc/os-release").read_text().splitlines()
     suite = next(line for line in release if line.startswith("VERSION_CODENAME=")).split("=")[1]
-    command = ["mmdebstrap", "--quiet", "--variant=extract", f"--include={PACKAGES}", *options]
-    shell.run([*command, suite, path, *sources], timeout=600, step="make the base image")
+    command = ["mmdebstrap", "--quiet", "--variant=extract", f"--include={packages}", *options]
+    command += [suite, str(path), *map(str, sources)]
+    shell.run(command, timeout=600, step="make the base image", umask=READABLE)
     return path
 
 
-def _links() -> list[Entry]:
+def userland(user: str, account: str) -> list[Entry]:
+    """Return what a Debian base lacks: a shell with a few commands, root and one more user."""
+    passwd = f"root:x:0:0:root:/:/bin/sh\n{account}:x:{user}:{user}::/:/bin/sh\n"
     return [
         Entry("bin/busybox", BUSYBOX),
         *(Entry(f"bin/{name}", link="busybox") for name in APPLETS),
-        # `extract` runs no package scripts, so there are no alternatives.
-        *(Entry(f"usr/sbin/{name}", link="xtables-nft-multi") for name in IPTABLES),
-        Entry("etc/passwd", text=PASSWD, mode=0o644),
-        Entry("etc/group", text=GROUP, mode=0o644),
+        Entry("etc/passwd", text=passwd, mode=0o644),
+        Entry("etc/group", text=f"root:x:0:\n{account}:x:{user}:\n", mode=0o644),
         Entry("etc/nsswitch.conf", text="hosts: files dns\n", mode=0o644),
     ]
+
+
+def _iptables() -> list[Entry]:
+    # `extract` runs no package scripts, so there are no alternatives.
+    return [Entry(f"usr/sbin/{name}", link="xtables-nft-multi") for name in IPTABLES]
 
 
 def _kubefed(tools: Toolchain) -> list[Entry]:

@@ -88,5 +88,13 @@ def critical_path(steps: Iterable[Step]) -> list[Step]:
     return path[::-1]
 
 
+def summary(steps: Iterable[Step], seconds: float) -> str:
+    """Return in words what made a run of so many seconds long."""
+    path = critical_path(steps)
+    on_path = sum(step.seconds(step.start) for step in path)
+    chain = " > ".join(step.label for step in path)
+    return f"critical path: {on_path:.1f} s of {seconds:.1f} s: {chain}"
+
+
 def _end(step: Step) -> float:
     return step.end or 0.0

@@ -5,8 +5,8 @@ from itertools import pairwise
 
 import pytest
 
-from isthmus.cli.steps import Step, Steps, critical_path
 from isthmus.progress import Event
+from isthmus.timeline import Step, Steps, critical_path
 
 
 def step(name, start, end, *after):

@@ -1,0 +1,30 @@
+"""Rebuild: take the environment away, then build it from nothing and prove it."""
+
+from prefect import flow
+
+from flows import build, teardown
+from flows.endings import STORY, skippable
+from flows.steps import steps_of
+from flows.turns import IfBusy
+from isthmus.environment import Environment
+from isthmus.verification import Verification
+from tasks import clusters
+
+
+@flow(name="rebuild", flow_run_name="rebuild {environment.name}", **STORY)
+@skippable
+def rebuild(environment: Environment, if_busy: IfBusy = "wait") -> Verification:
+    """Make the environment anew; of the one before nothing is kept, not even its root CA.
+
+    Raises Unproven, with the verification, if the mesh is not what it should be.
+
+    Args:
+        environment: The environment to take away and to build again.
+        if_busy: What to do while another run is at work on it.
+    """
+    with steps_of(environment, if_busy) as start:
+        # What could not be built again is left standing.
+        start(clusters.prepare, environment).result()
+        teardown.tell(start, environment)
+        start.end()
+        return start.proven(build.tell(start, environment))

@@ -1,0 +1,51 @@
+"""Region pair: the environment of two regions, whose names follow from theirs, built and proven."""
+
+from prefect import flow
+from prefect.runtime import flow_run
+
+from flows import build
+from flows.endings import STORY, skippable
+from flows.steps import steps_of
+from flows.turns import IfBusy
+from isthmus import environment as environments
+from isthmus.environment import Federation, FilePath, Provider, Region, Stack
+from isthmus.verification import Verification
+
+
+def _run_name() -> str:
+    given = flow_run.parameters
+    return f"region-pair {environments.pair_name(given['host_region'], given['remote_region'])}"
+
+
+@flow(name="region-pair", flow_run_name=_run_name, **STORY)
+@skippable
+def region_pair(
+    host_region: Region,
+    remote_region: Region,
+    provider: Provider = "lab",
+    stack: Stack = "istio-1.31",
+    federation: Federation = "kubefed",
+    kubeconfig: FilePath | None = None,
+    if_busy: IfBusy = "wait",
+) -> Verification:
+    """Build the environment of two regions and prove it; run again, it is only looked at.
+
+    Raises BadEnvironment if the two make none, and Unproven, with the verification, if the mesh is
+    not what it should be.
+
+    Args:
+        host_region: Where the cluster with the control plane is. The environment is called
+            HOST-REMOTE after both regions.
+        remote_region: Where the other cluster is; another region than the host's.
+        provider: Where clusters come from: lab makes them on the machine that runs, kubeconfig
+            takes yours.
+        stack: The set of versions that go together.
+        federation: How one object reaches every cluster: by KubeFed, or applied to each directly.
+        kubeconfig: For provider kubeconfig, the absolute path of a file whose contexts are called
+            like the regions.
+        if_busy: What to do while another run is at work on the environment.
+    """
+    choices = {"provider": provider, "stack": stack, "federation": federation}
+    environment = environments.pair(host_region, remote_region, kubeconfig, **choices)
+    with steps_of(environment, if_busy) as start:
+        return start.proven(build.tell(start, environment))

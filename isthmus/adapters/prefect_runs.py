@@ -1,0 +1,93 @@
+"""Flow runs that the worker started on this machine: found by their processes, ended if need be."""
+
+import os
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from isthmus import waiting
+from isthmus.adapters.prefect_api import Api, force
+from isthmus.errors import NotReady
+
+GRACE = 10.0
+"""Seconds in which a run that is asked to end may say so to the server and clean up."""
+TELL_TIMEOUT = 15.0
+"""Seconds; SQLite lets the server answer 503 for moments."""
+UNFINISHED = ("PENDING", "RUNNING", "CANCELLING")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A flow run and its process, which is in a group of its own."""
+
+    id: str
+    pid: int
+
+    @property
+    def alive(self) -> bool:
+        """Whether its process still is that of this run."""
+        return _variable(self.pid, "PREFECT__FLOW_RUN_ID") == self.id
+
+
+def at_work(api: Api) -> list[Run]:
+    """Return the runs of this server whose processes run here, whoever their worker was."""
+    return [run for run in _engines() if _variable(run.pid, "PREFECT_API_URL") == api.url]
+
+
+def names(api: Api, runs: Sequence[Run]) -> list[str]:
+    """Return what the server calls these runs; their identities if it does not answer."""
+    wanted = {"flow_runs": {"id": {"any_": [run.id for run in runs]}}}
+    try:
+        return sorted(found["name"] for found in api.ask("/flow_runs/filter", wanted))
+    except (OSError, ValueError):
+        return [run.id for run in runs]
+
+
+def end(api: Api, runs: Sequence[Run], why: str) -> None:
+    """Make the runs' processes gone, and no run of them unfinished in the server's eyes."""
+    for number, patience in ((signal.SIGTERM, GRACE), (signal.SIGKILL, GRACE)):
+        for run in runs:
+            with suppress(ProcessLookupError):
+                if run.alive:
+                    os.killpg(os.getpgid(run.pid), number)
+        with suppress(NotReady):
+            waiting.until(lambda: _none_alive(runs), "the end of the runs", timeout=patience)
+            break
+    with suppress(NotReady):
+        waiting.until(lambda: _crashed(api, runs, why), "the server's word", timeout=TELL_TIMEOUT)
+
+
+def _none_alive(runs: Sequence[Run]) -> bool | None:
+    return None if any(run.alive for run in runs) else True
+
+
+def _crashed(api: Api, runs: Sequence[Run], why: str) -> bool | None:
+    wanted = {"flow_runs": {"id": {"any_": [run.id for run in runs]}}}
+    try:
+        for found in api.ask("/flow_runs/filter", wanted):
+            if found["state_type"] in UNFINISHED:
+                force(api, found["id"], "CRASHED", why)
+    except (OSError, ValueError):
+        return None
+    return True
+
+
+def _engines() -> Iterator[Run]:
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            # By its arguments, too: what a run leaves behind, as a region, has its variables.
+            if b"prefect.engine" in (entry / "cmdline").read_bytes().split(b"\0"):
+                pid = int(entry.name)
+                if run := _variable(pid, "PREFECT__FLOW_RUN_ID"):
+                    yield Run(run, pid)
+
+
+def _variable(pid: int, name: str) -> str:
+    try:
+        block = Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return ""
+    pairs = (pair.split(b"=", 1) for pair in block.split(b"\0") if b"=" in pair)
+    return next((value.decode() for key, value in pairs if key.decode() == name), "")

@@ -1,0 +1,88 @@
+"""The verb that puts deployments on the Prefect server: deploy."""
+
+import importlib
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.table import Table
+
+from isthmus.cli import engine, options, terminal
+from isthmus.errors import IsthmusError, Rejected, Unprepared
+
+if TYPE_CHECKING:
+    from isthmus.deploying.changes import Change
+
+DEFAULT = "deployments/prefect.yaml"
+
+
+@click.command(short_help="Put schedules, run forms and automations on the Prefect server.")
+@click.argument("file", default=DEFAULT, type=click.Path(path_type=Path))
+@options.as_json
+@click.option(
+    "--webhook-file", metavar="FILE",
+    help="Tell failures to the address in FILE (only you may read it), or - for standard input.",
+)  # fmt: skip
+@click.option("--work-pool", metavar="NAME", help="Let this pool run it, not those FILE names.")
+@click.option(
+    "--job-template", metavar="FILE", type=click.Path(path_type=Path),
+    help="Of that pool, if runs are pods of a cluster.",
+)  # fmt: skip
+@click.option("--prune", is_flag=True, help="Delete deployments that are in FILE no more.")
+def deploy(
+    file: Path,
+    output: str,
+    webhook_file: str | None,
+    work_pool: str | None,
+    job_template: Path | None,
+    prune: bool,
+) -> None:
+    """Make the Prefect server hold the deployments of FILE, deployments/prefect.yaml by default.
+
+    Work pool, a limit for each environment, deployments, schedules and automations: what is there
+    already is only looked at. Those of other files are left alone.
+    """
+    engine.connect()
+    orders = importlib.import_module("isthmus.deploying.deploy")
+    order = orders.Order(file, webhook_file, work_pool, job_template, prune)
+    changes: list[Change] = []
+    try:
+        changes += orders.deploy(order)
+    except IsthmusError:
+        raise
+    except Exception as error:
+        raise _translated(error) from error
+    _show(file, changes, output)
+
+
+def _show(file: Path, changes: "list[Change]", output: str) -> None:
+    if output == "json":
+        found = [asdict(change) for change in changes]
+        return terminal.document("Deployment", {"file": str(file), "changes": found})
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for change in changes:
+        text = f"{change.done}: {change.text}" if change.text else change.done
+        table.add_row(change.kind, change.name, text)
+    terminal.show(table)
+    terminal.say(f"pages: {_pages()}")
+
+
+def _pages() -> str:
+    # The second generation of its pages; without /v2 a link leads to the first, which draws less.
+    own = f"{os.environ['PREFECT_API_URL'].rstrip('/').removesuffix('/api')}/v2"
+    return f"{os.environ.get('PREFECT_UI_URL', own).rstrip('/')}/deployments"
+
+
+def _translated(error: Exception) -> IsthmusError | Exception:
+    """Return what Prefect's client raised in words for a person."""
+    if (response := getattr(error, "response", None)) is not None:
+        answer = f"HTTP {response.status_code} {response.text[:500]}"
+        hint = "is the password right?" if response.status_code == 401 else ""
+        return Rejected(f"the Prefect server refused: {answer}", step="deploy", hint=hint)
+    if type(error).__module__.split(".")[0] in ("httpx", "httpcore") or "reach API" in str(error):
+        message = f"the Prefect server stopped answering: {error or type(error).__name__}"
+        hint = "look: isthmus server status; then deploy again"
+        return Unprepared(message, step="deploy", hint=hint)
+    return error

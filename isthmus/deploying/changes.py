@@ -1,0 +1,25 @@
+"""What deploying did to one thing on the server, for the person who deployed."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Done = Literal["created", "changed", "unchanged", "removed", "left", "absent"]
+
+
+@dataclass(frozen=True)
+class Change:
+    """One thing on the server, and what was done to it; names only, never a value."""
+
+    kind: str
+    name: str
+    done: Done
+    text: str = ""
+    """What about it changed, or why it was left."""
+    identity: str | None = None
+    """Its identity on the server, by which pages are addressed."""
+
+
+def of(kind: str, name: str, identity: object, changed: list[str], created: bool = False) -> Change:
+    """Return the change of a thing that was created, or of which these keys were changed."""
+    done: Done = "created" if created else "changed" if changed else "unchanged"
+    return Change(kind, name, done, ", ".join(changed), str(identity))

@@ -1,0 +1,57 @@
+"""The tables: clusters, what each client's endpoint table should hold and holds, who answered."""
+
+from isthmus import verification
+from isthmus.environment import ClusterSpec
+from isthmus.reporting.known import Known
+from isthmus.reporting.words import line
+from isthmus.verification import ClientVerdict, Verification
+
+Rows = list[dict[str, str]]
+
+
+def clusters(known: Known) -> Rows:
+    """Return a row for each cluster that was reached; a cell is empty as long as it is unknown."""
+    found = known.environment.clusters
+    return [_cluster(known, cluster) for cluster in found if cluster.name in known.accesses]
+
+
+def endpoints(known: Known) -> Rows:
+    """Return a row for each client: what its sidecar was to list, lists, and the difference."""
+    return [_endpoints(client) for client in known.clients.values()]
+
+
+def answers(known: Known) -> Rows:
+    """Return a row for each client; a cluster's column holds its answers and the bound on them."""
+    judged = known.verification or Verification(
+        environment=known.environment.name, clients=list(known.clients.values())
+    )
+    return verification.table(judged)
+
+
+def _cluster(known: Known, cluster: ClusterSpec) -> dict[str, str]:
+    name, endpoint = cluster.name, known.endpoint
+    gateway = known.gateways.get(name)
+    return {
+        "cluster": name,
+        "role": "host" if cluster == known.environment.host else "remote",
+        "region": cluster.region,
+        "network": cluster.network,
+        "API server": line(known.servers.get(name, "")),
+        "gateway": line(gateway.found if gateway else ""),
+        "istiod endpoint": line(endpoint.found if endpoint and endpoint.cluster == name else ""),
+    }
+
+
+def _endpoints(client: ClientVerdict) -> dict[str, str]:
+    expected, observed = set(client.expected_endpoints), set(client.observed_endpoints)
+    return {
+        "client": client.cluster,
+        "expected": _listed(expected),
+        "observed": _listed(observed),
+        "missing": _listed(expected - observed),
+        "unexpected": _listed(observed - expected),
+    }
+
+
+def _listed(things: set[str]) -> str:
+    return line(", ".join(sorted(things)))

@@ -1,0 +1,54 @@
+"""Text from outside, made fit for the place where it will stand: scrubbed, cut to size, escaped."""
+
+import re
+
+from isthmus.reporting.scrub import scrub
+
+LABEL, PROSE, BLOCK = 120, 1500, 6000
+"""Characters that a label in a picture, a sentence and a block of text get at most."""
+_PLAIN = re.compile(r"[A-Za-z0-9 .,/()-]")
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~&!])")
+_NOT_IN_GANTT = re.compile(r"[^A-Za-z0-9 ./()-]+")
+_TICKS = re.compile(r"`+")
+
+
+def line(text: str, limit: int = PROSE) -> str:
+    """Return the text on one line, without secrets."""
+    return _cut(" ".join(scrub(text).split()), limit)
+
+
+def label(text: str) -> str:
+    """Return the text as part of a quoted label of Mermaid: everything unusual by its number."""
+    found = line(text, LABEL)
+    return "".join(c if _PLAIN.match(c) else f"#{ord(c)};" for c in found)
+
+
+def task(text: str) -> str:
+    """Return the text as the name of a task in Mermaid's Gantt, which has no way of quoting."""
+    return _NOT_IN_GANTT.sub(" ", line(text, LABEL)).strip() or "step"
+
+
+def prose(text: str) -> str:
+    """Return the text as Markdown that shows every sign of it."""
+    return _MARKDOWN.sub(r"\\\1", line(text))
+
+
+def block(text: str) -> str:
+    """Return the text as a block of code, line by line."""
+    found = _cut(scrub(text).strip("\n"), BLOCK)
+    fence = "`" * max(3, 1 + max(map(len, _TICKS.findall(found)), default=0))
+    return f"{fence}\n{found}\n{fence}\n"
+
+
+def paragraph(text: str) -> str:
+    """Return a message as it is best read: wrapped if it is one line, else line by line."""
+    return f"{prose(text)}\n" if "\n" not in text.strip() else block(text)
+
+
+def drawing(source: str) -> str:
+    """Return Mermaid's source, whose labels are made by `label` and `task`, as a drawing."""
+    return f"```mermaid\n{source}\n```\n"
+
+
+def _cut(text: str, limit: int) -> str:
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"

@@ -1,0 +1,85 @@
+"""One run at a time for each environment on this machine, and who it is that has its turn.
+
+The lock is the kernel's and ends with its process; beside it lies a record of who holds it, so that
+others can say whom they wait for, and so that what a dead run held elsewhere can be given back.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from isthmus import state
+from isthmus.errors import Busy
+
+Record = dict[str, str]
+"""Names only: `who`, as a person is told; `run` and `lease`, identities on a Prefect server."""
+
+
+@dataclass
+class Turn:
+    """An environment held by this process."""
+
+    path: Path
+    before: Record
+    """The record of a run that died while it had its turn; empty if there is none."""
+    record: Record = field(default_factory=dict)
+
+    @property
+    def last(self) -> str:
+        """Identity of the run that last changed the environment from this machine, or nothing."""
+        try:
+            return self._last.read_text()
+        except OSError:
+            return ""
+
+    def change(self, run: str) -> None:
+        """Make this run the one that last changed the environment."""
+        state.private(self._last, run)
+
+    @property
+    def _last(self) -> Path:
+        return self.path.with_suffix(".last")
+
+    def note(self, **facts: str) -> None:
+        """Add to what others read of this run, and what is found after it if it dies."""
+        self.record |= facts
+        state.private(self.path, json.dumps(self.record))
+
+
+@contextmanager
+def taken(environment: str) -> Iterator[Turn]:
+    """Hold the environment for this process; the lock ends with the process, however that ends.
+
+    Raises Busy, naming whoever holds it.
+    """
+    locks = state.home() / "locks"
+    locks.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path = locks / f"{environment}.json"
+    lock = FileLock(locks / f"{environment}.lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise Busy(
+            f"{environment} is in use by {_read(path).get('who', 'another run')}",
+            hint=f"wait for it, or look: isthmus status {environment}",
+        ) from None
+    try:
+        turn = Turn(path, _read(path))
+        yield turn
+        # Whoever noted nothing has not dealt with what it found either.
+        if turn.record:
+            path.unlink(missing_ok=True)
+    finally:
+        lock.release()
+
+
+def _read(path: Path) -> Record:
+    try:
+        found: Record = json.loads(path.read_text())
+        return found
+    except (OSError, ValueError):
+        return {}

@@ -1,0 +1,126 @@
+"""Artifacts: what a run shows while it is at work, and what it leaves; no step waits for them.
+
+Only this module calls prefect.artifacts; what they say is made in isthmus.reporting.
+"""
+
+import contextvars
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import cast
+from uuid import UUID
+
+from httpx import HTTPError, HTTPStatusError
+from prefect.artifacts import (
+    create_markdown_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
+from prefect.logging import get_run_logger
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+
+from isthmus import progress, waiting
+from isthmus.environment import Environment
+from isthmus.reporting import Page, Table, progress_key, scrub, what_is_left
+from tasks.telling import Telling
+
+INTERVAL = 2.0
+"""Seconds from one sign of progress to the next; each is a write to a database that steps need."""
+PATIENCE = 3.0
+"""Seconds for which a server may refuse one artifact: SQLite does, while it writes events."""
+LAST_WORD = 6.0
+"""Seconds that a run's end waits for what it leaves; a cancelled one must be over within 15."""
+TOO_MANY = 429
+
+
+@contextmanager
+def telling(environment: Environment, verb: str) -> Iterator[Telling]:
+    """Show how far the run is while the block runs, and leave its artifacts at its end.
+
+    They are left however the block ends; what it raises passes through. `verb` is the command that
+    goes on after a failure: up, verify or down. To be called in a flow.
+    """
+    told = Telling(environment, verb)
+    with progress.listening(told), _publishing(told):
+        try:
+            yield told
+        except BaseException as error:
+            told.fail(error)
+            raise
+
+
+@contextmanager
+def _publishing(told: Telling) -> Iterator[None]:
+    end = threading.Event()
+    publisher = _Publisher(told, end)
+    # A copy of the context: with the flow run's identity, its client and its settings.
+    work = partial(contextvars.copy_context().run, publisher.work)
+    thread = threading.Thread(target=work, name="artifacts", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        end.set()
+        thread.join(LAST_WORD)
+
+
+class _Publisher:
+    """One thread that talks to Prefect's server, so that no other has to wait for it."""
+
+    def __init__(self, told: Telling, end: threading.Event) -> None:
+        self._told, self._end = told, end
+        self._key = progress_key(told.environment.name)
+        self._progress: UUID | None = None
+        self._shown: tuple[float, str] | None = None
+
+    def work(self) -> None:
+        # Prefect's own client would sleep for seconds where a tenth is enough.
+        with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+            while not self._end.wait(INTERVAL):
+                _attempt(self._show_progress, self._key)
+            _attempt(self._leave, "artifacts")
+
+    def _leave(self) -> None:
+        for left in what_is_left(self._told.story()):
+            _attempt(partial(_publish, left), left.key)
+        _attempt(self._show_progress, self._key)
+
+    def _show_progress(self) -> None:
+        percent, line = now = (self._told.percent(), self._told.line())
+        if now == self._shown:
+            return
+        if self._progress is None:
+            # Typed for callers in an event loop too; a thread of our own has none.
+            self._progress = cast(UUID, create_progress_artifact(percent, self._key, line))
+        else:
+            update_progress_artifact(self._progress, percent, line)
+        self._shown = now
+
+
+def _attempt(send: Callable[[], None], what: str) -> None:
+    """Do it, again if the server is busy; a run is worth more than what it tells."""
+    try:
+        waiting.until(partial(_sent, send), what, timeout=PATIENCE, interval=0.1)
+    except Exception as error:
+        get_run_logger().warning("%s not published: %s", what, scrub(str(error)))
+
+
+def _sent(send: Callable[[], None]) -> bool | None:
+    try:
+        send()
+    except HTTPStatusError as error:
+        if error.response.status_code < 500 and error.response.status_code != TOO_MANY:
+            raise
+        return None
+    except HTTPError:
+        return None
+    return True
+
+
+def _publish(left: Page | Table) -> None:
+    if isinstance(left, Page):
+        create_markdown_artifact(left.markdown, left.key, left.description)
+    else:
+        create_table_artifact(left.rows, left.key, left.description)

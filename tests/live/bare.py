@@ -1,0 +1,96 @@
+"""Bare regions, as an administrator would have made them, handed over by kubeconfig alone."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from live.files import write
+
+from isthmus import waiting
+from isthmus.providers.lab import needs
+
+PASSING = {"events", "leases", "endpoints", "endpointslices", "replicasets", "pods"}
+"""Kinds whose objects come and go by themselves."""
+
+
+@contextmanager
+def regions(isthmus, folder: Path, name: str, clusters: list[str]) -> Iterator[dict[str, Path]]:
+    """Make them, settled; give the kubeconfig of each."""
+    host, *remotes = clusters
+    content = {"host": {"name": host}, "remotes": [{"name": remote} for remote in remotes]}
+    file = write(folder / f"{name}.yaml", name=name, **content)
+    begin = (
+        "from pathlib import Path; from isthmus import built, providers\n"
+        "from isthmus.environment import load\n"
+        f"e = load(Path({str(file)!r}))\n"
+    )
+    ensure = "[providers.of(e).ensure(e, c) for c in e.clusters]\n"
+    run_python(isthmus, begin + "built.remember(e)\n" + ensure)
+    made = isthmus.home / "environments" / name / "regions"
+    paths = {cluster: made / cluster / "kubeconfig" for cluster in clusters}
+    for cluster in clusters:
+        waiting.until(
+            lambda cluster=cluster: settled(paths, cluster), f"{cluster} to settle", timeout=60
+        )
+    yield paths
+    run_python(isthmus, begin + "providers.of(e).delete(e); built.forget(e.name)\n")
+
+
+def environment_of(path: Path, name: str, clusters: dict[str, Path], federation: str) -> Path:
+    """Write the file of an environment of such regions; the first is the host."""
+    host, *remotes = [
+        {
+            "name": cluster,
+            "network": f"network{number}",
+            "kubeconfig": str(kubeconfig),
+            "context": cluster,
+        }
+        for number, (cluster, kubeconfig) in enumerate(clusters.items(), 1)
+    ]
+    lab = needs.DEFAULTS
+    return write(
+        path,
+        name=name,
+        provider="kubeconfig",
+        federation=federation,
+        host=host,
+        remotes=remotes,
+        images=lab.images.model_dump(exclude_none=True),
+        resources=lab.resources.model_dump(exclude_none=True),
+        overlays={"host": lab.host_overlay, "remote": lab.remote_overlay},
+    )
+
+
+def run_python(isthmus, script: str) -> None:
+    subprocess.run([sys.executable, "-c", script], env=isthmus.env, check=True)
+
+
+def settled(clusters: dict[str, Path], name: str) -> bool | None:
+    """Wait for what a new cluster makes by itself in each of its four namespaces."""
+    found = everything({name: clusters[name]})[name]
+    own = [o for o in found if "/kube-root-ca.crt" in o or o.startswith("ServiceAccount ")]
+    own = [o for o in own if o.endswith(("/kube-root-ca.crt", "/default"))]
+    return True if len(own) == 8 else None
+
+
+def client(name: str, kubeconfig: Path):
+    from isthmus.adapters.kube import Kube
+    from isthmus.facts import Access
+
+    return Kube(Access(cluster=name, kubeconfig=kubeconfig, context=name))
+
+
+def everything(clusters: dict[str, Path]) -> dict[str, set[str]]:
+    """Name every lasting object of every cluster."""
+    found = {}
+    for name, kubeconfig in clusters.items():
+        cluster = client(name, kubeconfig)
+        kinds = [k for k in cluster.kinds.removable() if k[2] not in PASSING]
+        found[name] = {
+            f"{kind} {o['metadata'].get('namespace', '')}/{o['metadata']['name']}"
+            for api, kind, _ in kinds
+            for o in cluster.objects(kind, api=api)
+        }
+    return found

@@ -1,0 +1,274 @@
+"""Runs that come while another one is at work, that were retried, cancelled, or died."""
+
+import contextvars
+import signal
+import threading
+from contextlib import contextmanager
+
+import pytest
+from prefect import get_client
+from prefect.flow_engine import run_flow
+from prefect.states import Cancelling, Running, Scheduled
+from world import World, environment
+
+from flows import pulse, turns
+from flows.build import build
+from flows.teardown import teardown
+from flows.verify import verify
+from isthmus import progress, turn, waiting
+from isthmus.errors import Busy, Rejected
+
+pytestmark = pytest.mark.usefixtures("prefect")
+
+
+@pytest.fixture
+def world(folders, monkeypatch):
+    made = World(folders)
+    made.install(monkeypatch)
+    return made
+
+
+@pytest.fixture
+def client():
+    with get_client(sync_client=True) as client:
+        yield client
+
+
+@pytest.fixture
+def started():
+    """Names of the steps that really ran, in order."""
+    names = []
+    with progress.listening(lambda e: e.kind == "started" and names.append((e.name, e.cluster))):
+        yield names
+
+
+def beside(flow):
+    """Run a flow in a thread of its own, against the same server."""
+    context = contextvars.copy_context()
+    thread = threading.Thread(target=context.run, args=[flow, environment()], daemon=True)
+    thread.start()
+    return thread
+
+
+@contextmanager
+def at_work(world, monkeypatch):
+    """Have a build in the middle of its work while the block runs."""
+    inside, go_on = threading.Event(), threading.Event()
+    ensure = world.ensure
+
+    def stay(*what):
+        inside.set()
+        assert go_on.wait(60)
+        return ensure(*what)
+
+    monkeypatch.setattr(world, "ensure", stay)
+    first = beside(build)
+    assert inside.wait(60)
+    monkeypatch.setattr(world, "ensure", ensure)
+    try:
+        yield go_on
+    finally:
+        go_on.set()
+        first.join(60)
+
+
+def test_a_run_that_shall_not_wait_is_told_who_is_at_work(world, monkeypatch):
+    with at_work(world, monkeypatch):
+        with pytest.raises(Busy, match=r"pair is in use by build pair \(pid \d+ on "):
+            teardown(environment(), if_busy="refuse")
+    assert world.deleted == 0
+
+
+def test_a_surplus_run_that_shall_be_skipped_ends_as_skipped_and_touches_nothing(
+    world, monkeypatch
+):
+    with at_work(world, monkeypatch):
+        ended = teardown(environment(), if_busy="skip", return_state=True)
+    assert (ended.type.value, ended.name) == ("CANCELLED", "Skipped")
+    assert "in use by build pair" in ended.message
+    assert world.deleted == 0
+
+
+def test_a_surplus_run_waits_says_for_whom_and_comes_after(world, monkeypatch, client):
+    with at_work(world, monkeypatch) as go_on:
+        second = beside(teardown)
+        waited = waiting.until(lambda: waits(client), "a run that waits", timeout=60)
+        assert "in use by build pair" in waited.state.message
+        assert world.deleted == 0
+        go_on.set()
+        second.join(60)
+    assert world.deleted == 1
+    assert client.read_flow_run(waited.id).state.is_completed()
+
+
+def waits(client):
+    runs = client.read_flow_runs(sort="EXPECTED_START_TIME_DESC", limit=5)
+    return next((run for run in runs if run.state.name == "Waiting"), None)
+
+
+def test_environments_of_other_names_do_not_wait_for_each_other(world, monkeypatch):
+    with at_work(world, monkeypatch):
+        teardown(environment(name="other"), if_busy="refuse")
+        assert world.deleted == 1
+
+
+def test_a_run_on_another_machine_is_respected_too(world, client):
+    client.upsert_global_concurrency_limit_by_name("isthmus-pair", 1)
+    taken = turns._occupy(client, "isthmus-pair")
+    with pytest.raises(Busy, match="pair is in use by a run on another machine"):
+        build(environment(), if_busy="refuse")
+    client.release_concurrency_slots_with_lease(taken)
+    assert build(environment(), if_busy="refuse").verdict == "pass"
+    limit = client.read_global_concurrency_limit_by_name("isthmus-pair")
+    assert (limit.limit, limit.active_slots) == (1, 0)
+
+
+def test_what_a_dead_run_held_is_free_at_once_and_the_run_is_marked(world, client):
+    dead = client.create_flow_run(build, parameters={"environment": environment()}, state=Running())
+    client.upsert_global_concurrency_limit_by_name("isthmus-pair", 1)
+    lease = turns._occupy(client, "isthmus-pair")
+    record = {"run": str(dead.id), "lease": str(lease), "api": str(client.api_url)}
+    with turn.taken("pair") as held:
+        held.note(**record)
+        kept = held.path.read_text()
+    held.path.write_text(kept)
+    assert build(environment(), if_busy="refuse").verdict == "pass"
+    ended = client.read_flow_run(dead.id).state
+    assert ended.is_crashed() and "without a word" in ended.message
+    assert not held.path.exists()
+
+
+def test_only_verify_leaves_what_a_retry_may_believe(world):
+    build(environment())
+    with turn.taken("pair") as held:
+        changed_by = held.last
+    assert changed_by
+    verify(environment())
+    with turn.taken("pair") as held:
+        assert held.last == changed_by
+    teardown(environment())
+    with turn.taken("pair") as held:
+        assert held.last not in ("", changed_by)
+
+
+@pytest.fixture
+def deployed(client):
+    """Return a function that makes a run as a deployment does, and one that runs it, or again."""
+    flow_id = client.create_flow(build)
+    deployment = client.create_deployment(flow_id, "build", enforce_parameter_schema=False)
+    run = client.create_flow_run_from_deployment(
+        deployment, parameters={"environment": environment().model_dump(mode="json")}
+    )
+
+    def go():
+        client.set_flow_run_state(run.id, Scheduled(name="AwaitingRetry"), force=True)
+        return run_flow(
+            build,
+            flow_run=client.read_flow_run(run.id),
+            parameters={"environment": environment()},
+            return_type="state",
+        )
+
+    return go
+
+
+FAILS = ("join", "shanghai")
+
+
+def test_a_retry_goes_on_at_the_failed_step(world, deployed, started):
+    world.troubles["shanghai"] = [Rejected("403 Forbidden")]
+    assert deployed().is_failed()
+    first = set(started)
+    started.clear()
+    assert deployed().is_completed()
+    assert FAILS in started
+    repeated = first & set(started)
+    looks = {"prepare", "create cluster", "merge kubeconfigs", "check istiod remote endpoint"}
+    assert {name for name, _ in repeated - {FAILS}} <= looks
+    assert ("install host", "beijing") in first
+
+
+def test_a_retry_believes_nothing_once_another_run_was_there(world, deployed, started):
+    world.troubles["shanghai"] = [Rejected("403 Forbidden")]
+    assert deployed().is_failed()
+    build(environment())
+    started.clear()
+    assert deployed().is_completed()
+    assert ("install host", "beijing") in started
+
+
+def test_a_retry_does_everything_in_a_cluster_that_was_rebuilt(world, deployed, started):
+    world.troubles["shanghai"] = [Rejected("403 Forbidden")]
+    assert deployed().is_failed()
+    world.host.access = world.host.access.model_copy(update={"uid": "another"})
+    started.clear()
+    assert deployed().is_completed()
+    assert ("install host", "beijing") in started
+
+
+def test_a_run_that_ended_well_keeps_nothing_for_a_retry(world, deployed, folders):
+    assert deployed().is_completed()
+    kept = [p for p in (folders / "results").rglob("*") if p.is_file()]
+    assert {p.parent.parent.name for p in kept} == {"istiod-remote-endpoint"}
+
+
+def test_a_failure_is_an_event_with_words_for_a_person_and_no_parameters(world, client):
+    world.troubles["shanghai"] = [Rejected("403 Forbidden", hint="ask for rights")]
+    with pytest.raises(Rejected):
+        build(environment())
+    run = client.read_flow_runs(sort="EXPECTED_START_TIME_DESC", limit=1)[0]
+    found = waiting.until(lambda: failure_of(client, run), "the event", timeout=60, interval=0.5)
+    payload = found["payload"]
+    assert payload.pop("link").endswith(f"/runs/flow-run/{run.id}")
+    assert payload == {
+        "environment": "pair",
+        "step": "join",
+        "cluster": "shanghai",
+        "reason": "403 Forbidden",
+    }
+
+
+def failure_of(client, run):
+    asked = {"filter": {"event": {"name": ["isthmus.run.failed"]}}}
+    events = client.request("POST", "/events/filter", json=asked).json()["events"]
+    mine = f"prefect.flow-run.{run.id}"
+    return next((e for e in events if e["resource"]["prefect.resource.id"] == mine), None)
+
+
+@pytest.fixture
+def living(client):
+    """A run that lives, and the place it holds."""
+    run = client.create_flow_run(build, parameters={"environment": environment()}, state=Running())
+    client.upsert_global_concurrency_limit_by_name("isthmus-pair", 1)
+    lease = turns.Lease(client, "isthmus-pair", turns._occupy(client, "isthmus-pair"), None)
+    yield run, lease
+    lease.release()
+
+
+def test_a_run_of_the_command_line_hears_that_it_was_cancelled(living, client, monkeypatch):
+    run, lease = living
+    heard = threading.Event()
+    monkeypatch.setattr(pulse.os, "kill", lambda pid, sign: sign == signal.SIGTERM and heard.set())
+    monkeypatch.setattr(pulse, "LOOK", 0.05)
+    with pulse.beating(run, lease):
+        client.set_flow_run_state(run.id, Cancelling(), force=True)
+        assert heard.wait(60)
+
+
+def test_a_run_whose_place_the_server_forgot_takes_it_again(living, client):
+    _, lease = living
+    lease.release()
+    before = lease.identity
+    lease.renew()
+    assert lease.identity != before
+    assert client.read_global_concurrency_limit_by_name("isthmus-pair").active_slots == 1
+
+
+def test_a_run_that_was_told_to_stop_starts_no_step(world, monkeypatch):
+    from isthmus.errors import Stopped
+
+    monkeypatch.setattr(waiting, "_stopped", threading.Event())
+    waiting.stop()
+    with pytest.raises(Stopped):
+        build(environment())
+    assert world.writes() == {"beijing": [], "shanghai": []}
