@@ -16,6 +16,8 @@ from isthmus.adapters import (
 from isthmus.adapters.prefect_record import Record
 from isthmus.errors import IsthmusError, NotReady, Unprepared
 
+TAKEN = "address already in use"
+"""What the server says if somebody listened there between our look and its start."""
 START_TIMEOUT = 120.0
 """Seconds; 4 warm, 12 with a new database, several times that on a machine that compiles."""
 TAIL = 12
@@ -123,6 +125,9 @@ def _dead(home: Path, record: Record, name: str, said: int) -> IsthmusError:
     if broken := [line for line in lines if any(sign in line for sign in BROKEN)]:
         message = f"its database is damaged or of another Prefect version: {broken[-1]}"
         hint = f"move it away (its history goes with it): mv {home} {home}.old"
+    elif any(TAKEN in line for line in lines):
+        where = f"{record.address.host}:{record.address.port}"
+        message, hint = f"another program took {where} meanwhile", "again: it takes the next port"
     else:
         last = "\n".join(lines[-TAIL:])
         message, hint = f"ended while starting:\n{last}", f"its whole log: {log}"

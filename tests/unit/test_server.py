@@ -263,6 +263,15 @@ def test_a_database_of_another_version_is_told_with_what_to_move_away(home, fake
     assert f"mv {home} {home}.old" in caught.value.hint
 
 
+def test_a_port_that_somebody_took_at_the_last_moment_is_told_as_that(home, fake):
+    fake("print('[Errno 98] address already in use'); print('Traceback'); raise SystemExit(1)")
+    with pytest.raises(
+        Unprepared, match=r"another program took 127\.0\.0\.1:\d+ meanwhile"
+    ) as caught:
+        prefect_server.ensure(home)
+    assert "Traceback" not in str(caught.value)
+
+
 def test_a_server_that_never_answers_is_told_and_can_be_stopped(home, fake, monkeypatch):
     monkeypatch.setattr(prefect_start, "START_TIMEOUT", 0.3)
     fake("import time; time.sleep(600)")
