@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from live import wire
 from live.files import write
 from live.machine import Machine
@@ -113,13 +114,14 @@ def isthmus(lab_possible: None, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 def clear_away(home: Path) -> None:
     """Leave nothing of tests that were killed: their regions' namespaces outlive them."""
-    if Path(f"/proc/{home.name.rpartition('-')[2]}").exists():
-        return
-    ended = Isthmus(home)
-    for environment in home.glob("environments/*/environment.yaml"):
-        ended.start("down", environment.parent.name).communicate(timeout=300)
-    ended.start("server", "stop").communicate(timeout=60)
-    subprocess.run(["rm", "-rf", str(home)], check=True)
+    with FileLock(state.cache() / "test-home.lock"):  # others may begin at the same moment
+        if not home.exists() or Path(f"/proc/{home.name.rpartition('-')[2]}").exists():
+            return
+        ended = Isthmus(home)
+        for environment in home.glob("environments/*/environment.yaml"):
+            ended.run("down", environment.parent.name)
+        ended.run("server", "stop", "--now")
+        subprocess.run(["rm", "-rf", str(home)], check=True)
 
 
 @pytest.fixture(scope="session")

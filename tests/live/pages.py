@@ -9,15 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import (
-    Locator,
-    Page,
-    Request,
-    Response,
-    ViewportSize,
-    expect,
-    sync_playwright,
-)
+from playwright.sync_api import Locator, Page, Response, ViewportSize, expect, sync_playwright
 
 from isthmus import waiting
 
@@ -41,7 +33,7 @@ class Pages:
         """Hosts that the browser asked for anything."""
         page.set_default_timeout(PATIENCE * 1000)
         expect.set_options(timeout=PATIENCE * 1000)
-        page.on("request", self._note)
+        page.on("request", lambda request: self._note(request.url))
 
     def sign_in(self, words: str) -> None:
         """Give the pages what they ask for."""
@@ -52,7 +44,9 @@ class Pages:
     def open_form(self, deployment: str) -> None:
         """Go to the form of a deployment's run, the way that a person clicks."""
         self.page.get_by_role("link", name="Deployments", exact=True).first.click()
-        self.page.get_by_role("link", name=deployment, exact=True).first.click()
+        # The page before may link to the flow, which has the deployment's name.
+        listed = self.page.get_by_role("table").get_by_role("link", name=deployment, exact=True)
+        listed.first.click()
         self.page.get_by_role("button", name="Run", exact=True).click()
         self.page.get_by_role("menuitem", name="Custom run").click()
         self.page.locator("fieldset").first.wait_for()
@@ -168,8 +162,8 @@ class Pages:
             self.page.get_by_role("button", name="Submit").click()
         return answer.value
 
-    def _note(self, request: Request) -> None:
-        if host := urlsplit(request.url).netloc:
+    def _note(self, url: str) -> None:
+        if host := urlsplit(url).netloc:
             self.asked.add(host)
 
     def _choice(self, label: str) -> Locator:

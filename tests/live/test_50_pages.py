@@ -1,62 +1,22 @@
 """What an operator does in Prefect's pages: signs in, fills the form, watches the run."""
 
-import datetime
 import os
 import shutil
 import time
 from pathlib import Path
 
 import pytest
-import yaml
 from live.machine import Machine
+from live.operators import Operator, deployments
 from live.pages import chromium, expect, opened
 from prefects import Runs
 
-from isthmus import state, waiting
+from isthmus import state
 
-ROOT = Path(__file__).parents[2]
 HOST, REMOTE = "cn-beijing-6", "cn-shanghai-2"
 PAIR = f"{HOST}-{REMOTE}"
 MINUTES = 600.0
 """Seconds that a build may take, with images to be made and a compiler beside it."""
-
-
-class Operator:
-    """Somebody with a home of their own, in which nothing is yet."""
-
-    def __init__(self, isthmus, home: Path) -> None:
-        self.isthmus = isthmus
-        self.home = home
-        self.url = ""
-        self.asked: Runs
-        self.run = ""
-
-    @property
-    def words(self) -> str:
-        """What the pages ask for, from the file that `server start` names."""
-        return (self.home / "server/auth").read_text().strip()
-
-    def runs(self) -> list[dict]:
-        return self.asked.ask("/flow_runs/filter", {})
-
-    def first_step(self, run: str) -> float:
-        """Return when the first step of a run began; it is recorded a moment later."""
-        return waiting.until(lambda: self._began(run), "the first step", timeout=60)
-
-    def steps(self) -> int:
-        """Return how many steps the run took; the last are recorded a moment after its end."""
-        return waiting.until(self._ended, "the record of all steps", timeout=60)
-
-    def _steps(self, run: str) -> list[dict]:
-        return self.asked.ask("/task_runs/filter", {"flow_runs": {"id": {"any_": [run]}}})
-
-    def _ended(self) -> int | None:
-        steps = self._steps(self.run)
-        return len(steps) if all(step["state_type"] == "COMPLETED" for step in steps) else None
-
-    def _began(self, run: str) -> float | None:
-        begun = [step["start_time"] for step in self._steps(run) if step["start_time"]]
-        return datetime.datetime.fromisoformat(min(begun)).timestamp() if begun else None
 
 
 @pytest.fixture(scope="module")
@@ -71,27 +31,11 @@ def operator(isthmus, tmp_path_factory):
     operator.url = operator.isthmus.run("server", "start")[0].strip()
     operator.isthmus.run("deploy", deployments(folder))
     yield operator
-    if PAIR in state_of(home):
+    if PAIR in operator.built():
         operator.isthmus.run("down", PAIR)
     operator.isthmus.run("server", "stop", "--now")
     assert machine.left_of(home / "environments" / PAIR) == []
     shutil.rmtree(home)
-
-
-def deployments(folder: Path) -> Path:
-    """Copy what the project deploys, without its schedules: none may come due in a test."""
-    for file in (ROOT / "deployments").glob("*.yaml"):
-        shutil.copy(file, folder)
-    path = folder / "prefect.yaml"
-    content = yaml.safe_load(path.read_text())
-    for deployment in content["deployments"]:
-        deployment.pop("schedules", None)
-    path.write_text(yaml.safe_dump(content))
-    return path
-
-
-def state_of(home: Path) -> list[str]:
-    return [file.parent.name for file in home.glob("environments/*/environment.yaml")]
 
 
 @pytest.fixture(scope="module")
