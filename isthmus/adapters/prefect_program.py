@@ -13,6 +13,7 @@ from pathlib import Path
 
 from isthmus import waiting
 from isthmus.adapters import prefect_api, prefect_record, prefect_settings
+from isthmus.adapters.prefect_settings import PAGES
 
 PARENT_DEATH_SIGNAL = 1
 """PR_SET_PDEATHSIG of prctl(2)."""
@@ -33,7 +34,10 @@ def main() -> None:
 def _server(home: Path, address: prefect_record.Address) -> tuple[list[str], dict[str, str]]:
     place = ["--host", address.host, "--port", str(address.port)]
     variables = prefect_settings.server(home)
-    return ["server", "start", *place], {**variables, "PREFECT_UI_URL": address.pages}
+    return ["server", "start", *place], {
+        **variables,
+        "PREFECT_UI_URL": f"{address.pages}{PAGES}",
+    }
 
 
 def _worker(home: Path, address: prefect_record.Address) -> tuple[list[str], dict[str, str]]:
@@ -44,7 +48,7 @@ def _worker(home: Path, address: prefect_record.Address) -> tuple[list[str], dic
     what = ["--pool", prefect_settings.POOL, "--type", "process", "--name", name]
     variables = prefect_settings.worker(home, address.api)
     arguments = ["worker", "start", *what, "--limit", str(limit)]
-    return arguments, {**variables, "PREFECT_UI_URL": address.pages}
+    return arguments, {**variables, "PREFECT_UI_URL": f"{address.pages}{PAGES}"}
 
 
 def _end_with_supervisor() -> None:

@@ -21,6 +21,8 @@ from isthmus import state
 from isthmus.adapters import prefect_api, prefect_database
 from isthmus.errors import Unprepared
 
+PAGES = "/v2"
+"""The second generation of Prefect's pages: only these draw; Prefect's links lead to the first."""
 POOL = "isthmus"
 """The work pool whose runs the worker takes."""
 LOOPBACK = "127.0.0.1"

@@ -64,7 +64,8 @@ def _ours() -> str:
     server = prefect_server.ensure(folder())
     for name in NOT_OURS:
         os.environ.pop(name, None)
-    os.environ.update(prefect_settings.client(folder(), server.api), PREFECT_UI_URL=server.url)
+    pages = f"{server.url}{prefect_settings.PAGES}"
+    os.environ.update(prefect_settings.client(folder(), server.api), PREFECT_UI_URL=pages)
     return f"{server.url}{' started' if server.started else ''}"
 
 
