@@ -8,10 +8,14 @@ from typing import Any
 
 from isthmus.adapters import probing, shell
 from isthmus.adapters.kube import Kube
+from isthmus.errors import NotReady, Rejected
 from isthmus.facts import Access
 
 LABEL = "isthmus-values"
 """Label of a release (helm >= 3.13, `--labels`) with the hash of its chart and values."""
+
+BESIDE = ("release: already exists", "another operation (install/upgrade/rollback) is in progress")
+"""What Helm says if another one, which may have outlived its killed run, came first."""
 
 
 def installed(client: Kube, name: str, namespace: str, chart: Path, values: Any) -> bool:
@@ -30,12 +34,21 @@ def unlock(client: Kube, name: str, namespace: str) -> None:
 def install(
     program: Path, access: Access, name: str, namespace: str, chart: Path, values: Any
 ) -> None:
-    """Make the release stand; hooks are left out and nothing is waited for."""
+    """Make the release stand; hooks are left out and nothing is waited for.
+
+    Raises NotReady if the Helm of a run that was killed is still at it.
+    """
     flags = ["--no-hooks", "--values=-", f"--labels={LABEL}={_hash(chart, values)}"]
     flags += [f"--post-renderer={sys.executable}"]
     flags += [f"--post-renderer-args={part}" for part in ("-m", probing.__name__)]
     command = [program, "upgrade", "--install", name, chart, *_where(access, namespace), *flags]
-    shell.run(command, stdin=json.dumps(values), cluster=access.cluster, step=f"install {name}")
+    try:
+        shell.run(command, stdin=json.dumps(values), cluster=access.cluster, step=f"install {name}")
+    except Rejected as error:
+        if not any(sign in error.message for sign in BESIDE):
+            raise
+        text = f"another Helm is at work on release {name}"
+        raise NotReady(text, cluster=access.cluster) from error
 
 
 def uninstall(program: Path, access: Access, name: str, namespace: str) -> None:

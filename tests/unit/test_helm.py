@@ -3,6 +3,7 @@
 import pytest
 
 from isthmus.adapters import helm, shell
+from isthmus.errors import NotReady, Rejected
 
 
 @pytest.fixture
@@ -68,3 +69,17 @@ def test_an_operation_that_died_half_way_blocks_no_later_one(cluster, status, st
     client.put({"apiVersion": "v1", "kind": "Secret", "metadata": meta})
     helm.unlock(client, "kubefed", "space")
     assert bool(client.objects("Secret", "space")) is stays
+
+
+@pytest.mark.parametrize(
+    ("said", "error"), [(helm.BESIDE[0], NotReady), (helm.BESIDE[1], NotReady), ("403", Rejected)]
+)
+def test_a_helm_that_outlived_its_killed_run_is_waited_for(
+    cluster, chart, monkeypatch, said, error
+):
+    def refuse(argv, **more):
+        raise Rejected(f"`helm` ended with 1: Error: {said}")
+
+    monkeypatch.setattr(shell, "run", refuse)
+    with pytest.raises(error):
+        helm.install(chart / "helm", cluster().access, "kubefed", "space", chart, {})
