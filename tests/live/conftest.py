@@ -119,8 +119,9 @@ def clear_away(home: Path) -> None:
             return
         ended = Isthmus(home)
         for environment in home.glob("environments/*/environment.yaml"):
-            ended.run("down", environment.parent.name)
-        ended.run("server", "stop", "--now")
+            # Its server may listen at the very lab that goes, and then cannot record the end of it.
+            ended.start("down", environment.parent.name).communicate(timeout=300)
+        ended.start("server", "stop", "--now").communicate(timeout=120)
         subprocess.run(["rm", "-rf", str(home)], check=True)
 
 
