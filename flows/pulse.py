@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from httpx import HTTPError
 from prefect.client.schemas.objects import FlowRun
 from prefect.events import emit_event
+from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelled
 
 from flows.turns import Lease
@@ -52,7 +53,7 @@ class _Pulse:
     def beat(self) -> None:
         while not self._end.is_set():
             # A server that restarts is no reason to stop: it is back before anything expires.
-            with suppress(HTTPError):
+            with suppress(HTTPError, ObjectNotFound):
                 self._look()
                 if time.monotonic() - self._last_beat >= BEAT:
                     self._live()
