@@ -102,7 +102,7 @@ def cancel(api: str, tag: str, why: str) -> None:
     """Mark the unfinished flow runs with this tag as cancelled; a server that is gone is fine."""
     server = _told(api)
     with suppress(OSError, ValueError, KeyError, TypeError):
-        unfinished = {"type": {"any_": ["PENDING", "RUNNING"]}}
+        unfinished = {"type": {"any_": ["PENDING", "RUNNING", "CANCELLING"]}}
         runs = {"flow_runs": {"tags": {"all_": [tag]}, "state": unfinished}}
         for run in server.ask("/flow_runs/filter", runs, LAST_WORD_TIMEOUT):
             force(server, run["id"], "CANCELLED", why)
