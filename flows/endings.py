@@ -7,13 +7,13 @@ from typing import Any, ParamSpec, TypeVar
 from prefect import Flow
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.events import emit_event
-from prefect.settings import get_current_settings
 from prefect.states import Cancelled
 
 from flows.turns import Skipped
 from isthmus.errors import IsthmusError
 from isthmus.reporting import scrub
 from tasks import policies
+from tasks.telling import link_to
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -39,7 +39,7 @@ def announce(flow: Flow[..., Any], run: FlowRun, state: State[Any]) -> None:
             "step": (own and own.step) or flow.name,
             "cluster": (own and own.cluster) or "",
             "reason": scrub(own.message if own else state.message or type(error).__name__),
-            "link": f"{get_current_settings().ui_url or ''}/runs/flow-run/{run.id}",
+            "link": link_to(run),
         },
     )
 

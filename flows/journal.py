@@ -1,7 +1,6 @@
 """The run's log, as a person reads it in Prefect's pages: a line for each step that ended."""
 
 import logging
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,6 +9,7 @@ from prefect.logging import get_run_logger
 from isthmus import progress
 from isthmus.progress import Event
 from isthmus.reporting import scrub
+from isthmus.timeline import Steps
 
 LEVELS = {"done": logging.INFO, "retrying": logging.WARNING, "failed": logging.ERROR}
 
@@ -20,16 +20,12 @@ def kept() -> Iterator[None]:
 
     Prefect's own lines say "Completed()" of a step; what it found only the step itself can say.
     """
-    logger = get_run_logger()
-    starts: dict[str, float] = {}
-    lock = threading.Lock()
+    logger, steps = get_run_logger(), Steps()
 
     def log(event: Event) -> None:
-        with lock:
-            start = starts.setdefault(event.step, event.at)
+        step = steps.heard(event)
         if event.kind in LEVELS:
-            place = f"{event.name} ({event.cluster})" if event.cluster else event.name
-            text = f"{place}: {event.kind}, {event.at - start:.1f} s"
+            text = f"{step.label}: {event.kind}, {step.seconds(event.at):.1f} s"
             found = f": {event.text}" if event.text else ""
             logger.log(LEVELS[event.kind], "%s", scrub(text + found))
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from prefect import Task
 from prefect.client.schemas.objects import FlowRun, State
-from prefect.context import FlowRunContext, TagsContext
+from prefect.context import TagsContext
 from prefect.futures import PrefectFuture
 
 from flows import journal
@@ -22,7 +22,7 @@ from isthmus.turn import Turn
 from isthmus.verification import Verification
 from tasks import policies
 from tasks.artifacts import telling
-from tasks.telling import Telling
+from tasks.telling import Telling, this_run
 
 GRACE = 4.0
 """Seconds that steps get to hear that the run was asked to end."""
@@ -79,7 +79,7 @@ def steps_of(environment: Environment, if_busy: IfBusy, verb: str = "up") -> Ite
     `verb` is the command that goes on after a failure: up, verify or down. Raises Busy if another
     run holds the environment and this one shall not wait, and what the first failed step raised.
     """
-    run = _this_run()
+    run = this_run()
     with ExitStack() as stack:
         lease = stack.enter_context(turn_of(environment.name, run, if_busy))
         stack.enter_context(beating(run, lease))
@@ -95,13 +95,6 @@ def steps_of(environment: Environment, if_busy: IfBusy, verb: str = "up") -> Ite
         except BaseException:
             steps.stop(lease)
             raise
-
-
-def _this_run() -> FlowRun:
-    context = FlowRunContext.get()
-    if context is None or context.flow_run is None:
-        raise RuntimeError("a story runs as a Prefect flow")
-    return context.flow_run
 
 
 def _memory(run: FlowRun, local: Turn) -> policies.Memory:

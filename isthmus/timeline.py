@@ -58,10 +58,15 @@ class Steps:
 
     def __call__(self, event: Event) -> None:
         """Take one event in."""
+        self.heard(event)
+
+    def heard(self, event: Event) -> Step:
+        """Take one event in; return the step that it happened to, as it is now."""
         with self._lock:
             known = self._steps.get(event.step)
             step = known or Step(event.step, event.name, event.cluster, event.at)
-            self._steps[event.step] = step.heard(event)
+            self._steps[event.step] = now = step.heard(event)
+            return now
 
     def all(self) -> list[Step]:
         """Return the steps as they are now, in order of start."""

@@ -4,6 +4,7 @@ import time
 from contextlib import suppress
 from typing import Any
 
+from prefect.client.schemas.objects import FlowRun
 from prefect.context import FlowRunContext
 from prefect.futures import PrefectFuture, PrefectWrappedFuture
 from prefect.utilities.urls import url_for
@@ -21,7 +22,8 @@ class Telling:
 
     def __init__(self, environment: Environment, verb: str) -> None:
         self.environment = environment
-        self._verb, self._start, self._run = verb, time.time(), _this_run()
+        self._verb, self._start, run = verb, time.time(), this_run()
+        self._run = Run(run.name, link_to(run), deployed=run.deployment_id is not None)
         self._steps, self._facts = Steps(), list[object]()
         self._futures: list[PrefectWrappedFuture[Any, Any]] = []
         self._failure: Failure | None = None
@@ -72,13 +74,17 @@ class Telling:
         return sum(map(_has_ended, futures)), len(futures)
 
 
-def _this_run() -> Run:
+def this_run() -> FlowRun:
+    """Return the flow run that calls; steps are told in none but a flow."""
     context = FlowRunContext.get()
     if context is None or context.flow_run is None:
-        raise RuntimeError("what a run tells is told in a flow")
-    run = context.flow_run
-    link = url_for("flow-run", obj_id=run.id) or ""
-    return Run(name=run.name, link=link, deployed=run.deployment_id is not None)
+        raise RuntimeError("a story runs as a Prefect flow")
+    return context.flow_run
+
+
+def link_to(run: FlowRun) -> str:
+    """Return the address of the run's page, or nothing if none is known."""
+    return url_for("flow-run", obj_id=run.id) or ""
 
 
 def _has_ended(future: PrefectWrappedFuture[Any, Any]) -> bool:

@@ -1,6 +1,8 @@
 """What many tests need: clusters in memory, and one Prefect server a session."""
 
+import importlib
 import os
+import pkgutil
 import socket
 import sqlite3
 import subprocess
@@ -11,6 +13,7 @@ import urllib.request
 import pytest
 from fakes import FakeKube
 
+from isthmus import progress
 from isthmus.facts import Access
 
 os.environ.setdefault("DO_NOT_TRACK", "1")
@@ -37,6 +40,32 @@ def folders(tmp_path, monkeypatch):
     monkeypatch.setenv("ISTHMUS_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("ISTHMUS_CACHE", str(tmp_path / "cache"))
     return tmp_path
+
+
+@pytest.fixture
+def world(folders, monkeypatch):
+    """Two regions in memory that are joined by nothing yet; a retry comes at once."""
+    from prefect import Task
+    from world import CANARY, World
+
+    import tasks
+
+    made = World(folders, token=CANARY)
+    made.install(monkeypatch)
+    for module in pkgutil.iter_modules(tasks.__path__, "tasks."):
+        for found in vars(importlib.import_module(module.name)).values():
+            if isinstance(found, Task):
+                monkeypatch.setattr(found, "retry_delay_seconds", 0)
+                monkeypatch.setattr(found, "retry_jitter_factor", None)
+    return made
+
+
+@pytest.fixture
+def told():
+    """What a run tells: (kind, step, cluster), in order."""
+    heard = []
+    with progress.listening(lambda e: heard.append((e.kind, e.name, e.cluster))):
+        yield heard
 
 
 @pytest.fixture(scope="session")

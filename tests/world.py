@@ -18,6 +18,8 @@ from isthmus.providers.contract import Defaults
 from tasks import federation
 
 REGIONS = ("beijing", "shanghai")
+CANARY = "canary-token-7f3a"
+"""The secret that clusters in memory hand out."""
 GATEWAY = "istio-eastwestgateway"
 SIDECAR = "outbound|5000||helloworld.sample.svc.cluster.local"
 TOOLS = tools.Tools(*map(Path, ("/istioctl", "/helm", "/kubefedctl", "/kubefed-chart")))

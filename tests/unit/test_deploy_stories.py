@@ -1,39 +1,11 @@
 """The stories that only deployments tell: rebuild, and the environment of two regions."""
 
-import importlib
-import pkgutil
-
 import pytest
-from world import REGIONS, World, environment
+from world import REGIONS, environment
 
-import tasks
-from isthmus import progress
-from isthmus.adapters import helm
 from isthmus.errors import BadEnvironment, Rejected, Unprepared
 
 pytestmark = pytest.mark.usefixtures("prefect")
-
-
-@pytest.fixture
-def world(folders, monkeypatch):
-    """Two regions that are joined by nothing yet; a retry comes at once."""
-    made = World(folders)
-    made.install(monkeypatch)
-    monkeypatch.setattr(helm, "uninstall", lambda *what: setattr(made.host, "release", False))
-    for module in pkgutil.iter_modules(tasks.__path__, "tasks."):
-        for found in vars(importlib.import_module(module.name)).values():
-            if isinstance(found, importlib.import_module("prefect").Task):
-                monkeypatch.setattr(found, "retry_delay_seconds", 0)
-                monkeypatch.setattr(found, "retry_jitter_factor", None)
-    return made
-
-
-@pytest.fixture
-def told():
-    """What the run tells: (kind, step, cluster), in order."""
-    heard = []
-    with progress.listening(lambda e: heard.append((e.kind, e.name, e.cluster))):
-        yield heard
 
 
 def rebuild():

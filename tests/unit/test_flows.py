@@ -1,42 +1,17 @@
 """The stories, told to clusters in memory by a real Prefect: their order, and what failure does."""
 
-import importlib
 import logging
-import pkgutil
 import shutil
 
 import pytest
-from world import World, environment
+from world import CANARY, World, environment
 
-import tasks
 from isthmus import progress, state, waiting
 from isthmus.adapters import workloads
 from isthmus.errors import ClusterUnreachable, Findings, NotReady, Rejected
 from isthmus.facts import Done
 
 pytestmark = pytest.mark.usefixtures("prefect")
-CANARY = "canary-token-7f3a"
-
-
-@pytest.fixture
-def world(folders, monkeypatch):
-    """Two regions that are joined by nothing yet; a retry comes at once."""
-    made = World(folders, token=CANARY)
-    made.install(monkeypatch)
-    for module in pkgutil.iter_modules(tasks.__path__, "tasks."):
-        for found in vars(importlib.import_module(module.name)).values():
-            if isinstance(found, importlib.import_module("prefect").Task):
-                monkeypatch.setattr(found, "retry_delay_seconds", 0)
-                monkeypatch.setattr(found, "retry_jitter_factor", None)
-    return made
-
-
-@pytest.fixture
-def told():
-    """What the run tells: (kind, step, cluster), in order."""
-    heard = []
-    with progress.listening(lambda e: heard.append((e.kind, e.name, e.cluster))):
-        yield heard
 
 
 def build(of=None):

@@ -9,23 +9,17 @@ import pytest
 from prefect import get_client
 from prefect.flow_engine import run_flow
 from prefect.states import Cancelling, Running, Scheduled
-from world import World, environment
+from world import environment
 
 from flows import pulse, turns
 from flows.build import build
 from flows.teardown import teardown
 from flows.verify import verify
 from isthmus import progress, turn, waiting
+from isthmus.adapters import prefect_api
 from isthmus.errors import Busy, Rejected
 
 pytestmark = pytest.mark.usefixtures("prefect")
-
-
-@pytest.fixture
-def world(folders, monkeypatch):
-    made = World(folders)
-    made.install(monkeypatch)
-    return made
 
 
 @pytest.fixture
@@ -272,3 +266,15 @@ def test_a_run_that_was_told_to_stop_starts_no_step(world, monkeypatch):
     with pytest.raises(Stopped):
         build(environment())
     assert world.writes() == {"beijing": [], "shanghai": []}
+
+
+def test_a_cancelled_run_of_the_command_line_ends_as_cancelled(living, client):
+    run, _ = living
+    client.update_flow_run(run.id, tags=["mine"])
+    client.set_flow_run_state(run.id, Cancelling(), force=True)
+
+    def cancelled():
+        prefect_api.cancel(str(client.api_url), "mine", "interrupted by SIGTERM")
+        return client.read_flow_run(run.id).state.is_cancelled() or None
+
+    assert waiting.until(cancelled, "the run's end", timeout=60)
