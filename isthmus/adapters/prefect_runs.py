@@ -1,6 +1,5 @@
 """Flow runs that the worker started on this machine: found by their processes, ended if need be."""
 
-import os
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -8,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from isthmus import waiting
+from isthmus.adapters import processes
 from isthmus.adapters.prefect_api import Api, force
 from isthmus.errors import NotReady
 
@@ -20,7 +20,7 @@ UNFINISHED = ("PENDING", "RUNNING", "CANCELLING")
 
 @dataclass(frozen=True)
 class Run:
-    """A flow run and its process, which is in a group of its own."""
+    """A flow run and its process, which may share a group with its worker."""
 
     id: str
     pid: int
@@ -49,9 +49,8 @@ def end(api: Api, runs: Sequence[Run], why: str) -> None:
     """Make the runs' processes gone, and no run of them unfinished in the server's eyes."""
     for number, patience in ((signal.SIGTERM, GRACE), (signal.SIGKILL, GRACE)):
         for run in runs:
-            with suppress(ProcessLookupError):
-                if run.alive:
-                    os.killpg(os.getpgid(run.pid), number)
+            if run.alive:
+                processes.tell(run.pid, number)
         with suppress(NotReady):
             waiting.until(lambda: _none_alive(runs), "the end of the runs", timeout=patience)
             break

@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,9 +78,21 @@ def end_children() -> None:
 
     What has a session or group of its own (a server, a supervisor) was meant to stay, and stays.
     """
-    for pid in _descendants(os.getpid()):
+    _tell(_descendants(os.getpid()), signal.SIGTERM)
+
+
+def tell(pid: int, number: signal.Signals) -> None:
+    """Send the signal to the process and to every program that it runs for itself.
+
+    Never to its group as such: whoever started it may be in that, too.
+    """
+    _tell([pid, *_descendants(pid)], number)
+
+
+def _tell(pids: Iterable[int], number: signal.Signals) -> None:
+    for pid in pids:
         with suppress(ProcessLookupError, PermissionError):
-            os.kill(pid, signal.SIGTERM)
+            os.kill(pid, number)
 
 
 def _signal(process: Process, number: signal.Signals, patience: float) -> None:
@@ -92,12 +104,16 @@ def _signal(process: Process, number: signal.Signals, patience: float) -> None:
 
 
 def _descendants(pid: int) -> Iterator[int]:
-    own, children = os.getpgrp(), _children()
+    own, children = _group(pid), _children()
     level = children.get(pid, [])
     while level:
-        same = [child for child in level if int(_stat(child)[GROUP]) == own]
+        same = [child for child in level if _group(child) == own]
         yield from same
         level = [grandchild for child in same for grandchild in children.get(child, [])]
+
+
+def _group(pid: int) -> int | None:
+    return int(stat[GROUP]) if (stat := _stat(pid)) else None
 
 
 def _children() -> dict[int, list[int]]:
