@@ -60,7 +60,7 @@ class Gateway(Fact):
 
     cluster: str
     address: str
-    port: int = 15443
+    port: int
 
     @property
     def found(self) -> str:

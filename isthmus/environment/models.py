@@ -30,7 +30,7 @@ from isthmus.environment.patterns import (
 from isthmus.errors import Usage
 
 Provider = Literal["lab", "kubeconfig"]
-Stack = Literal["istio-1.31"]
+Stack = Literal["istio-1.31", "guide"]
 Federation = Literal["kubefed", "direct"]
 
 
