@@ -62,6 +62,7 @@ def join(
     if _stands(client, member):
         return changed(member.cluster, [])
     kubefedctl.join(tools.ensure().kubefedctl, kubeconfig, host.cluster, member.cluster)
+    federated.point(client, member.cluster, kubeconfigs.server(member)[0])
     federated.await_member(client, member.cluster)
     return Done(cluster=member.cluster, found="joined")
 
