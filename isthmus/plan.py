@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from isthmus import federation, providers, tools
+from isthmus import federation, images, providers, tools
 from isthmus.adapters import federated, istioctl
 from isthmus.adapters.manifests import Manifest, labelled
 from isthmus.environment import ClusterSpec, Environment
@@ -50,6 +50,11 @@ def write(environment: Environment, directory: Path) -> list[Path]:
     index = directory / "ORDER.txt"
     index.write_text("".join(order))
     return [index, *files]
+
+
+def image_names(environment: Environment) -> list[str]:
+    """Return the names of all images that a build runs, sorted, each once."""
+    return images.needed(environment, providers.of(environment).defaults.images)
 
 
 def entries(environment: Environment) -> list[Entry]:

@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from isthmus.environment import Images
+from isthmus.environment.parts import PLACES
 from isthmus.errors import BadEnvironment
 
 
@@ -75,7 +76,7 @@ class Stack(Data):
     @model_validator(mode="after")
     def _choose_every_image(self) -> Self:
         # What a stack leaves out nobody else is sure to know.
-        if lacking := [name for name, value in self.images if value is None]:
+        if lacking := [name for name, value in self.images if value is None and name not in PLACES]:
             raise ValueError(f"a stack names all images; missing: {', '.join(lacking)}")
         return self
 
