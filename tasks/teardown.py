@@ -5,7 +5,6 @@ from isthmus.adapters import federated, helm, kube, kubeconfigs, kubefedctl, rem
 from isthmus.adapters.manifests import LABEL
 from isthmus.environment import Environment
 from isthmus.facts import Access, Done
-from tasks.federation import RELEASE
 from tasks.policies import step
 
 
@@ -46,7 +45,7 @@ def remove_federation(environment: Environment, host: Access, left: list[Done]) 
         return Done(cluster=host.cluster, found="none of ours")
     # Their finalizers are taken off by the controller that is about to go.
     removal.remove_all(client, federated.CORE, "FederatedTypeConfig")
-    helm.uninstall(tools.ensure().helm, host, RELEASE, federated.NAMESPACE)
+    helm.uninstall(tools.ensure().helm, host, federated.RELEASE, federated.NAMESPACE)
     removal.remove_kinds(client, "kubefed.io")
     return Done(cluster=host.cluster, found="removed")
 
