@@ -26,19 +26,33 @@ def entries(environment: Environment, mesh: Mesh) -> list[Entry]:
     """Return what joins all clusters, and gives each istio-system, its `cacerts` and `sample`."""
     host = environment.host.name
     if environment.federation == "direct":
-        return [e for c in environment.clusters for e in _directly(environment, c.name)] + [
-            _sample(environment, c.name) for c in environment.clusters
-        ]
+        return _everywhere(environment)
     return [
-        *_directly(environment, host),
+        *_prepared(environment, [environment.host]),
         *_kubefed(host, mesh),
         *(_join(host, member) for member in environment.clusters),
         *_federated(environment),
     ]
 
 
-def _directly(environment: Environment, cluster: str) -> list[Entry]:
+def _everywhere(environment: Environment) -> list[Entry]:
+    return [
+        *_prepared(environment, [environment.host]),
+        *_prepared(environment, environment.remotes),
+        *(_sample(environment, c.name) for c in environment.clusters),
+    ]
+
+
+def _prepared(environment: Environment, clusters: list[ClusterSpec]) -> list[Entry]:
+    return [made(environment, c.name) for made in (_system, _cacerts) for c in clusters]
+
+
+def _system(environment: Environment, cluster: str) -> Entry:
     space = federation.system_space(environment).plain(cluster)
+    return applied(cluster, f"namespace {SYSTEM}", (space,))
+
+
+def _cacerts(environment: Environment, cluster: str) -> Entry:
     files = [f"--from-file={key}=ca/{file.format(cluster=cluster)}" for key, file in KEYS.items()]
     create = ("create", "secret", "generic", CACERTS, *files, "--dry-run=client", "-o", "yaml")
     made = [
@@ -47,10 +61,7 @@ def _directly(environment: Environment, cluster: str) -> list[Entry]:
         apply(cluster, "-"),
     ]
     masked = federation.plain_secret(dict.fromkeys(KEYS, MASK))
-    return [
-        applied(cluster, f"namespace {SYSTEM}", (space,)),
-        shown(cluster, CACERTS, masked, " | ".join(made)),
-    ]
+    return shown(cluster, CACERTS, masked, " | ".join(made))
 
 
 def _kubefed(host: str, mesh: Mesh) -> list[Entry]:

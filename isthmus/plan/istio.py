@@ -33,7 +33,11 @@ ISTIOD = "istiod.istio-system.svc"
 SPACE = ("-n", SYSTEM)
 GENERATE = shlex.join(["istioctl", *istioctl.GENERATE])
 PRINTS = "# prints what the next files hold:"
-OTHERWISE = "# if the endpoint is a host name, that is not the same: then apply what is printed"
+HOSTNAME = "# if the endpoint is a host name, they do not hold the same: apply what is printed"
+OLD_TOKENS = (
+    "# if `kubectl get --raw /api/v1` shows no serviceaccounts/token: "
+    "add --set values.global.jwtPolicy=first-party-jwt and apply what is printed"
+)
 LOAD_BALANCER = "{.status.loadBalancer.ingress[0].ip}"
 
 
@@ -51,13 +55,7 @@ def _host(mesh: Mesh, program: Path) -> list[Entry]:
     exposure = tuple(mesh.control_exposure())
     exposed = [applied(host, "exposure of the control plane", exposure)] if exposure else []
     return [
-        Entry(
-            host,
-            "IstioOperator",
-            stdin=operator,
-            commands=(PRINTS, f"{GENERATE} {FILE}"),
-            file="istio-main-cluster",
-        ),
+        _operator(mesh, host, operator, "istio-main-cluster"),
         *_installed(mesh, host, "istio host", objects, rolled_out(host, SYSTEM, "istiod")),
         *exposed,
         _gateway(mesh, host, objects),
@@ -70,22 +68,23 @@ def _remote(mesh: Mesh, remote: ClusterSpec, number: int, program: Path) -> list
     made = istioctl.manifests(program, mesh.remote_operator(remote, SAMPLE_ADDRESS))
     objects: list[Manifest] = _named(made)
     own = [rolled_out(name, SYSTEM, "istiod")] if mesh.stack.istiod_in_remotes else []
+    operator = mesh.remote_operator(remote, ENDPOINT)
     return [
-        Entry(
-            name,
-            "IstioOperator",
-            stdin=mesh.remote_operator(remote, ENDPOINT),
-            commands=(
-                PRINTS,
-                f"{FILLED_IN} < {FILE} | {GENERATE} -",
-                *([OTHERWISE] if mesh.stack.gateway.hostnames else []),
-            ),
-            file=f"istio-remote{number}-cluster",
-        ),
+        _operator(mesh, name, operator, f"istio-remote{number}-cluster"),
         *_installed(mesh, name, "istio remote", objects, *own),
         *_wired(mesh, name),
         _gateway(mesh, name, objects),
     ]
+
+
+def _operator(mesh: Mesh, cluster: str, operator: Manifest, file: str) -> Entry:
+    """Return the entry of an IstioOperator: its file is called as in the guide."""
+    remote = cluster != mesh.host
+    command = f"{FILLED_IN} < {FILE} | {GENERATE} -" if remote else f"{GENERATE} {FILE}"
+    notes = [OLD_TOKENS] if mesh.stack.old_tokens else []
+    notes += [HOSTNAME] if remote and mesh.stack.gateway.hostnames else []
+    commands = (PRINTS, command, *notes)
+    return Entry(cluster, "IstioOperator", stdin=operator, commands=commands, file=file)
 
 
 def _installed(

@@ -21,9 +21,10 @@ run, copy the folder ca that lies beside its kubeconfig instead, and run only th
 
    mkdir -p {folders}
    openssl req -x509 -newkey rsa:4096 -nodes -days {days} -subj "/CN=root CA/L={name}" \
--keyout ca/root-key.pem -out ca/root-cert.pem
+-addext keyUsage=critical,keyCertSign,cRLSign -keyout ca/root-key.pem -out ca/root-cert.pem
    printf "%s\\n" basicConstraints=critical,CA:true,pathlen:0 \
-keyUsage=critical,keyCertSign,cRLSign subjectAltName=DNS:istiod.istio-system.svc > ca/extensions
+keyUsage=critical,keyCertSign,cRLSign subjectKeyIdentifier=hash authorityKeyIdentifier=keyid \
+subjectAltName=DNS:istiod.istio-system.svc > ca/extensions
 """
 INTERMEDIATE = """\
    openssl req -newkey rsa:4096 -nodes -subj "/CN=intermediate CA/L={cluster}" \
