@@ -5,6 +5,8 @@ import re
 import shutil
 import subprocess
 from dataclasses import dataclass
+from functools import cache
+from types import MappingProxyType
 
 import pytest
 import yaml
@@ -59,24 +61,29 @@ def rendered_objects(program, operator):
     ]
 
 
-@pytest.fixture
-def programs(folders, monkeypatch):
+@pytest.fixture(scope="module")
+def programs():
     """Stand in for what asks for programs."""
-    monkeypatch.setattr(tools, "ensure", lambda *about: tools.Tools(*["unused"] * 4))
-    monkeypatch.setattr(istioctl, "manifests", rendered_objects)
-    return folders
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tools, "ensure", lambda *about: tools.Tools(*["unused"] * 4))
+        patch.setattr(istioctl, "manifests", rendered_objects)
+        yield
 
 
-@pytest.fixture
-def written(programs, tmp_path):
+@pytest.fixture(scope="module")
+def written(programs, tmp_path_factory):
     """Return what writes the plan of an environment and reads it: ORDER.txt, and the files."""
 
+    @cache
     def write(*about):
-        paths = plan.write(environment(*about), tmp_path / "-".join(map(str, about or ("plan",))))
-        files = {path.name: path.read_text() for path in paths}
-        return files.pop("ORDER.txt"), files
+        return read(plan.write(environment(*about), tmp_path_factory.mktemp("plan")))
 
     return write
+
+
+def read(paths):
+    files = {path.name: path.read_text() for path in paths}
+    return files.pop("ORDER.txt"), MappingProxyType(files)
 
 
 def titles(order):
@@ -118,15 +125,15 @@ def test_the_endpoint_is_set_before_it_is_used_and_only_where_it_is_needed(writt
     assert SAMPLE_ADDRESS not in "".join(files.values())
 
 
-def test_only_the_endpoint_is_put_in_and_no_other_dollar_of_istios(written, tmp_path):
-    order, files = written()
+def test_only_the_endpoint_is_put_in_and_no_other_dollar_of_istios(programs, tmp_path):
+    order, files = read(plan.write(environment(), tmp_path))
     name, text = next((n, t) for n, t in files.items() if "${y}" in t and USES + n in order)
     command = next(line for line in lines(order) if name in line).partition(" | ")[0]
     if not shutil.which("envsubst"):
         pytest.skip("there is no envsubst (package gettext-base) on this machine")
     env = {"ISTIOD_REMOTE_EP": "198.18.0.3", "PATH": "/usr/bin:/bin", "x": "no", "y": "no"}
     done = subprocess.run(
-        ["bash", "-c", command], env=env, cwd=tmp_path / "plan", capture_output=True, text=True
+        ["bash", "-c", command], env=env, cwd=tmp_path, capture_output=True, text=True
     )
     assert done.stdout == text.replace("${ISTIOD_REMOTE_EP}", "198.18.0.3")
     assert "$x ${y}" in done.stdout
@@ -166,11 +173,11 @@ def test_all_that_is_applied_bears_the_environments_name(written, about):
 
 
 @pytest.mark.parametrize("about", EVERY)
-def test_no_secret_is_in_it_though_the_environment_has_been_built(written, about):
+def test_no_secret_is_in_it_though_the_environment_has_been_built(programs, folders, about):
     folder = state.ensure_folder("pair") / "ca"
     secrets = [trust.cacerts(folder, c.name)["ca-key.pem"] for c in environment(*about).clusters]
     secrets.append((folder / "root-key.pem").read_text())
-    order, files = written(*about)
+    order, files = read(plan.write(environment(*about), folders / "plan"))
     whole = order + "".join(files.values())
     for secret in secrets:
         for line in secret.splitlines()[1:-1]:
