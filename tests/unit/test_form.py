@@ -100,7 +100,7 @@ def start(prefect, tmp_path):
 WRONG = [
     ({"name": "Form_1"}, "environment.name", "does not match"),
     ({"name": "x" * 41}, "environment.name", "is too long"),
-    ({"provider": "kce"}, "environment.provider", "is not one of ['lab', 'kubeconfig']"),
+    ({"provider": "kce"}, "environment.provider", "is not one of ['lab', 'kubeconfig', 'kind']"),
     ({"stack": "guide"}, "environment.stack", "is not one of ['istio-1.31']"),
     ({"federation": "none"}, "environment.federation", "is not one of ['kubefed', 'direct']"),
     ({"remotes": []}, "environment.remotes", "should be non-empty"),
