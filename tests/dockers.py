@@ -108,9 +108,11 @@ def create(engine, name, path, config):
 
 
 def begin(engine, name, config=""):
-    number = len(engine["calls"]) + 2
+    number = len(engine["calls"])
+    # Docker gives a container that replaces another the address that has become free.
+    address = f"172.18.0.{100 + sum(name.encode()) % 100}"
     engine["nodes"][f"{name}-control-plane"] = {
-        "cluster": name, "id": f"id{number}", "ip": f"172.18.0.{number}", "config": config,
+        "cluster": name, "id": f"id{number}", "ip": address, "config": config,
     }  # fmt: skip
 
 
