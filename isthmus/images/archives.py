@@ -52,15 +52,18 @@ def find(paths: Iterable[Path]) -> dict[str, Archive]:
 
 
 def _archives(path: Path) -> Iterator[Path]:
-    if not path.exists():
+    if path.is_dir() and not _is_layout(path):
+        yield from (f for f in sorted(path.iterdir()) if _is_layout(f) or _is_packed(f))
+    elif path.is_dir() or path.is_file():
+        yield path
+    else:
         raise Unprepared(
             f"{path}: no such file or folder", hint="correct `images.archives`, or put it there"
         )
-    if path.is_dir() and not _is_layout(path):
-        files = sorted(path.iterdir())
-        yield from (f for f in files if f.name.endswith(SUFFIXES) or _is_layout(f))
-    else:
-        yield path
+
+
+def _is_packed(path: Path) -> bool:
+    return path.name.endswith(SUFFIXES) and path.is_file()
 
 
 def _is_layout(path: Path) -> bool:

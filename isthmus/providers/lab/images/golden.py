@@ -68,8 +68,9 @@ def _ensured(key: str, make: Callable[[Path], None]) -> Path:
             make(part)
             (part / "root").rename(folder)
             shutil.rmtree(part)
-            _forget_older(folder.parent)
+        # By use, and not by when it was made: it counts as young for those that look for old ones.
         os.utime(folder)
+        _forget_older(folder.parent)
     return folder
 
 
