@@ -68,7 +68,7 @@ def _ensured(key: str, make: Callable[[Path], None]) -> Path:
             make(part)
             (part / "root").rename(folder)
             shutil.rmtree(part)
-        # By use, and not by when it was made: it counts as young for those that look for old ones.
+        # Before old ones are looked for, and because its age is that of its last use.
         os.utime(folder)
         _forget_older(folder.parent)
     return folder
