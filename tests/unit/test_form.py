@@ -101,7 +101,7 @@ WRONG = [
     ({"name": "Form_1"}, "environment.name", "does not match"),
     ({"name": "x" * 41}, "environment.name", "is too long"),
     ({"provider": "kce"}, "environment.provider", "is not one of ['lab', 'kubeconfig']"),
-    ({"stack": "guide"}, "environment.stack", "is not one of ['istio-1.31']"),
+    ({"stack": "istio-9"}, "environment.stack", "is not one of ['istio-1.31', 'guide']"),
     ({"federation": "none"}, "environment.federation", "is not one of ['kubefed', 'direct']"),
     ({"remotes": []}, "environment.remotes", "should be non-empty"),
     ({"host": {}}, "environment.host", "'name' is a required property"),
