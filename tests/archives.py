@@ -1,4 +1,4 @@
-"""Archives of images as tools write them, made small: docker-archives and OCI layouts."""
+"""Images in tests: archives as tools write them, made small, and the images that a plan names."""
 
 import gzip
 import hashlib
@@ -72,6 +72,27 @@ def zipped(path: Path) -> Path:
     packed = path.with_name(f"{path.name}.gz")
     packed.write_bytes(gzip.compress(path.read_bytes(), mtime=0))
     return packed
+
+
+def in_plan(entries):
+    """Yield every image that the plan's objects and Helm values name."""
+    for entry in entries:
+        yield from _under({"objects": list(entry.objects), "stdin": entry.stdin})
+
+
+def _under(value):
+    if isinstance(value, list):
+        for inner in value:
+            yield from _under(inner)
+    elif isinstance(value, dict) and {"repository", "image", "tag"} <= set(value):
+        yield f"{value['repository']}/{value['image']}:{value['tag']}"
+    elif isinstance(value, dict):
+        if "/image" in str(value.get("path")):
+            yield value["value"]
+        if isinstance(value.get("image"), str):
+            yield value["image"]
+        for inner in value.values():
+            yield from _under(inner)
 
 
 def _config(layer: bytes) -> bytes:

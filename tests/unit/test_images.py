@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from archives import in_plan
 from click.testing import CliRunner
 from world import istio
 
@@ -106,13 +107,14 @@ def of(stack, federation="kubefed", **given):
 
 @pytest.mark.parametrize("federation", ["kubefed", "direct"])
 @pytest.mark.parametrize("registry", [None, MIRROR])
-def test_the_list_is_every_image_of_the_plan_and_no_other(monkeypatch, federation, registry):
+@pytest.mark.parametrize("stack", STACKS)
+def test_the_list_is_every_image_of_the_plan_and_no_other(monkeypatch, federation, registry, stack):
     """Istio's objects are stand-ins here, with hub and tag as it is given them; a live test has
     the real ones (tests/live/test_14_images.py)."""
     monkeypatch.setattr(providers, "of", lambda environment: Everywhere())
     monkeypatch.setattr(tools, "ensure", lambda *about: tools.Tools(*["x"] * 4))
     monkeypatch.setattr(istioctl, "manifests", lambda program, operator: [*istio(), *ran(operator)])
-    asked = of(STACKS[0], federation, registry=registry)
+    asked = of(stack, federation, registry=registry)
     assert set(plan.image_names(asked)) == set(in_plan(plan.entries(asked)))
 
 
@@ -125,27 +127,6 @@ def ran(operator):
         }
         for name in ("pilot", "proxyv2")
     ]  # fmt: skip
-
-
-def in_plan(entries):
-    """Yield every image that the plan's objects and Helm values name."""
-    for entry in entries:
-        yield from under({"objects": list(entry.objects), "stdin": entry.stdin})
-
-
-def under(value):
-    if isinstance(value, list):
-        for inner in value:
-            yield from under(inner)
-    elif isinstance(value, dict) and {"repository", "image", "tag"} <= set(value):
-        yield f"{value['repository']}/{value['image']}:{value['tag']}"
-    elif isinstance(value, dict):
-        if "/image" in str(value.get("path")):
-            yield value["value"]
-        if isinstance(value.get("image"), str):
-            yield value["image"]
-        for inner in value.values():
-            yield from under(inner)
 
 
 FILE = """\
