@@ -97,7 +97,9 @@ def _under(value):
 
 def _config(layer: bytes) -> bytes:
     rootfs = {"type": "layers", "diff_ids": [f"sha256:{_sha256(layer)}"]}
-    return json.dumps({"architecture": "amd64", "os": "linux", "rootfs": rootfs}).encode()
+    config = {"Entrypoint": ["/busybox", "echo", "hello"]}
+    about = {"architecture": "amd64", "os": "linux", "config": config, "rootfs": rootfs}
+    return json.dumps(about).encode()
 
 
 def _described(data: bytes) -> dict[str, object]:

@@ -33,8 +33,7 @@ class Archive:
         """Return what changes whenever the content does: a SHA-256, in hexadecimal."""
         # A layout's index names everything else by digest.
         file = self.path / contents.INDEX if self.path.is_dir() else self.path
-        seen = file.stat()
-        return _digest(file, seen.st_size, seen.st_mtime_ns)
+        return _digest(file, *_stamp(file))
 
 
 def find(paths: Iterable[Path]) -> dict[str, Archive]:
@@ -71,14 +70,19 @@ def _is_layout(path: Path) -> bool:
 
 
 def _look(path: Path) -> Archive:
-    seen = path.stat()
-    return _seen(path, seen.st_size, seen.st_mtime_ns)
+    # A folder's own time does not change with what is in its files; and it is read in a moment.
+    named = contents.images(path) if path.is_dir() else _images(path, *_stamp(path))
+    return Archive(path, tuple(named), tuple(named.values()))
+
+
+def _stamp(file: Path) -> tuple[int, int]:
+    seen = file.stat()
+    return seen.st_size, seen.st_mtime_ns
 
 
 @cache
-def _seen(path: Path, size: int, moment: int) -> Archive:
-    named = contents.images(path)
-    return Archive(path, tuple(named), tuple(named.values()))
+def _images(path: Path, size: int, moment: int) -> dict[str, str]:
+    return contents.images(path)
 
 
 @cache
