@@ -37,12 +37,13 @@ def install_remote(
 
 def host_manifests(environment: Environment) -> list[Manifest]:
     """Return everything of Istio that the host gets."""
-    return _manifests(filled(environment).host_operator())
+    return _manifests(environment, filled(environment).host_operator())
 
 
 def remote_manifests(environment: Environment, cluster: str, endpoint: str) -> list[Manifest]:
     """Return everything of Istio that a remote gets."""
-    return _manifests(filled(environment).remote_operator(_spec(environment, cluster), endpoint))
+    operator = filled(environment).remote_operator(_spec(environment, cluster), endpoint)
+    return _manifests(environment, operator)
 
 
 def filled(environment: Environment) -> Mesh:
@@ -54,5 +55,5 @@ def _spec(environment: Environment, cluster: str) -> ClusterSpec:
     return next(c for c in environment.clusters if c.name == cluster)
 
 
-def _manifests(operator: Manifest) -> list[Manifest]:
-    return istioctl.manifests(tools.ensure().istioctl, operator)
+def _manifests(environment: Environment, operator: Manifest) -> list[Manifest]:
+    return istioctl.manifests(tools.ensure(environment, "istioctl"), operator)
