@@ -16,7 +16,6 @@ INTERVAL = 1.0
 """Seconds between two attempts."""
 SILENCE = httpx.Timeout(30.0)
 """Seconds in which a server may say nothing; a whole file may take as long as it likes."""
-CHUNK = 1 << 20
 MB = 1_000_000
 GONE = (404, 410)
 BUSY = 429
@@ -116,10 +115,11 @@ class _Attempts:
         left = int(answer.headers.get("Content-Length", 0))
         total = have + left if left else 0
         with self._part.open("ab" if have else "wb") as file:
-            for chunk in answer.iter_raw(CHUNK):
+            # As they come: chunks of a size of ours would be lost if the rest of one never comes.
+            for chunk in answer.iter_raw():
                 file.write(chunk)
-                have += len(chunk)
-                self._tell(have, total)
+                if have // MB != (have := have + len(chunk)) // MB:
+                    self._tell(have, total)
                 waiting.go_on()
 
     def _tell(self, have: int, total: int) -> None:
