@@ -66,4 +66,4 @@ def _apply(client: kube.Kube, whole: Mesh, manifests: list[Manifest]) -> list[st
 def _manifests(whole: Mesh, operator: Manifest, access: Access) -> list[Manifest]:
     if whole.stack.old_tokens and not kube.connect(access).issues_tokens():
         operator = merge(operator, FIRST_PARTY)
-    return istioctl.manifests(tools.ensure().istioctl, operator)
+    return istioctl.manifests(tools.ensure(whole.environment, "istioctl"), operator)

@@ -2,7 +2,7 @@
 
 import shlex
 
-from isthmus import federation
+from isthmus import federation, tools
 from isthmus.adapters import federated, helm, kubefedctl
 from isthmus.adapters.manifests import Manifest
 from isthmus.environment import ClusterSpec, Environment
@@ -10,8 +10,6 @@ from isthmus.federation import CACERTS, SAMPLE, SYSTEM, Space
 from isthmus.mesh import Mesh
 from isthmus.plan.entry import FILE, MASK, Entry, applied, apply, kubectl, owned, rolled_out, shown
 
-CHART = "kubefed-chart"
-"""The folder with KubeFed's chart; named as in a folder of tools (isthmus/tools.py)."""
 KEYS = {
     "ca-cert.pem": "{cluster}/ca-cert.pem",
     "ca-key.pem": "{cluster}/ca-key.pem",
@@ -66,7 +64,7 @@ def _cacerts(environment: Environment, cluster: str) -> Entry:
 
 def _kubefed(host: str, mesh: Mesh) -> list[Entry]:
     space = Space(federated.NAMESPACE, {}, {host: {}}).plain(host)
-    upgrade = helm.upgrade(federated.RELEASE, federated.NAMESPACE, CHART)
+    upgrade = helm.upgrade(federated.RELEASE, federated.NAMESPACE, tools.CHART)
     install = shlex.join(["helm", *upgrade, f"--kube-context={host}"])
     scale = ("scale", f"deployment/{federated.CONTROLLERS}", "--replicas=1")
     running = "--for=jsonpath={.status.propagationController}=Running"

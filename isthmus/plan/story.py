@@ -12,7 +12,7 @@ def entries(environment: Environment) -> list[Entry]:
     whole = mesh(environment, providers.of(environment).defaults)
     return [
         *federation.entries(environment, whole),
-        *istio.entries(environment, whole, tools.ensure().istioctl),
+        *istio.entries(environment, whole, tools.ensure(environment, "istioctl")),
         *sample.entries(environment, whole),
         *verification.entries(environment, whole),
     ]

@@ -188,7 +188,7 @@ def guide():
 @pytest.fixture
 def rendered(folders, monkeypatch, tmp_path):
     """Return what `isthmus render` writes for the guide's names: file -> an object a cluster."""
-    monkeypatch.setattr(tools, "ensure", lambda *about: tools.Tools(*["unused"] * 4))
+    monkeypatch.setattr(tools, "ensure", lambda environment, name: Path("unused"))
     monkeypatch.setattr(istioctl, "manifests", lambda program, operator: [])
     host, remote = (
         {"name": f"cluster-{i}", "member": i, "kubeconfig": "/k", "context": i}

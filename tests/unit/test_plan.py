@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from types import MappingProxyType
 
 import pytest
@@ -65,7 +66,7 @@ def rendered_objects(program, operator):
 def programs():
     """Stand in for what asks for programs."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tools, "ensure", lambda *about: tools.Tools(*["unused"] * 4))
+        patch.setattr(tools, "ensure", lambda environment, name: Path("unused"))
         patch.setattr(istioctl, "manifests", rendered_objects)
         yield
 
