@@ -8,6 +8,7 @@ from pathlib import Path
 
 from isthmus import federation, state, tools, trust
 from isthmus.adapters import federated, helm, kube, kubeconfigs, kubefedctl, workloads
+from isthmus.adapters.federated import CONTROLLERS, RELEASE, WEBHOOK
 from isthmus.adapters.manifests import Manifest
 from isthmus.environment import Environment
 from isthmus.errors import Rejected
@@ -16,10 +17,6 @@ from isthmus.federation import Space
 from isthmus.stacks import load
 from tasks.install import filled
 from tasks.policies import step
-
-RELEASE = "kubefed"
-WEBHOOK = "kubefed-admission-webhook"
-CONTROLLERS = "kubefed-controller-manager"
 
 
 @step("install federation", of="host")

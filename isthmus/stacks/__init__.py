@@ -60,6 +60,8 @@ class Stack(Data):
     kubernetes: Window
     templates: str
     """Folder below `templates/` that knows this generation of Istio."""
+    remote_secret: list[str]
+    """The words by which its istioctl prints a remote secret."""
     networking: str
     """API version of Gateway and VirtualService."""
     networks: Literal["labels", "meshNetworks"]
