@@ -31,16 +31,14 @@ def ensure(environment: Environment, name: str, *, accept: bool = False) -> Path
 def accept(environment: Environment) -> dict[str, str]:
     """Make all be here that the environment needs; return the checksums accepted for that."""
     before = releases.accepted.everything()
-    for name in _needed(environment):
+    for name in () if _comes_compiled(environment) else _needed(environment):
         ensure(environment, name, accept=True)
     return {k: v for k, v in releases.accepted.everything().items() if k not in before}
 
 
 def check(environment: Environment) -> None:
     """Raise Unprepared if something needed could only be had by accepting its checksum."""
-    if _comes_compiled(environment) and not os.environ.get(VARIABLE):
-        return
-    for name in _needed(environment):
+    for name in () if _comes_compiled(environment) else _needed(environment):
         if not _at_hand(environment, name):
             releases.check(stacks.load(environment.stack), name)
 
@@ -99,4 +97,5 @@ def _compiled(environment: Environment, name: str) -> Path | None:
 def _comes_compiled(environment: Environment) -> bool:
     from isthmus.providers.lab.toolchain import compiling
 
-    return environment.provider == "lab" and environment.stack == compiling.STACK
+    fits = environment.provider == "lab" and environment.stack == compiling.STACK
+    return fits and not os.environ.get(VARIABLE)

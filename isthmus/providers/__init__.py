@@ -10,7 +10,7 @@ def of(environment: Environment) -> Provider:
     if environment.provider == "lab":
         from isthmus.providers.lab.provider import Lab
 
-        return Lab()
+        return Lab(environment.stack)
     from isthmus.providers.kubeconfig import Kubeconfig
 
     return Kubeconfig()

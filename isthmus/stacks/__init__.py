@@ -66,6 +66,8 @@ class Stack(Data):
     """How istiod knows a cluster's network: by istio-system's label, or by the host's own list."""
     istiod_in_remotes: bool
     """Whether a remote runs an istiod of its own, which certifies and injects its pods."""
+    old_tokens: bool
+    """Whether its proxies can do with tokens that name no audience, as old clusters give them."""
     gateway: Gateway
     images: Images
     releases: dict[str, Release]
