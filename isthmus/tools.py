@@ -15,6 +15,8 @@ VARIABLE = "ISTHMUS_TOOLS"
 """Names a folder that holds the programs and the chart, as an image of Isthmus does."""
 PROGRAMS = ("istioctl", "helm", "kubefedctl")
 CHART = "kubefed-chart"
+LAB_OWN = ("helm", "kubefedctl", CHART)
+"""What a lab takes from its toolchain for every stack: its KubeFed's image is of that version."""
 
 
 def ensure(environment: Environment, name: str, *, accept: bool = False) -> Path:
@@ -31,14 +33,14 @@ def ensure(environment: Environment, name: str, *, accept: bool = False) -> Path
 def accept(environment: Environment) -> dict[str, str]:
     """Make all be here that the environment needs; return the checksums accepted for that."""
     before = releases.accepted.everything()
-    for name in () if _comes_compiled(environment) else _needed(environment):
+    for name in _to_be_had(environment):
         ensure(environment, name, accept=True)
     return {k: v for k, v in releases.accepted.everything().items() if k not in before}
 
 
 def check(environment: Environment) -> None:
     """Raise Unprepared if something needed could only be had by accepting its checksum."""
-    for name in () if _comes_compiled(environment) else _needed(environment):
+    for name in _to_be_had(environment):
         if not _at_hand(environment, name):
             releases.check(stacks.load(environment.stack), name)
 
@@ -56,8 +58,10 @@ def given(folder: Path, name: str) -> Path:
     return folder / name
 
 
-def _needed(environment: Environment) -> tuple[str, ...]:
-    return PROGRAMS[:1] if environment.federation == "direct" else (*PROGRAMS, CHART)
+def _to_be_had(environment: Environment) -> list[str]:
+    """Return what the environment needs and no lab compiles for it."""
+    needed = PROGRAMS[:1] if environment.federation == "direct" else (*PROGRAMS, CHART)
+    return [name for name in needed if not _comes_compiled(environment, name)]
 
 
 def _is_program(path: Path) -> bool:
@@ -68,6 +72,8 @@ def _at_hand(environment: Environment, name: str) -> Path | None:
     """Return where it is without fetching anything; a lab's toolchain is compiled for it."""
     if folder := os.environ.get(VARIABLE):
         return given(Path(folder).expanduser(), name)
+    if environment.provider == "lab" and name in LAB_OWN:
+        return _compiled(environment, name)
     if found := releases.known(stacks.load(environment.stack), name):
         return _in(found, name)
     return _compiled(environment, name)
@@ -85,17 +91,17 @@ def _compiled(environment: Environment, name: str) -> Path | None:
     stack = stacks.load(environment.stack)
     theirs = stacks.load(compiling.STACK).versions
     part = stack.releases[name].part
-    if getattr(theirs, part) != getattr(stack.versions, part):
+    build = _comes_compiled(environment, name)
+    if not build and getattr(theirs, part) != getattr(stack.versions, part):
         return None
-    build = _comes_compiled(environment)
     toolchain = tools.ensure_toolchain() if build else tools.known_toolchain()
     if not toolchain:
         return None
     return toolchain.share / CHART if name == CHART else toolchain.bin / name
 
 
-def _comes_compiled(environment: Environment) -> bool:
+def _comes_compiled(environment: Environment, name: str) -> bool:
     from isthmus.providers.lab.toolchain import compiling
 
-    fits = environment.provider == "lab" and environment.stack == compiling.STACK
-    return fits and not os.environ.get(VARIABLE)
+    same = environment.stack == compiling.STACK or name in LAB_OWN
+    return environment.provider == "lab" and same and not os.environ.get(VARIABLE)

@@ -56,7 +56,7 @@ def _client(url: str) -> tuple[httpx.Client, str]:
         auth = httpx.BasicAuth(where.username, where.password) if where.userinfo else None
         client = httpx.Client(auth=auth, timeout=SILENCE, follow_redirects=True)
         return client, str(where.copy_with(userinfo=b""))
-    except (httpx.InvalidURL, ValueError) as error:
+    except (httpx.InvalidURL, ValueError):
         # A proxy's address may hold a password, so what came back is not repeated.
         text = "an address that is none: the one to fetch from, or a proxy's"
         raise Unprepared(text, hint="look at ISTHMUS_MIRROR and HTTPS_PROXY") from None

@@ -13,12 +13,12 @@ from pydantic import (
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from isthmus.environment import form, rules
-from isthmus.environment.parts import Images, Overlays, Part, Resources, VerificationSpec
+from isthmus.environment.parts import Images, KindNodes, Overlays, Part, Resources, VerificationSpec
 from isthmus.environment.paths import AbsolutePath
 from isthmus.environment.patterns import LABEL_VALUE, ClusterName, Context, Name, Network, Region
 from isthmus.errors import Usage
 
-Provider = Literal["lab", "kubeconfig"]
+Provider = Literal["lab", "kubeconfig", "kind"]
 Stack = Literal["istio-1.31", "guide"]
 Federation = Literal["kubefed", "direct"]
 
@@ -70,7 +70,7 @@ class Environment(Part):
     name: Name
     """The environment's name, which all objects made for it carry: a-z, 0-9 and -, at most 40."""
     provider: Provider = "lab"
-    """Where clusters come from: lab makes them on the machine that runs, kubeconfig takes yours."""
+    """Where clusters come from: kubeconfig takes yours, the others make them where the run is."""
     stack: Stack = "istio-1.31"
     """The set of versions that go together."""
     federation: Federation = "kubefed"
@@ -85,6 +85,8 @@ class Environment(Part):
     """Other requests than the provider's or Istio's."""
     overlays: Overlays = Field(default=Overlays(), json_schema_extra=form.fold)
     """Your own changes to how Istio is installed."""
+    kind: KindNodes = Field(default=KindNodes(), json_schema_extra=form.fold)
+    """What provider kind makes its clusters of."""
     verification: VerificationSpec = VerificationSpec()
     """How much traffic proves the mesh."""
 

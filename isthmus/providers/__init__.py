@@ -11,6 +11,10 @@ def of(environment: Environment) -> Provider:
         from isthmus.providers.lab.provider import Lab
 
         return Lab(environment.stack)
+    if environment.provider == "kind":
+        from isthmus.providers.kind.provider import Kind
+
+        return Kind()
     from isthmus.providers.kubeconfig import Kubeconfig
 
     return Kubeconfig()
