@@ -14,6 +14,7 @@ from isthmus.environment import Environment
 from isthmus.errors import Rejected
 from isthmus.facts import Access, Done, changed
 from isthmus.federation import Space
+from isthmus.stacks import load
 from tasks.install import filled
 from tasks.policies import step
 
@@ -157,5 +158,5 @@ def _check_root(environment: Environment, access: Access) -> None:
 
 def _encoded(environment: Environment, cluster: str) -> federation.Data:
     folder = state.ensure_folder(environment.name) / "ca"
-    content = trust.cacerts(folder, cluster)
+    content = trust.cacerts(folder, cluster, load(environment.stack).ca_keys)
     return {key: base64.b64encode(text.encode()).decode() for key, text in content.items()}
