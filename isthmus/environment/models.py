@@ -26,6 +26,7 @@ from isthmus.environment.patterns import (
     Name,
     Network,
     Region,
+    Server,
 )
 from isthmus.errors import Usage
 
@@ -67,6 +68,8 @@ class ClusterSpec(Part):
     """A kubeconfig file, in a form by its absolute path; only for provider kubeconfig."""
     context: Context | None = None
     """The context to use in that file; only for provider kubeconfig."""
+    server: Server | None = None
+    """URL at which the other clusters reach its API server; by default as in the kubeconfig."""
     member: ClusterName | None = None
     """The cluster's name in the federation; by default its own."""
 

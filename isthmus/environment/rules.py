@@ -77,11 +77,11 @@ def _networks(data: Data) -> Broken:
 def _places(data: Data) -> Broken:
     provider = data.get("provider", "lab")
     for where, cluster in _clusters(data):
-        for key in ("kubeconfig", "context"):
+        for key in ("kubeconfig", "context", "server"):
             given = cluster.get(key)
             if provider == "lab" and given is not None:
                 yield _problem((*where, key), "is for provider kubeconfig only, not for lab", given)
-            if provider == "kubeconfig" and given is None:
+            if provider == "kubeconfig" and given is None and key != "server":
                 yield _problem((*where, key), "is required by provider kubeconfig")
 
 

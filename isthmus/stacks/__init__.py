@@ -71,6 +71,8 @@ class Stack(Data):
     """Whether a remote runs an istiod of its own, which certifies and injects its pods."""
     gateway: Gateway
     images: Images
+    host_size: dict[str, str] = {}
+    """CPU and memory that a host's nodes must have in all, if the stack's makers say so."""
 
     @model_validator(mode="after")
     def _choose_every_image(self) -> Self:
