@@ -28,19 +28,19 @@ def reach(access: Access) -> tuple[str, str]:
 
     Raises ClusterUnreachable if it does not answer, Unprepared if the kubeconfig is no good for it.
     """
-    server = str(access.kubeconfig)
     try:
         api = _new_client(access)
-        server = str(api.configuration.host)
+    except (ConfigException, yaml.YAMLError, TypeError, AttributeError, ValueError, OSError) as e:
+        raise _unusable(access, e) from None
+    server = str(api.configuration.host)
+    try:
         prepared = api.param_serialize("GET", "/version", auth_settings=["BearerToken"])
         answer = api.call_api(*prepared, _request_timeout=(TIMEOUT, TIMEOUT))
         body = answer.read()
         if answer.status >= 400:
             raise ApiException(status=answer.status, reason=answer.reason)
         return server, str(json.loads(body)["gitVersion"])
-    except (ConfigException, yaml.YAMLError, TypeError, AttributeError) as error:
-        raise _unusable(access, error) from None
-    except (ApiException, http.HTTPError, OSError, ValueError, KeyError) as error:
+    except (ApiException, http.HTTPError, OSError, ValueError, KeyError, TypeError) as error:
         raise refusal(access, server, error) from None
 
 
@@ -106,7 +106,7 @@ def _unanswered(error: Exception) -> tuple[str, str]:
         # The client gives no status, and as the reason what TLS said, to nothing else.
         said = str(error.reason).partition("\n")[2]
         return f"TLS fails: {said}", _about_tls(said)
-    if isinstance(error, ValueError | KeyError):
+    if isinstance(error, ValueError | KeyError | TypeError):
         return "what answers there is no API server", "correct `server:` in the kubeconfig"
     seen = next((said for n, said in TELLING.items() if _is(error, n)), str(error))
     return seen, "does the cluster run, and is `server:` in the kubeconfig its address?"

@@ -10,7 +10,7 @@ from isthmus import providers
 from isthmus.adapters import kube, reaching
 from isthmus.adapters.manifests import LABEL
 from isthmus.environment import Environment
-from isthmus.errors import BadEnvironment, ClusterUnreachable, Unprepared
+from isthmus.errors import BadEnvironment, ClusterUnreachable, Rejected, Unprepared
 from isthmus.providers.kubeconfig import Kubeconfig, ground, probing
 
 ADDRESSES = {"one": "198.18.0.3", "two": "198.18.1.3"}
@@ -36,7 +36,7 @@ class Existing(FakeKube):
 
     def request(self, method, path, body=None, content=""):
         with self.lock:
-            if method != "POST":
+            if method != "POST" or self.failures:
                 return super().request(method, path, body, content)
             assert path == "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
             asked = body["spec"]["resourceAttributes"]
@@ -135,7 +135,7 @@ def access_of(environment, number):
 
 
 def refused(environment):
-    with pytest.raises((Unprepared, BadEnvironment, ClusterUnreachable)) as caught:
+    with pytest.raises((Unprepared, BadEnvironment, ClusterUnreachable, Rejected)) as caught:
         Kubeconfig().check(environment)
     return caught.value
 
@@ -216,6 +216,12 @@ def test_each_right_that_is_missing_is_named(environment, one, two):
 def test_who_may_not_read_is_told_so_and_asked_no_more(environment, one, two):
     two.forbidden = {"* *", "list *"}
     assert "list * (*)" in refused(environment()).message
+
+
+def test_a_kubeconfig_that_gives_no_credentials_is_told(environment, one, two):
+    anonymous = Rejected('cannot POST: HTTP 403: User "system:anonymous" cannot', cluster="two")
+    two.failures = [anonymous]
+    assert "`exec`" in refused(environment()).hint
 
 
 def test_everything_that_is_wrong_anywhere_is_told_at_once(environment, one, two):

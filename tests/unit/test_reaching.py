@@ -116,7 +116,7 @@ def test_what_the_server_refuses_is_told_apart(api, access, status, kind, said):
     assert len(api.seen) == 1, "it is asked once"
 
 
-@pytest.mark.parametrize("body", [b"<html>hello</html>", b'{"name": "something else"}'])
+@pytest.mark.parametrize("body", [b"<html>hello</html>", b'{"name": "something else"}', b"[]"])
 def test_something_else_that_answers_is_no_api_server(api, access, body):
     api.answer = (200, body)
     assert "no API server" in refused(access(url_of(api))).message
@@ -178,6 +178,19 @@ def test_a_file_that_is_no_kubeconfig_is_told(access, text):
     broken = access("https://api.invalid")
     broken.kubeconfig.write_text(text)
     assert type(refused(broken)) is Unprepared
+
+
+@pytest.mark.parametrize(
+    "user",
+    [{"client-certificate-data": "no base64!", "client-key-data": "x"}, {"tokenFile": "/absent"}],
+)
+def test_credentials_that_cannot_be_read_are_told_without_showing_them(access, user):
+    broken = access("https://api.invalid")
+    document = json.loads(broken.kubeconfig.read_text())
+    document["users"][0]["user"] = user
+    broken.kubeconfig.write_text(json.dumps(document))
+    found = refused(broken)
+    assert type(found) is Unprepared and "no base64!" not in str(found)
 
 
 def test_a_connection_is_had_or_not():

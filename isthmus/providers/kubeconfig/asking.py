@@ -52,8 +52,15 @@ def look(environment: Environment, cluster: ClusterSpec, access: Access) -> Sigh
             _look_inside(environment, sight, client)
     except IsthmusError as error:
         error.cluster = error.cluster or cluster.name
+        error.hint = error.hint or _advice(error.message)
         sight.refusals.append(error)
     return sight
+
+
+def _advice(said: str) -> str:
+    if "system:anonymous" in said:
+        return "the kubeconfig gave no credentials: does the program in its `exec` run here?"
+    return "then look again: isthmus preflight ENV"
 
 
 def _look_inside(environment: Environment, sight: Sight, client: Kube) -> None:

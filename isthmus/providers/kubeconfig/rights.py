@@ -85,6 +85,11 @@ OF_ISTIOD = (
     ),
 )
 """Where an istiod runs; the last two are made by the stack guide only."""
+OF_REMOTES = {
+    True: Rule("", ("endpoints",)),
+    False: Rule("discovery.k8s.io", ("endpointslices",)),
+}
+"""How a remote knows the host's istiod, by whether it has an istiod of its own (stack guide)."""
 OF_KUBEFED = (
     Rule("core.kubefed.io", ("kubefedclusters", "kubefedconfigs", "federatedtypeconfigs"), UPDATED),
     Rule("types.kubefed.io", ("federatednamespaces", "federatedsecrets", "federateddeployments")),
@@ -93,10 +98,11 @@ OF_KUBEFED = (
 
 
 def needed(*, host: bool, kubefed: bool, istiod: bool) -> tuple[Rule, ...]:
-    """Return the rules of an account for a cluster of this role."""
+    """Return the rules of an account for a cluster of this role; `istiod`: it will run one."""
     return (
         *EVERYWHERE,
         *(OF_ISTIOD if istiod else ()),
+        *(() if host else (OF_REMOTES[istiod],)),
         *(OF_KUBEFED if host and kubefed else ()),
     )
 
