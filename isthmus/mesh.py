@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from isthmus import images
 from isthmus.adapters.manifests import LABEL
 from isthmus.environment import Amount, ClusterSpec, Environment, Images, Resources
 from isthmus.providers.contract import Defaults
@@ -164,8 +165,8 @@ class Mesh:
 
 def mesh(environment: Environment, defaults: Defaults) -> Mesh:
     """Fill in what the environment leaves open: the provider's needs, then the stack's values."""
-    images = environment.images.over(defaults.images).over(load(environment.stack).images)
-    return Mesh(environment, images, _over(environment.resources, defaults.resources), defaults)
+    chosen = images.chosen(environment, defaults.images)
+    return Mesh(environment, chosen, _over(environment.resources, defaults.resources), defaults)
 
 
 def _over(own: Resources, defaults: Resources) -> Resources:

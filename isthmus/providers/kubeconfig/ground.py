@@ -4,11 +4,11 @@ The namespace bears a label of its own: one that a killed run has left is remove
 made. It bears the environment's too, so that `down` finds it.
 """
 
-from isthmus import waiting
+from isthmus import images, waiting
 from isthmus.adapters import kube, workloads
 from isthmus.adapters.kube import Kube
 from isthmus.adapters.manifests import Manifest
-from isthmus.environment import Environment
+from isthmus.environment import Environment, Images
 from isthmus.errors import NotReady, Unprepared
 from isthmus.providers.kubeconfig import addresses, needs
 from isthmus.providers.kubeconfig.asking import Sight
@@ -76,14 +76,14 @@ def client_of(sight: Sight) -> Kube:
 
 def _objects(environment: Environment, sight: Sight) -> list[Manifest]:
     """Return what is made: where our gateway stands, it is probed itself, and not a stand-in."""
-    images, cluster = needs.images(environment), sight.cluster
+    chosen, cluster = images.chosen(environment, Images()), sight.cluster
     annotations, fields = needs.balancer(environment, cluster)
     is_host = cluster == environment.host
     objects = render(
         "probe/ground.yaml.j2",
-        caller=images.caller,
-        answerer=images.helloworld_v1 if is_host else images.helloworld_v2,
-        pull_policy=images.pull_policy,
+        caller=chosen.caller,
+        answerer=chosen.helloworld_v1 if is_host else chosen.helloworld_v2,
+        pull_policy=chosen.pull_policy,
         ports=[
             {"name": name, "port": port, "targetPort": 5000}
             for name, port in needs.ports(environment, cluster).items()

@@ -3,7 +3,7 @@
 from typing import Any
 
 from isthmus.environment import Amount as Wanted
-from isthmus.environment import ClusterSpec, Environment, Images
+from isthmus.environment import ClusterSpec, Environment
 from isthmus.providers.kubeconfig.room import Amount, amount
 from isthmus.stacks import load
 
@@ -26,11 +26,6 @@ def pods(environment: Environment, cluster: ClusterSpec) -> list[Amount]:
     if cluster == environment.host:
         found += [KUBEFED, KUBEFED] if environment.federation == "kubefed" else []
     return found
-
-
-def images(environment: Environment) -> Images:
-    """Return the images that the environment will run."""
-    return environment.images.over(load(environment.stack).images)
 
 
 def balancer(environment: Environment, cluster: ClusterSpec) -> tuple[dict[str, str], Any]:
