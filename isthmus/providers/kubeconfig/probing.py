@@ -1,8 +1,9 @@
 """What only a pod can tell: whether load balancers give addresses, and who reaches whom."""
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from isthmus import waiting
@@ -39,25 +40,23 @@ def probe(environment: Environment, sights: Sequence[Sight]) -> list[IsthmusErro
         return Place(sight, ground.prepare(environment, sight))
 
     with ThreadPoolExecutor(len(sights)) as pool:
+        futures = [pool.submit(_attempt, partial(prepared, sight)) for sight in sights]
         try:
-            outcomes = list(pool.map(lambda s: _attempt(lambda: prepared(s)), sights))
+            outcomes = [future.result() for future in futures]
             places = [place for place, _ in outcomes if place]
             refusals = [error for _, found in outcomes for error in found]
             refusals += _ways(environment, places)
         finally:
-            ended = list(pool.map(lambda s: _attempt(lambda: ground.remove(s)), sights))
+            wait(futures)  # or one would make what has just been removed
+            ended = list(pool.map(_attempt, [partial(ground.remove, s) for s in sights]))
     return refusals + [error for _, found in ended for error in found]
 
 
 def _ways(environment: Environment, places: Sequence[Place]) -> list[IsthmusError]:
     """Return a refusal for each way that leads nowhere; all are tried at once."""
     wanted = [(place, call) for place in places for call in _calls(environment, place, places)]
-    actions: list[Callable[[], None]] = [lambda w=w: _call(*w) for w in wanted]  # type: ignore[misc]
-    actions += [
-        lambda p=p: _connect(p)  # type: ignore[misc]
-        for p in places
-        if p.sight.cluster == environment.host
-    ]
+    actions = [partial(_call, *way) for way in wanted]
+    actions += [partial(_connect, p) for p in places if p.sight.cluster == environment.host]
     with ThreadPoolExecutor(max(len(actions), 1)) as pool:
         return [error for _, found in pool.map(_attempt, actions) for error in found]
 
