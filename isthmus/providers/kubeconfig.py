@@ -42,6 +42,9 @@ class Kubeconfig:
         )
         return access.model_copy(update={"uid": kube.connect(access).uid()})
 
+    def release(self, environment: Environment, cluster: ClusterSpec) -> None:
+        """Leave the cluster: it is not ours."""
+
     def delete(self, environment: Environment) -> None:
         """Leave the clusters: they are not ours."""
 

@@ -11,3 +11,15 @@ def until_step(process: subprocess.Popen[str], steps: int) -> list[str]:
         if sum(" ok " in text for text in seen) >= steps:
             break
     return seen
+
+
+def end_region(folder) -> None:
+    from isthmus.providers.lab import region
+
+    pid = region.supervisor(_Folder(folder))
+    subprocess.run(["kill", "-9", str(pid)], check=True)
+
+
+class _Folder:
+    def __init__(self, folder) -> None:
+        self.folder = folder
