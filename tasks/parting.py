@@ -12,6 +12,7 @@ from isthmus.errors import ClusterUnreachable, NotReady, Rejected, TransientErro
 from isthmus.facts import Access, Done, Leaver
 from isthmus.federation import SYSTEM
 from isthmus.mesh import GATEWAY, REMOTE_SECRET
+from isthmus.reporting import scrub
 from isthmus.verification import connections, lists
 from tasks.policies import step
 from tasks.teardown import is_ours, unjoin
@@ -132,8 +133,9 @@ def _reached(environment: Environment, name: str, spec: ClusterSpec | None) -> L
     try:
         access = providers.of(environment).access(environment, spec)
     except (TransientError, Unprepared, Rejected) as error:
-        progress.say(f"{name} does not answer: {error.message}")
-        return Leaver(cluster=name, silence=error.message)
+        silence = scrub(error.message)
+        progress.say(f"{name} does not answer: {silence}")
+        return Leaver(cluster=name, silence=silence)
     return Leaver(cluster=name, access=access.model_copy(update={"environment": environment.name}))
 
 

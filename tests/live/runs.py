@@ -13,6 +13,14 @@ def until_step(process: subprocess.Popen[str], steps: int) -> list[str]:
     return seen
 
 
+def until_done(process: subprocess.Popen[str], step: str, cluster: str) -> None:
+    """Read the run's progress until this step has ended."""
+    for line in process.stderr:
+        if " ok " in line and f" {step}  {cluster}" in line:
+            return
+    raise AssertionError(f"the run ended without {step}")
+
+
 def end_region(folder) -> None:
     from isthmus.providers.lab import region
 

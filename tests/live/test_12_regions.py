@@ -2,6 +2,7 @@
 
 import json
 import signal
+from pathlib import Path
 
 import pytest
 from live.bare import environment_of, everything, regions
@@ -9,7 +10,9 @@ from live.clients import asking
 from live.conftest import CLUSTERS
 from live.files import write
 from live.machine import Machine
-from live.runs import end_region, until_step
+from live.runs import end_region, until_done
+
+from isthmus.providers.lab.network import NETNS, known_network
 
 STAY = ["lisbon", "nairobi"]
 PODS = ("get", "pods", "-A", "-l", "security.istio.io/tlsMode=istio", "-ojson")
@@ -64,9 +67,9 @@ def test_a_region_leaves_and_joins_and_no_request_fails_meanwhile(changing, mach
 
 
 def assert_answered(clients) -> None:
-    print({c.cluster: (len(c.lines), dict(c.instances)) for c in clients})
+    print({c.cluster: (len(c.requests), dict(c.instances)) for c in clients})
     assert [line for client in clients for line in client.failed] == []
-    assert all(len(client.lines) > ENOUGH for client in clients)
+    assert all(len(client.requests) > ENOUGH for client in clients)
     assert all(len(client.instances) == 3 for client in clients), "all three were asked meanwhile"
 
 
@@ -74,17 +77,19 @@ def assert_gone(mesh) -> None:
     """Nothing of osaka is on the machine, in the state folder or in the host."""
     assert not (mesh.folder / "regions" / "osaka").exists()
     assert "osaka" not in json.loads((mesh.folder / "regions.json").read_text())
-    left = Machine().left_of(mesh.folder / "regions" / "osaka")
-    assert left == []
+    assert Machine().left_of(mesh.folder / "regions" / "osaka") == []
+    namespace = known_network(mesh.folder).namespace("osaka")
+    assert not (NETNS / namespace).exists()
+    assert list(Path("/sys/fs/cgroup").glob(f"**/{namespace}")) == []
     for kind in ("secrets", "kubefedclusters", "federatednamespaces", "federateddeployments"):
         assert "osaka" not in mesh.kubectl("lisbon", "get", kind, "-A", "-ojson"), kind
     assert "osaka" not in mesh.isthmus.run("status", mesh.name)[0]
 
 
-@pytest.mark.parametrize("steps", [4, 9])
-def test_a_removal_that_was_killed_is_ended_by_the_next_up(changing, steps):
+@pytest.mark.parametrize("step", ["unwire", "leave federation"])
+def test_a_removal_that_was_killed_is_ended_by_the_next_up(changing, step):
     process = changing.isthmus.start("up", without_osaka(changing))
-    until_step(process, steps)
+    until_done(process, step, "osaka")
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert changing.isthmus.document("up", changing.name)["verdict"] == "pass"
@@ -112,7 +117,7 @@ def test_a_cluster_that_stays_is_given_back_as_it_was(isthmus, handed_over, tmp_
     two = {name: path for name, path in handed_over.items() if name != "south"}
     environment_of(file, "coast", two, "kubefed")
     process = isthmus.start("up", file)
-    until_step(process, 9)
+    until_done(process, "unwire", "south")
     process.send_signal(signal.SIGKILL)
     process.communicate()
     isthmus.run("down", "coast")

@@ -207,13 +207,23 @@ def test_an_unprepared_machine_is_told_before_anything_is_written(
     assert not home.exists()
 
 
-def test_up_refuses_to_lose_sight_of_clusters_that_it_built(isthmus, provider, flow, file):
+def test_up_refuses_another_host_for_what_it_built(isthmus, provider, flow, file):
+    flow("up", build)
+    isthmus("up", file)
+    Path(file).write_text(FILE.format(name="silk-road").replace("beijing", "delhi"))
+    code, _, err = isthmus("up", file)
+    assert code == 65
+    assert "the host beijing" in err and "isthmus down silk-road" in err
+
+
+def test_up_does_not_lose_sight_of_a_remote_that_the_file_has_no_longer(
+    isthmus, provider, flow, file, home
+):
     flow("up", build)
     isthmus("up", file)
     Path(file).write_text(FILE.format(name="silk-road").replace("shanghai", "delhi"))
-    code, _, err = isthmus("up", file)
-    assert code == 65
-    assert "shanghai" in err and "isthmus down silk-road" in err
+    assert isthmus("up", file)[0] == 0
+    assert (home / "environments/silk-road/leaving/shanghai.json").exists()
 
 
 def test_a_remote_may_be_added_to_what_was_built(isthmus, provider, flow, file):

@@ -8,6 +8,7 @@ from world import environment
 
 from isthmus import built, state
 from isthmus.adapters.manifests import LABEL
+from isthmus.environment import load
 from isthmus.errors import BadEnvironment, ClusterUnreachable, Rejected
 from isthmus.facts import Done, Leaver
 
@@ -245,6 +246,7 @@ def test_what_no_step_can_change_is_refused_before_anything_is_touched(
     before = changed(tmp_path)
     built.remember(before)
     kept = state.stored("pair").read_text()
+    assert load(state.stored("pair")) == before
     with pytest.raises(BadEnvironment, match=said) as caught:
         built.remember(changed(tmp_path, **change))
     assert hint in caught.value.hint
@@ -256,8 +258,10 @@ def changed(tmp_path, provider="kubeconfig", regions=ALL):
     if provider == "lab":
         return environment(regions=regions)
     found = environment(regions=regions)
-    place = {"kubeconfig": tmp_path / "k", "context": "c"}
-    host, *remotes = (c.model_copy(update=place) for c in found.clusters)
+    host, *remotes = (
+        c.model_copy(update={"kubeconfig": tmp_path / "k", "context": c.name})
+        for c in found.clusters
+    )
     update = {"provider": provider, "host": host, "remotes": remotes}
     return found.model_copy(update=update)
 
