@@ -29,7 +29,8 @@ def build(environment: Environment, if_busy: IfBusy = "wait") -> Verification:
 def tell(start: Steps, environment: Environment) -> Future:
     """Start all that makes the environment true; return the future of its verification."""
     clusters = chapters.create(start, environment)
-    federation = chapters.federate(start, environment, clusters)
+    parted = chapters.part(start, environment, clusters)
+    federation = chapters.federate(start, environment, clusters, parted)
     mesh = chapters.install(start, environment, clusters, federation)
     sample = chapters.deploy(start, environment, clusters, federation, mesh)
     return chapters.verify(start, environment, clusters, mesh.gateways, sample)

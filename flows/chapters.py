@@ -9,6 +9,7 @@ from tasks import clusters as cluster_tasks
 from tasks import federation as federation_tasks
 from tasks import gateways as gateway_tasks
 from tasks import install as install_tasks
+from tasks import parting as parting_tasks
 from tasks import sample as sample_tasks
 from tasks import teardown as teardown_tasks
 from tasks import verify as verify_tasks
@@ -47,16 +48,33 @@ def create(start: Steps, environment: Environment) -> list[Future]:
     return clusters
 
 
-def federate(start: Steps, environment: Environment, clusters: list[Future]) -> Federation:
+def part(start: Steps, environment: Environment, clusters: list[Future]) -> list[Future]:
+    """Let go of each cluster that the file has no longer, once no other one sends to it."""
+    host = clusters[0]
+    parted: list[Future] = []
+    for leaver in start.found(start(parting_tasks.who_left, environment, host)):
+        unwired = start(parting_tasks.unwire, environment, host, leaver)
+        silent = start(parting_tasks.await_silence, environment, clusters, leaver, unwired)
+        drained = start(parting_tasks.drain, environment, leaver, silent)
+        left = start(parting_tasks.leave_federation, environment, host, leaver, drained)
+        start(parting_tasks.give_back, environment, leaver, left)
+        parted.append(left)
+    return parted
+
+
+def federate(
+    start: Steps, environment: Environment, clusters: list[Future], parted: list[Future]
+) -> Federation:
     """Join all clusters, and give each istio-system and its part of the trust."""
     host = clusters[0]
     prepared = start(federation_tasks.prepare_host, environment, host)
     merged = start(federation_tasks.merge_kubeconfigs, environment, clusters)
-    joined: list[Future] = []
+    # What KubeFed is to carry to a cluster no longer, it deletes there.
+    joined: list[Future] = [*parted]
     if environment.federation == "kubefed":
         kubefed = start(federation_tasks.install_federation, environment, host)
         join = federation_tasks.join
-        joined = [start(join, environment, host, c, merged, kubefed) for c in clusters]
+        joined += [start(join, environment, host, c, merged, kubefed) for c in clusters]
         joined.append(start(federation_tasks.start_federation, host, kubefed))
     space = start(
         federation_tasks.federate_namespace, environment, host, clusters, joined, prepared
@@ -137,11 +155,16 @@ def find_gateways(start: Steps, environment: Environment, clusters: list[Future]
 def withdraw(start: Steps, environment: Environment) -> list[Future]:
     """Take out of clusters that stay what was put there, in the order that lets each part go."""
     host, *remotes = clusters = find(start, environment)
+    leavers = start.found(start(parting_tasks.who_left, environment, host))
     left: Future = None
     if environment.federation == "kubefed":
         federated = start(teardown_tasks.withdraw_federated, environment, host)
         members = [start(teardown_tasks.leave, environment, host, c, federated) for c in clusters]
+        leave = parting_tasks.leave_federation
+        members += [start(leave, environment, host, gone, federated) for gone in leavers]
         left = start(teardown_tasks.remove_federation, environment, host, members)
     # The host first: as long as its istiod runs, it writes its trust into every remote again.
     gone = start(teardown_tasks.withdraw, environment, host, left)
-    return [gone, *(start(teardown_tasks.withdraw, environment, r, gone) for r in remotes)]
+    others = [start(teardown_tasks.withdraw, environment, r, gone) for r in remotes]
+    others += [start(parting_tasks.give_back, environment, c, gone) for c in leavers]
+    return [gone, *others]

@@ -52,6 +52,13 @@ class Steps:
         for future in self._futures:
             _raise_own(future.state)
 
+    def found(self, future: PrefectFuture[Any]) -> Any:
+        """Return what a step found, for a story that goes on by it; a failure ends the story."""
+        future.wait()
+        if not future.state.is_completed():
+            self.end()
+        return future.result()
+
     def proven(self, verdict: PrefectFuture[Any]) -> Verification:
         """Return the verification once every step has ended well; raises Unproven."""
         self.end()

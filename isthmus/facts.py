@@ -44,6 +44,18 @@ class Done(Fact):
     found: str = ""
 
 
+class Leaver(Fact):
+    """A cluster that the environment has no longer and that has to be let go."""
+
+    cluster: str
+    access: Access | None = None
+    """How to reach it; none if it does not answer."""
+    member: str = ""
+    """Its name in the federation, if it does not answer; empty: the cluster's own."""
+    silence: str = ""
+    """Why it cannot be reached."""
+
+
 class Endpoint(Fact):
     """The istiod remote endpoint: where remotes reach the host's control plane."""
 

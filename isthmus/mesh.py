@@ -11,6 +11,8 @@ from isthmus.render import Manifest, merge, render
 from isthmus.stacks import Stack, load
 
 READER = "istio-reader-service-account"
+REMOTE_SECRET = "istio-remote-secret-"
+"""What the name of a remote's secret in the host begins with, as istioctl has it."""
 STARTED_LAST = ("Deployment", "HorizontalPodAutoscaler", "PodDisruptionBudget")
 """Kinds of the gateway that wait for the injector: without it no pod of theirs can be made."""
 INJECTOR = "istio-sidecar-injector"

@@ -4,6 +4,7 @@ Names and shape follow Istio's plug-in CA: tools/certs/common.mk of the Istio re
 """
 
 import datetime
+import shutil
 from pathlib import Path
 
 from cryptography import x509
@@ -46,6 +47,11 @@ def cacerts(folder: Path, cluster: str, kind: Kind = "ec") -> dict[str, str]:
         "root-cert.pem": pem(root),
         "cert-chain.pem": own + pem(root),
     }
+
+
+def forget(folder: Path, cluster: str) -> None:
+    """Leave no intermediate of a cluster that has left."""
+    shutil.rmtree(folder / cluster, ignore_errors=True)
 
 
 def _root(folder: Path) -> tuple[Key, x509.Certificate]:

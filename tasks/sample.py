@@ -3,7 +3,8 @@
 from isthmus.adapters import kube, workloads
 from isthmus.environment import Environment
 from isthmus.facts import Access, Done, changed
-from isthmus.federation import SAMPLE
+from isthmus.federation import SAMPLE, SYSTEM
+from isthmus.stacks import load
 from tasks.federation import propagate
 from tasks.install import filled
 from tasks.policies import step
@@ -25,6 +26,7 @@ def deploy_sample(
     environment: Environment, host: Access, members: list[Access], namespace: Done, wired: object
 ) -> Done:
     """Make helloworld run in every cluster, its version as the cluster's role wants it."""
+    _await_ways_in(load(environment.stack).gateway.name, members)
     sample = filled(environment)
     if environment.federation == "direct":
         made = [
@@ -39,3 +41,12 @@ def deploy_sample(
     for member in members:
         workloads.await_deployment(kube.connect(member), "helloworld", SAMPLE)
     return changed(host.cluster, made)
+
+
+def _await_ways_in(gateway: str, members: list[Access]) -> None:
+    """Wait for the gateways of clusters that join others at work: these will ask there at once."""
+    clients = [kube.connect(member) for member in members]
+    new = [c for c in clients if not c.get("Deployment", "helloworld", SAMPLE, "apps/v1")]
+    if len(new) < len(clients):
+        for client in new:
+            workloads.await_deployment(client, gateway, SYSTEM)

@@ -25,23 +25,14 @@ def withdraw_federated(environment: Environment, host: Access) -> Done:
 @step("leave federation", of="member")
 def leave(environment: Environment, host: Access, member: Access, withdrawn: Done) -> Done:
     """Make the cluster no member any more."""
-    client = kube.connect(host)
-    if not client.get("KubeFedCluster", member.in_federation, federated.NAMESPACE, federated.CORE):
-        return Done(cluster=member.cluster, found="was no member")
-    # A file of its own: members leave side by side.
-    path = state.folder(environment.name) / f"kubeconfig.leave-{member.cluster}"
-    kubeconfigs.merge([host, member] if host != member else [host], path)
-    program = tools.ensure(environment, "kubefedctl")
-    kubefedctl.unjoin(program, path, host.cluster, member.cluster, member.in_federation)
-    return Done(cluster=member.cluster, found="left")
+    return unjoin(environment, host, member)
 
 
 @step("remove federation", of="host")
 def remove_federation(environment: Environment, host: Access, left: list[Done]) -> Done:
     """Leave neither KubeFed's release nor its kinds, if they were ours."""
     client = kube.connect(host)
-    space = client.get("Namespace", federated.NAMESPACE)
-    if not space or space["metadata"].get("labels", {}).get(LABEL) != environment.name:
+    if not is_ours(environment, client):
         return Done(cluster=host.cluster, found="none of ours")
     # Their finalizers are taken off by the controller that is about to go.
     removal.remove_all(client, federated.CORE, "FederatedTypeConfig")
@@ -73,3 +64,26 @@ def forget(environment: Environment, deleted: Done) -> Done:
     """Leave no file of the environment."""
     built.forget(environment.name)
     return Done(cluster="")
+
+
+def unjoin(environment: Environment, host: Access, member: Access) -> Done:
+    """Leave nothing of the membership, in the host or in the member."""
+    client, name = kube.connect(host), member.cluster
+    known_as = member.in_federation
+    if not client.get("KubeFedCluster", known_as, federated.NAMESPACE, federated.CORE):
+        return Done(cluster=name, found="was no member")
+    # A file of its own: members leave side by side.
+    path = state.ensure_folder(environment.name) / f"kubeconfig.leave-{name}"
+    try:
+        kubeconfigs.merge([host, member] if host != member else [host], path)
+        program = tools.ensure(environment, "kubefedctl")
+        kubefedctl.unjoin(program, path, host.cluster, name, known_as)
+    finally:
+        path.unlink(missing_ok=True)
+    return Done(cluster=name, found="left")
+
+
+def is_ours(environment: Environment, host: kube.Kube) -> bool:
+    """Tell whether the federation in the host was made for this environment."""
+    space = host.get("Namespace", federated.NAMESPACE)
+    return bool(space) and space["metadata"].get("labels", {}).get(LABEL) == environment.name

@@ -1,7 +1,7 @@
 """Verification: what each caller's sidecar believes, what really answers, and the verdict."""
 
 from isthmus import progress, waiting
-from isthmus.adapters import kube, workloads
+from isthmus.adapters import kube, proxies, workloads
 from isthmus.environment import Environment
 from isthmus.errors import NotReady
 from isthmus.facts import Access, Gateway
@@ -85,11 +85,8 @@ def verify_gateway(environment: Environment, access: Access, reported: Reported)
     pods = workloads.running_pods(cluster, SYSTEM, load(environment.stack).gateway.selector)
     if not pods:
         return judge_gateway(access.cluster, None, reported)
-    command = ["pilot-agent", "request", "GET", "/clusters?format=json"]
-    text, _ = cluster.execute(pods[0]["metadata"]["name"], SYSTEM, "istio-proxy", command)
-    # pilot-agent may log a warning on standard output before the table.
-    table = text[max(text.find("{"), 0) :]
-    return judge_gateway(access.cluster, parse_clusters(table, THROUGH), reported)
+    seen = parse_clusters(proxies.table(cluster, pods[0]), THROUGH)
+    return judge_gateway(access.cluster, seen, reported)
 
 
 @step("judge", looks=True)

@@ -45,12 +45,26 @@ def folders(tmp_path, monkeypatch):
 @pytest.fixture
 def world(folders, monkeypatch):
     """Two regions in memory that are joined by nothing yet; a retry comes at once."""
+    from world import REGIONS
+
+    return _world(folders, monkeypatch, REGIONS)
+
+
+@pytest.fixture
+def three(folders, monkeypatch):
+    """Three such regions, the last one guangzhou."""
+    from world import REGIONS
+
+    return _world(folders, monkeypatch, (*REGIONS, "guangzhou"))
+
+
+def _world(folders, monkeypatch, regions):
     from prefect import Task
     from world import CANARY, World
 
     import tasks
 
-    made = World(folders, token=CANARY)
+    made = World(folders, token=CANARY, regions=regions)
     made.install(monkeypatch)
     for module in pkgutil.iter_modules(tasks.__path__, "tasks."):
         for found in vars(importlib.import_module(module.name)).values():

@@ -45,7 +45,8 @@ def access(cluster, kubeconfig=Path("/nowhere/kubeconfig")):
 
 
 def gateway(of, cluster):
-    return Gateway(cluster=cluster, address=f"198.18.{_names(of).index(cluster)}.3")
+    address = f"198.18.{_names(of).index(cluster)}.3"
+    return Gateway(cluster=cluster, address=address, port=15443)
 
 
 def verification(of, silent=None):

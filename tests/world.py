@@ -24,8 +24,8 @@ GATEWAY = "istio-eastwestgateway"
 SIDECAR = "outbound|5000||helloworld.sample.svc.cluster.local"
 
 
-def environment(federation="kubefed", name="pair", **more):
-    specs = [ClusterSpec(name=n, region=n, network=f"net-{n}") for n in REGIONS]
+def environment(federation="kubefed", name="pair", regions=REGIONS, **more):
+    specs = [ClusterSpec(name=n, region=n, network=f"net-{n}") for n in regions]
     return Environment(
         name=name,
         federation=federation,
@@ -37,7 +37,10 @@ def environment(federation="kubefed", name="pair", **more):
 
 
 class World:
-    """Two regions. `joins` lists who was joined; `troubles` are raised by the next joins."""
+    """Regions. `joins` lists who was joined; `troubles` are raised by the next joins.
+
+    `released` lists whom the provider was told to release.
+    """
 
     disposable = False
     defaults = Defaults()
@@ -45,6 +48,7 @@ class World:
     def __init__(self, folder, token="token", regions=REGIONS):
         self.folder, self.token = folder, token
         self.kubes, self.joins, self.troubles, self.deleted = {}, [], {}, 0
+        self.released = []
         self.lock = threading.RLock()
         self.leaving = threading.Barrier(len(regions))
         for number, name in enumerate(regions):
@@ -75,8 +79,17 @@ class World:
     def access(self, environment, cluster):
         return self.kubes[cluster.name].access.model_copy(update={"environment": ""})
 
+    def release(self, environment, cluster):
+        self.released.append(cluster.name)
+
     def delete(self, environment):
         self.deleted += 1
+
+    def wired(self):
+        """Return the host and the clusters whose secrets it has: those that its proxies know."""
+        secrets = [name for _, kind, _, name in self.host.store if kind == "secrets"]
+        names = [n.removeprefix("istio-remote-secret-") for n in secrets]
+        return [c for n, c in self.kubes.items() if c is self.host or n in names]
 
     def writes(self):
         return {name: list(cluster.writes) for name, cluster in self.kubes.items()}
@@ -138,6 +151,7 @@ class Cluster(FakeKube):
         self.reactions = [self._run, self._carry]
         self.program = self._execute
         self.answering = True
+        self.on_their_way = []
 
     def request(self, *what):
         with self.world.lock:
@@ -160,11 +174,13 @@ class Cluster(FakeKube):
             self._serve(self.world.kubes[name.removeprefix("istio-remote-secret-")])
 
     def _start_pod(self, m):
-        labels = m["spec"]["template"]["metadata"]["labels"]
+        labels = dict(m["spec"]["template"]["metadata"]["labels"])
         meta = {"name": f"{m['metadata']['name']}-{self.access.cluster}", "labels": labels}
         ready = [{"type": "Ready", "status": "True"}]
         pod = {"apiVersion": "v1", "kind": "Pod", "status": {"podIP": self.pod}}
         meta["namespace"] = m["metadata"]["namespace"]
+        if meta["namespace"] == "sample":
+            labels["security.istio.io/tlsMode"] = "istio"
         self.put({**pod, "metadata": meta, "status": {"podIP": self.pod, "conditions": ready}})
 
     def _serve(self, remote):
@@ -195,11 +211,11 @@ class Cluster(FakeKube):
         }
 
     def _execute(self, pod, argv):
-        if argv[0] == "pilot-agent":
-            return json.dumps({"cluster_statuses": []}), ""
+        if argv[0] == "pilot-agent" and pod.startswith(GATEWAY):
+            return self._through_gateway(), ""
         if found := re.search(r"#\[1-(\d+)\]", argv[-1]):
             return self._answers(int(found[1])), ""
-        ways = [c.address for c in self.world.kubes.values() if c is not self]
+        ways = [c.address for c in self.world.wired() if c is not self]
         hosts = [(self.pod, 5000), *((address, 15443) for address in ways)]
         table = [
             {"address": {"socket_address": {"address": a, "port_value": p}}, "weight": 1}
@@ -207,8 +223,18 @@ class Cluster(FakeKube):
         ]
         return json.dumps({"cluster_statuses": [{"name": SIDECAR, "host_statuses": table}]}), ""
 
+    def _through_gateway(self):
+        """Return the gateway's table; what is on its way through it ends one by one."""
+        open_now = self.on_their_way.pop(0) if self.on_their_way else 0
+        stats = [{"name": "cx_active", "value": open_now}, {"name": "cx_total", "value": 9}]
+        host = {"address": {"socket_address": {"address": self.pod, "port_value": 5000}}}
+        statuses = [
+            {"name": "outbound_.5000_._.x.local", "host_statuses": [{**host, "stats": stats}]}
+        ]
+        return json.dumps({"cluster_statuses": statuses})
+
     def _answers(self, n):
-        regions = [c for c in self.world.kubes.values() if c.answering]
+        regions = [c for c in self.world.wired() if c.answering]
         said = (regions[i % len(regions)].access.cluster for i in range(n))
         hello = "Hello version: v1, instance: helloworld-{}\n\n200 1 \n"
         return "".join(hello.format(region) for region in said)

@@ -52,6 +52,8 @@ def _lines(environment: "Environment", found: "list[Check]") -> list[Text]:
 def _run_lines(environment: "Environment") -> list[Text]:
     runs = _runs(environment)
     lines = [Text("a run is at work on it now", "yellow")] if runs["busy"] else []
+    for name in runs["leaving"]:
+        lines.append(Text(f"{name} is to leave: isthmus up {environment.name}", "yellow"))
     if last := runs["lastRun"]:
         lines.append(
             Text(f"last run: {last['verb']}, {last['seconds']} s, {last['outcome']}", "dim")
@@ -60,6 +62,7 @@ def _run_lines(environment: "Environment") -> list[Text]:
 
 
 def _runs(environment: "Environment") -> dict[str, Any]:
+    from isthmus import built
     from isthmus.cli import record
 
     last = record.last(environment.name)
@@ -68,7 +71,8 @@ def _runs(environment: "Environment") -> dict[str, Any]:
         "seconds": round(last.end - last.start, 1),
         "outcome": last.outcome,
     }
-    return {"busy": _is_held(environment.name), "lastRun": shown}
+    leaving = [cluster.name for cluster in built.leavers(environment)]
+    return {"busy": _is_held(environment.name), "lastRun": shown, "leaving": leaving}
 
 
 def _is_held(name: str) -> bool:

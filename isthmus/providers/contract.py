@@ -31,6 +31,9 @@ class Provider(Protocol):
     def access(self, environment: Environment, cluster: ClusterSpec) -> Access:
         """Return how to reach a cluster that exists; raises NotReady if it does not."""
 
+    def release(self, environment: Environment, cluster: ClusterSpec) -> None:
+        """Leave nothing of one cluster if this provider made it for the environment."""
+
     def delete(self, environment: Environment) -> None:
         """Leave none of the clusters that this provider made for the environment."""
 

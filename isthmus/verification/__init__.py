@@ -2,9 +2,11 @@
 
 from isthmus.verification.answers import Answers, by_cluster, parse_answers, probe_script, strangers
 from isthmus.verification.endpoints import (
+    connections,
     expected_endpoints,
     judge_endpoints,
     judge_gateway,
+    lists,
     parse_clusters,
 )
 from isthmus.verification.evidence import Reason, Reported, SeenEndpoint
@@ -22,12 +24,14 @@ __all__ = [
     "Verification",
     "bound",
     "by_cluster",
+    "connections",
     "expected_endpoints",
     "expected_shares",
     "judge",
     "judge_client",
     "judge_endpoints",
     "judge_gateway",
+    "lists",
     "parse_answers",
     "parse_clusters",
     "probe_script",

@@ -18,6 +18,9 @@ from isthmus.verification.evidence import (
 SAMPLE_PORT = 5000
 """Where helloworld listens. Source: Istio samples/helloworld/helloworld.yaml."""
 
+MESH = "outbound"
+"""How the names of Envoy clusters begin that lead to Services (istio pilot/pkg/model)."""
+
 
 def parse_clusters(text: str, cluster_name: str) -> list[SeenEndpoint]:
     """Return the endpoints of one Envoy cluster, none if the proxy does not know that cluster.
@@ -31,6 +34,19 @@ def parse_clusters(text: str, cluster_name: str) -> list[SeenEndpoint]:
         if cluster.get("name") == cluster_name
         for host in _value(cluster, "host_statuses", [])
     ]
+
+
+def lists(text: str, address: str) -> bool:
+    """Tell whether a proxy has this address as an endpoint of anything; the text as above."""
+    hosts = (h for c in _clusters(text) for h in _value(c, "host_statuses", []))
+    return any(_endpoint(host).address == address for host in hosts)
+
+
+def connections(text: str) -> int:
+    """Return how many connections a proxy has open to endpoints of the mesh; the text as above."""
+    found = [c for c in _clusters(text) if str(c.get("name")).startswith(MESH)]
+    stats = [s for c in found for h in _value(c, "host_statuses", []) for s in h.get("stats", [])]
+    return sum(int(_value(s, "value", 0)) for s in stats if s.get("name") == "cx_active")
 
 
 def expected_endpoints(

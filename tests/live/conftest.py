@@ -77,14 +77,16 @@ class Mesh:
         self.folder = isthmus.home / "environments" / self.name
         self.first: dict = {}
 
-    def kubectl(self, cluster: str, *args: str) -> str:
+    def kubectl_command(self, cluster: str, *args: str) -> list[str]:
         from isthmus.providers.lab.tools import ensure_toolchain
 
-        command = [ensure_toolchain().bin / "kubectl", f"--context={cluster}", *args]
-        where = f"--kubeconfig={self.folder / 'kubeconfig'}"
-        return subprocess.run(
-            [*command, where], check=True, text=True, capture_output=True, timeout=120
-        ).stdout
+        where = [f"--kubeconfig={self.folder / 'kubeconfig'}", f"--context={cluster}"]
+        return [str(ensure_toolchain().bin / "kubectl"), *where, *args]
+
+    def kubectl(self, cluster: str, *args: str) -> str:
+        command = self.kubectl_command(cluster, *args)
+        done = subprocess.run(command, check=True, text=True, capture_output=True, timeout=120)
+        return done.stdout
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from isthmus.providers.lab.network import _identity
 
-NAMES = ("three-seas", "ruin", "half", "bare", "shore")
+NAMES = ("three-seas", "ruin", "half", "bare", "shore", "delta")
 """The environments that live tests make."""
 
 

@@ -2,12 +2,11 @@
 
 import random
 import signal
-import subprocess
 
 import pytest
 from live.files import write
 from live.machine import Machine
-from live.runs import until_step
+from live.runs import end_region, until_step
 
 SEED = 20261124
 REGIONS = {"host": {"name": "porto"}, "remotes": [{"name": "recife"}]}
@@ -81,15 +80,3 @@ def test_down_after_a_crash_half_way_up_leaves_nothing_and_no_other_lab_is_touch
     isthmus.run("down", "half")
     assert machine.left_of(isthmus.home / "environments" / "half") == []
     assert isthmus.document("verify", mesh.name)["verdict"] == "pass"
-
-
-def end_region(folder) -> None:
-    from isthmus.providers.lab import region
-
-    pid = region.supervisor(_Folder(folder))
-    subprocess.run(["kill", "-9", str(pid)], check=True)
-
-
-class _Folder:
-    def __init__(self, folder) -> None:
-        self.folder = folder

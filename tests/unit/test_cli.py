@@ -250,13 +250,23 @@ def test_no_cluster_is_probed_while_a_run_is_at_work(isthmus, provider, flow, fi
         assert isthmus(verb, file)[0] == 75
 
 
-def test_up_refuses_to_lose_sight_of_clusters_that_it_built(isthmus, provider, flow, file):
+def test_up_refuses_another_host_for_what_it_built(isthmus, provider, flow, file):
+    flow("up", build)
+    isthmus("up", file)
+    Path(file).write_text(FILE.format(name="silk-road").replace("beijing", "delhi"))
+    code, _, err = isthmus("up", file)
+    assert code == 65
+    assert "the host beijing" in err and "isthmus down silk-road" in err
+
+
+def test_up_does_not_lose_sight_of_a_remote_that_the_file_has_no_longer(
+    isthmus, provider, flow, file, home
+):
     flow("up", build)
     isthmus("up", file)
     Path(file).write_text(FILE.format(name="silk-road").replace("shanghai", "delhi"))
-    code, _, err = isthmus("up", file)
-    assert code == 65
-    assert "shanghai" in err and "isthmus down silk-road" in err
+    assert isthmus("up", file)[0] == 0
+    assert (home / "environments/silk-road/leaving/shanghai.json").exists()
 
 
 def test_a_remote_may_be_added_to_what_was_built(isthmus, provider, flow, file):
@@ -524,7 +534,7 @@ def test_what_is_accepted_without_a_checksum_is_said(
     asked = []
     pinned = {"istio/1.31.0/istio.tar.gz": "sha256:abc"}
     monkeypatch.setattr(tools, "accept", lambda asking: asked.append(asking.name) or pinned)
-    monkeypatch.setattr(plan, "entries", lambda environment: [])
+    monkeypatch.setattr(plan, "write", lambda environment, directory: [])
     monkeypatch.setattr(environments, "remember", lambda environment: None)
     monkeypatch.setattr("isthmus.adapters.processes.again", lambda *what: SimpleNamespace(pid=1))
     background = [] if verb[0] == "render" else ["--no-wait"]

@@ -208,6 +208,20 @@ def test_status_says_when_a_run_is_at_work(isthmus, monkeypatch):
     assert "at work" not in isthmus("status", "silk-road")[1]
 
 
+def test_status_names_what_the_file_has_no_longer_and_what_ends_it(isthmus, monkeypatch):
+    from isthmus import built
+
+    monkeypatch.setattr(look, "look", lambda environment: sights())
+    delhi = ClusterSpec(name="delhi", region="delhi", network="network3")
+    before = ENVIRONMENT.model_copy(update={"remotes": [REMOTE, delhi]})
+    for was in (before, ENVIRONMENT):
+        built.remember(was)
+    assert "delhi is to leave: isthmus up silk-road" in isthmus("status", "silk-road")[1]
+    assert json.loads(isthmus("status", "silk-road", "-o", "json")[1])["leaving"] == ["delhi"]
+    built.let_go("silk-road", "delhi")
+    assert "delhi" not in isthmus("status", "silk-road")[1]
+
+
 def test_status_shows_the_steps_of_the_last_run(isthmus):
     from isthmus.timeline import Step
 

@@ -178,6 +178,18 @@ def test_down_leaves_nothing_and_touches_nobody_elses(engine):
     Kind().delete(environment())
 
 
+def test_of_one_that_leaves_nothing_stays_and_the_other_is_as_it_was(engine):
+    built()
+    balanced(engine, a="pair-beijing", b="pair-shanghai")
+    awaken(engine)
+    Kind().release(environment(), environment().remotes[0])
+    assert engine.clusters() == ["pair-beijing"]
+    assert [b for b in engine["balancers"].values() if b == "pair-shanghai"] == []
+    assert engine["balancers"] != {}
+    Kind().release(environment(), environment().remotes[0])
+    assert Kind().access(environment(), environment().host).uid
+
+
 def test_down_also_takes_what_an_interrupted_up_has_left(engine):
     cut = environment(kind={"image": "kindest/crash:v1.36.3"})
     with pytest.raises(Rejected):

@@ -29,6 +29,12 @@ def test_names_of_links_fit_the_kernel():
     assert max(len(NET.link(i)) for i in range(LAB_REGIONS)) <= 15
 
 
+def test_whoever_takes_a_place_is_found_where_the_one_before_was():
+    addresses = [NET.hardware(i) for i in range(LAB_REGIONS)]
+    assert addresses[1] == "02:00:c6:12:07:01"
+    assert len(set(addresses)) == LAB_REGIONS
+
+
 @pytest.fixture
 def machine(monkeypatch):
     """A machine whose links have these addresses."""

@@ -1,5 +1,6 @@
 """The endpoint table of the caller's sidecar: read, expected, judged."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,11 @@ from isthmus.errors import NotReady
 from isthmus.verification import (
     Reported,
     SeenEndpoint,
+    connections,
     expected_endpoints,
     judge_endpoints,
     judge_gateway,
+    lists,
     parse_clusters,
 )
 
@@ -135,3 +138,25 @@ def test_a_gateway_that_lists_another_networks_gateway_sends_requests_back():
     (reason,) = judge_gateway("shanghai", [*own, endpoint("198.18.1.200:15443")], TWO)
     assert (reason.kind, reason.about) == ("sends back", "shanghai")
     assert "ISTIO_META_REQUESTED_NETWORK_VIEW=network2" in reason.text
+
+
+def test_an_address_is_found_wherever_a_proxy_lists_it():
+    text = (CASES / "envoy.json").read_text()
+    assert lists(text, "198.18.2.200")
+    assert not lists(text, "198.18.2.20")
+
+
+def test_open_connections_into_the_mesh_are_counted_and_no_others():
+    def cluster(name, *active):
+        # Envoy leaves a zero out.
+        counts = [{"name": "cx_active", **({"value": n} if n else {})} for n in active]
+        hosts = [{"stats": [count, {"name": "rq_total", "value": "7"}]} for count in counts]
+        return {"name": name, "host_statuses": hosts}
+
+    found = [
+        cluster("outbound_.5000_._.helloworld.sample.svc.cluster.local", "2", None),
+        cluster("outbound_.80_._.shop.other.svc.cluster.local", "1"),
+        cluster("xds-grpc", "4"),
+        {"name": "outbound_.9000_._.empty.other.svc.cluster.local"},
+    ]
+    assert connections(json.dumps({"cluster_statuses": found})) == 3

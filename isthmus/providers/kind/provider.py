@@ -48,21 +48,31 @@ class Kind:
         access = _access(environment.name, cluster.name, name)
         return access.model_copy(update={"uid": kube.connect(access).uid()})
 
+    def release(self, environment: Environment, cluster: ClusterSpec) -> None:
+        """Leave nothing of one cluster; a cluster that somebody put in its place stays."""
+        if cluster.name in records.read(environment.name):
+            _delete(environment.name, cluster.name, programs.clusters())
+            records.drop(environment.name, cluster.name)
+
     def delete(self, environment: Environment) -> None:
         """Leave no kind cluster of the environment and none of its load balancers."""
         known = records.read(environment.name)
         there = programs.clusters() if known else []
         for cluster in known:
-            name = records.full_name(environment.name, cluster)
-            if name in there:
-                if records.is_foreign(environment.name, cluster):
-                    continue  # somebody has put another in its place
-                programs.delete(name, _kubeconfig(environment.name, cluster))
-            balancer.remove_of(name)
+            _delete(environment.name, cluster, there)
         shutil.rmtree(_folder(environment.name), ignore_errors=True)
         records.forget(environment.name)
         if known:
             balancer.release()
+
+
+def _delete(environment: str, cluster: str, there: list[str]) -> None:
+    name = records.full_name(environment, cluster)
+    if name in there:
+        if records.is_foreign(environment, cluster):
+            return  # somebody has put another in its place
+        programs.delete(name, _kubeconfig(environment, cluster))
+    balancer.remove_of(name)
 
 
 def _stands(environment: Environment, cluster: ClusterSpec, name: str) -> bool:

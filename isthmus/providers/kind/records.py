@@ -33,6 +33,14 @@ def note(environment: str, cluster: str, identity: str) -> None:
         state.private(path, json.dumps({**read(environment), cluster: identity}))
 
 
+def drop(environment: str, cluster: str) -> None:
+    """Leave no record of one cluster."""
+    path = _path(environment)
+    with FileLock(path.with_suffix(".lock")):
+        rest = {name: identity for name, identity in read(environment).items() if name != cluster}
+        state.private(path, json.dumps(rest))
+
+
 def forget(environment: str) -> None:
     """Leave no record: none of the environment's clusters exists any more."""
     for path in (_path(environment), _path(environment).with_suffix(".lock")):

@@ -43,6 +43,9 @@ class Kubeconfig:
         access = _way(environment, cluster).model_copy(update={"environment": ""})
         return access.model_copy(update={"uid": kube.connect(access).uid()})
 
+    def release(self, environment: Environment, cluster: ClusterSpec) -> None:
+        """Leave the cluster: it is not ours."""
+
     def delete(self, environment: Environment) -> None:
         """Leave the clusters: they are not ours."""
 

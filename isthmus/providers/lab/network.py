@@ -17,6 +17,8 @@ SPAN = 20
 """Addresses a region has: its node's, then its load balancer's pool."""
 SERVICES = "10.96.0.0/16"
 NETNS = Path("/run/netns")
+LOCAL = 0x02
+"""First byte of a hardware address that nobody has assigned (IEEE 802: locally administered)."""
 
 
 class LabNetwork(BaseModel):
@@ -39,6 +41,14 @@ class LabNetwork(BaseModel):
     def link(self, index: int) -> str:
         """Name of the machine's end of a region's cable."""
         return f"isth-{self.id}-{index}"
+
+    def hardware(self, index: int) -> str:
+        """Address of the region's end of its cable, the same for whoever has this place.
+
+        Neighbours remember for a minute which cable an address was at.
+        """
+        subnet = self.subnet.network_address.packed[:3]
+        return bytes([LOCAL, 0, *subnet, index]).hex(":")
 
     def node(self, index: int) -> str:
         """Address of the region's node."""
@@ -78,8 +88,8 @@ def connect(network: LabNetwork, cluster: str, index: int) -> None:
     disconnect(network, cluster, index)
     link = network.link(index)
     shell.run(["ip", "netns", "add", name])
-    cable = ["ip", "link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", name]
-    shell.run(cable)
+    end = ["name", "eth0", "address", network.hardware(index), "netns", name]
+    shell.run(["ip", "link", "add", link, "type", "veth", "peer", *end])
     shell.run(["ip", "link", "set", link, "master", network.bridge, "up"])
     for command in _inside(network.node(index)):
         shell.run([*inside, *command.split()])

@@ -61,6 +61,17 @@ class Lab:
             raise NotReady("its region does not run", cluster=cluster.name, hint=hint)
         return _access(place)
 
+    def release(self, environment: Environment, cluster: ClusterSpec) -> None:
+        """Leave nothing of the cluster's region; its place may be taken by another one."""
+        folder = state.folder(environment.name)
+        known, index = network.known_network(folder), _indices(folder).get(cluster.name)
+        if known is None or index is None:
+            return
+        region.remove(_region(folder, known, cluster.name, cluster.region, index))
+        with FileLock(folder / "regions.lock"):
+            rest = {name: i for name, i in _indices(folder).items() if name != cluster.name}
+            state.private(folder / "regions.json", json.dumps(rest))
+
     def delete(self, environment: Environment) -> None:
         """Leave no process, mount, namespace, bridge, cable, control group or folder of the lab."""
         folder = state.folder(environment.name)

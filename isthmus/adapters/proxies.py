@@ -1,0 +1,22 @@
+"""Asking the proxies of a cluster what they know: their endpoint tables, as text."""
+
+from isthmus.adapters import workloads
+from isthmus.adapters.kube import Kube
+from isthmus.adapters.manifests import Manifest
+
+INJECTED = "security.istio.io/tlsMode=istio"
+"""The label of each pod with a sidecar (istio files/injection-template.yaml)."""
+REQUEST = ["pilot-agent", "request", "GET", "/clusters?format=json"]
+
+
+def sidecars(client: Kube) -> list[Manifest]:
+    """Return the Ready pods of all namespaces that have a sidecar."""
+    return workloads.running_pods(client, "", INJECTED)
+
+
+def table(client: Kube, pod: Manifest) -> str:
+    """Return the endpoint table of a pod's proxy (JSON)."""
+    meta = pod["metadata"]
+    text, _ = client.execute(meta["name"], meta["namespace"], "istio-proxy", REQUEST)
+    # pilot-agent may log a warning on standard output before the table.
+    return text[max(text.find("{"), 0) :]
