@@ -1,5 +1,6 @@
 """The federation by hand: KubeFed, its members, the namespaces and the trust of every cluster."""
 
+import json
 import shlex
 
 from isthmus import federation, tools
@@ -96,15 +97,16 @@ def _join(host: str, member: ClusterSpec) -> Entry:
     name = member.in_federation
     join = shlex.join(["kubefedctl", *kubefedctl.arguments("join", name, host, member.name)])
     cluster = f"kubefedclusters.core.kubefed.io/{name}"
-    patch = ("patch", cluster, "--type=merge", '--patch={"spec": {"apiEndpoint": "https://..."}}')
+    url = json.dumps({"spec": {"apiEndpoint": member.server or "https://..."}})
+    patch = kubectl(host, *SPACE, "patch", cluster, "--type=merge", f"--patch={url}")
+    elsewhere = f"# only if pods reach {member.name} at another URL than you do:"
     ready = ("wait", "--for=condition=Ready", cluster, "--timeout=90s")
     return Entry(
         host,
         f"join {member.name}",
         commands=(
             join,
-            f"# only if pods reach {member.name} at another URL than you do:",
-            f"# {kubectl(host, *SPACE, *patch)}",
+            *([patch] if member.server else [elsewhere, f"# {patch}"]),
             kubectl(host, *SPACE, *ready),
         ),
     )

@@ -261,6 +261,23 @@ def test_the_members_of_the_federation_are_called_as_it_knows_them(written):
 
 
 @pytest.mark.parametrize("stack", STACKS)
+def test_a_remote_is_reached_where_the_file_says(programs, tmp_path, stack):
+    url = "https://api.shanghai.example:6443"
+    plain = environment(stack)
+    remotes = [c.model_copy(update={"server": url}) for c in plain.remotes]
+    order, _ = read(plan.write(plain.model_copy(update={"remotes": remotes}), tmp_path))
+    [patch] = [line for line in lines(order) if url in line and "apiEndpoint" in line]
+    assert patch.startswith("kubectl --context=beijing") and "/id-shanghai " in patch
+    [made] = [line for line in lines(order) if "create-remote-secret" in line]
+    [change] = [part for part in made.split(" | ") if part.startswith("sed")]
+    printed = "stringData:\n  shanghai: |\n    - cluster:\n        server: https://127.0.0.1:1\n"
+    done = subprocess.run(
+        ["bash", "-c", change], input=printed, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == printed.replace("https://127.0.0.1:1", url)
+
+
+@pytest.mark.parametrize("stack", STACKS)
 def test_the_trust_made_by_its_lines_is_one_that_istiod_takes(written, tmp_path, stack):
     if not shutil.which("openssl"):
         pytest.skip("there is no openssl on this machine")
