@@ -21,6 +21,13 @@ class Access(Fact):
     """UID of the namespace kube-system: changes when the cluster is rebuilt."""
     environment: str = ""
     """Whose label every object bears that is made through this access."""
+    member: str = ""
+    """Its name in the federation; empty: the cluster's own."""
+
+    @property
+    def in_federation(self) -> str:
+        """By which name the federation knows the cluster."""
+        return self.member or self.cluster
 
     @property
     def found(self) -> str:

@@ -22,6 +22,8 @@ class Space:
     labels: dict[str, str]
     own_labels: dict[str, dict[str, str]]
     own_annotations: dict[str, dict[str, str]] = field(default_factory=dict)
+    members: dict[str, str] = field(default_factory=dict)
+    """Cluster -> its name in the federation, where that is another."""
 
     def plain(self, cluster: str) -> Manifest:
         """Return the Namespace as one cluster is to have it."""
@@ -35,7 +37,10 @@ class Space:
     def federated(self, environment: str) -> Manifest:
         """Return the FederatedNamespace that makes it in every cluster."""
         clusters = {
-            name: {"labels": labels, "annotations": self.own_annotations.get(name, {})}
+            self.members.get(name, name): {
+                "labels": labels,
+                "annotations": self.own_annotations.get(name, {}),
+            }
             for name, labels in self.own_labels.items()
         }
         labels = {LABEL: environment, **self.labels}
@@ -53,13 +58,18 @@ def system_space(environment: Environment) -> Space:
         {},
         {c.name: {"topology.istio.io/network": c.network} for c in environment.clusters},
         {c.name: {"topology.istio.io/controlPlaneClusters": host} for c in environment.remotes},
+        _members(environment),
     )
 
 
 def sample_space(environment: Environment) -> Space:
     """Return the sample's namespace: its pods are injected, in every cluster alike."""
     own: dict[str, dict[str, str]] = {c.name: {} for c in environment.clusters}
-    return Space(SAMPLE, {"istio-injection": "enabled"}, own)
+    return Space(SAMPLE, {"istio-injection": "enabled"}, own, members=_members(environment))
+
+
+def _members(environment: Environment) -> dict[str, str]:
+    return {c.name: c.in_federation for c in environment.clusters}
 
 
 def plain_secret(data: Data) -> Manifest:

@@ -58,8 +58,8 @@ class Mesh:
             "sample/federated-deployment.yaml.j2",
             deployment=self.helloworld("v1"),
             labels={LABEL: self.environment.name},
-            clusters=[c.name for c in self.environment.clusters],
-            remotes=[c.name for c in self.environment.remotes],
+            clusters=[c.in_federation for c in self.environment.clusters],
+            remotes=[c.in_federation for c in self.environment.remotes],
             v2_image=self.images.helloworld_v2,
         )
         return manifest

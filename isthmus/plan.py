@@ -75,11 +75,11 @@ def _federation(environment: Environment, sample: Mesh) -> list[Entry]:
         ]
     chart = ("helm", "upgrade", "--install", "kubefed", "kubefed-chart", "--no-hooks")
     joins = [
-        Entry(host, f"join {c.name}", command=("kubefedctl", "join", c.name,
+        Entry(host, f"join {c.name}", command=("kubefedctl", "join", c.in_federation,
               f"--cluster-context={c.name}", f"--host-cluster-context={host}"))
         for c in environment.clusters
     ]  # fmt: skip
-    masked = {c.name: {"ca-key.pem": MASK} for c in environment.clusters}
+    masked = {c.in_federation: {"ca-key.pem": MASK} for c in environment.clusters}
     everywhere = (
         system.federated(environment.name),
         federation.federated_secret(environment.name, masked),

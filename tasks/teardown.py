@@ -27,13 +27,13 @@ def withdraw_federated(environment: Environment, host: Access) -> Done:
 def leave(environment: Environment, host: Access, member: Access, withdrawn: Done) -> Done:
     """Make the cluster no member any more."""
     client = kube.connect(host)
-    if not client.get("KubeFedCluster", member.cluster, federated.NAMESPACE, federated.CORE):
+    if not client.get("KubeFedCluster", member.in_federation, federated.NAMESPACE, federated.CORE):
         return Done(cluster=member.cluster, found="was no member")
     # A file of its own: members leave side by side.
     path = state.folder(environment.name) / f"kubeconfig.leave-{member.cluster}"
     kubeconfigs.merge([host, member] if host != member else [host], path)
     program = tools.ensure().kubefedctl
-    kubefedctl.unjoin(program, path, host.cluster, member.cluster)
+    kubefedctl.unjoin(program, path, host.cluster, member.cluster, member.in_federation)
     return Done(cluster=member.cluster, found="left")
 
 

@@ -18,7 +18,15 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from isthmus.environment import form, rules
 from isthmus.environment.parts import Images, Overlays, Part, Resources, VerificationSpec
-from isthmus.environment.patterns import LABEL_VALUE, Context, FilePath, Name, Network, Region
+from isthmus.environment.patterns import (
+    LABEL_VALUE,
+    ClusterName,
+    Context,
+    FilePath,
+    Name,
+    Network,
+    Region,
+)
 from isthmus.errors import Usage
 
 Provider = Literal["lab", "kubeconfig"]
@@ -49,8 +57,8 @@ class ClusterSpec(Part):
     # Both have defaults that depend on what stands around them, so the fields cannot hold these.
     model_config = ConfigDict(title="Cluster", json_schema_extra=_shape_cluster)
 
-    name: Name
-    """The cluster's name, by which Istio and KubeFed know it too: a-z, 0-9 and -, at most 40."""
+    name: ClusterName
+    """The cluster's name, by which Istio knows it too: a-z, 0-9, -, at most 63; in the lab 40."""
     region: Region
     """Where the cluster is: letters, digits, -, _ and dots; by default the cluster's name."""
     network: Network
@@ -59,6 +67,13 @@ class ClusterSpec(Part):
     """A kubeconfig file, in a form by its absolute path; only for provider kubeconfig."""
     context: Context | None = None
     """The context to use in that file; only for provider kubeconfig."""
+    member: ClusterName | None = None
+    """The cluster's name in the federation; by default its own."""
+
+    @property
+    def in_federation(self) -> str:
+        """By which name the federation knows the cluster."""
+        return self.member or self.name
 
     @model_validator(mode="before")
     @classmethod

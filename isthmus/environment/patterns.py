@@ -65,6 +65,10 @@ Name = Annotated[
     str, StringConstraints(pattern=LABEL, max_length=40), AfterValidator(_text_in_any_yaml)
 ]
 """At most 40 characters, because names become parts of names that Kubernetes cuts at 63."""
+ClusterName = Annotated[
+    str, StringConstraints(pattern=LABEL, max_length=63), AfterValidator(_text_in_any_yaml)
+]
+"""A DNS label, as Istio takes it (pkg/config/validation); a cloud's is often a long identity."""
 Network = Annotated[
     str, StringConstraints(pattern=LABEL, max_length=63), AfterValidator(_text_in_any_yaml)
 ]

@@ -13,6 +13,8 @@ Where = tuple[str | int, ...]
 Data = dict[str, Any]
 Broken = Iterator[InitErrorDetails]
 
+LAB_NAME = 40
+"""Characters of a name in the lab, where it becomes part of names of folders and namespaces."""
 LAB_REGIONS = 10
 """Regions of one lab: its /24 holds no more (providers/lab/network.py: 20 addresses each)."""
 OURS = ("meshID", "network", "multiCluster")
@@ -39,14 +41,30 @@ def broken(data: Any) -> list[InitErrorDetails]:
     """Return every rule that the data breaks, each with the place of the key to change."""
     if not isinstance(data, dict):
         return []
-    rules: list[Callable[[Data], Broken]] = [_names, _networks, _places, _twins, _room, _overlays]
+    rules: list[Callable[[Data], Broken]] = [
+        _names, _members, _networks, _places, _twins, _room, _overlays,
+    ]  # fmt: skip
     return [problem for rule in rules for problem in rule(data)]
 
 
 def _names(data: Data) -> Broken:
+    for where, cluster in _clusters(data):
+        name = cluster.get("name")
+        if data.get("provider", "lab") == "lab" and isinstance(name, str) and len(name) > LAB_NAME:
+            yield _problem((*where, "name"), f"must have at most {LAB_NAME} characters in the lab")
     for where, name, first in _repeated(data, "name"):
         owner = "the host's" if first == ("host",) else "another remote's"
         yield _problem((*where, "name"), f"must be unique: it is {owner} name too", name)
+
+
+def _members(data: Data) -> Broken:
+    seen: set[str] = set()
+    for where, cluster in _clusters(data):
+        member = cluster.get("member") or cluster.get("name")
+        if isinstance(member, str) and member in seen and cluster.get("member"):
+            rule = "must be unique: the federation knows another cluster by this name"
+            yield _problem((*where, "member"), rule, member)
+        seen.add(str(member))
 
 
 def _networks(data: Data) -> Broken:
