@@ -52,7 +52,9 @@ def federate(start: Steps, environment: Environment, clusters: list[Future]) -> 
     prepared = start(federation_tasks.prepare_host, environment, host)
     merged = start(federation_tasks.merge_kubeconfigs, environment, clusters)
     joined: list[Future] = []
-    if environment.federation == "kubefed":
+    if environment.federation_is_given:
+        joined = [start(federation_tasks.take_over, environment, host, clusters)]
+    elif environment.federation == "kubefed":
         kubefed = start(federation_tasks.install_federation, environment, host)
         join = federation_tasks.join
         joined = [start(join, environment, host, c, merged, kubefed) for c in clusters]

@@ -4,7 +4,7 @@ from isthmus.adapters import kube, workloads
 from isthmus.environment import Environment
 from isthmus.facts import Access, Done, changed
 from isthmus.federation import SAMPLE
-from tasks.federation import propagate
+from tasks.federation import named, propagate
 from tasks.install import filled
 from tasks.policies import step
 
@@ -25,7 +25,7 @@ def deploy_sample(
     environment: Environment, host: Access, members: list[Access], namespace: Done, wired: object
 ) -> Done:
     """Make helloworld run in every cluster, its version as the cluster's role wants it."""
-    sample = filled(environment)
+    sample = filled(named(environment, members))
     if environment.federation == "direct":
         made = [
             name

@@ -17,6 +17,7 @@ from pydantic import (
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from isthmus.environment import form, rules
+from isthmus.environment.cloud import Kce, Site
 from isthmus.environment.parts import Images, Overlays, Part, Resources, VerificationSpec
 from isthmus.environment.patterns import (
     LABEL_VALUE,
@@ -29,7 +30,7 @@ from isthmus.environment.patterns import (
 )
 from isthmus.errors import Usage
 
-Provider = Literal["lab", "kubeconfig"]
+Provider = Literal["lab", "kubeconfig", "kce"]
 Stack = Literal["istio-1.31"]
 Federation = Literal["kubefed", "direct"]
 
@@ -69,6 +70,8 @@ class ClusterSpec(Part):
     """The context to use in that file; only for provider kubeconfig."""
     member: ClusterName | None = None
     """The cluster's name in the federation; by default its own."""
+    kce: Site = Field(default=Site(), json_schema_extra=form.fold)
+    """Where it stands in Kingsoft Cloud; only for provider kce."""
 
     @property
     def in_federation(self) -> str:
@@ -93,7 +96,7 @@ class Environment(Part):
     name: Name
     """The environment's name, which all objects made for it carry: a-z, 0-9 and -, at most 40."""
     provider: Provider = "lab"
-    """Where clusters come from: lab makes them on the machine that runs, kubeconfig takes yours."""
+    """Where clusters come from: lab makes them here, kubeconfig takes yours, kce buys them."""
     stack: Stack = "istio-1.31"
     """The set of versions that go together."""
     federation: Federation = "kubefed"
@@ -108,8 +111,25 @@ class Environment(Part):
     """Other requests than the provider's or Istio's."""
     overlays: Overlays = Field(default=Overlays(), json_schema_extra=form.fold)
     """Your own changes to how Istio is installed."""
+    kce: Kce = Field(default=Kce(), json_schema_extra=form.fold)
+    """What clusters of Kingsoft Cloud have in common; only for provider kce."""
     verification: VerificationSpec = VerificationSpec()
     """How much traffic proves the mesh."""
+
+    @property
+    def federation_is_given(self) -> bool:
+        """Whether the federation is the cloud's: taken over, and never taken away."""
+        ours = self.kce.federation == "isthmus" or self.federation == "direct"
+        return self.provider == "kce" and not ours
+
+    def known_as(self, members: dict[str, str]) -> Self:
+        """Return the environment with the names (cluster -> member) that its federation uses."""
+
+        def named(cluster: ClusterSpec) -> ClusterSpec:
+            return cluster.model_copy(update={"member": members.get(cluster.name, cluster.member)})
+
+        update = {"host": named(self.host), "remotes": [named(c) for c in self.remotes]}
+        return self.model_copy(update=update)
 
     @property
     def clusters(self) -> list[ClusterSpec]:
@@ -127,7 +147,7 @@ class Environment(Part):
     @model_validator(mode="wrap")
     @classmethod
     def _obey_rules(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
-        data = rules.with_networks(data)
+        data = rules.with_places(data)
         try:
             made = handler(data)
         except ValidationError as error:

@@ -9,6 +9,8 @@ from typing import Any
 
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from isthmus.environment import cloud
+
 Where = tuple[str | int, ...]
 Data = dict[str, Any]
 Broken = Iterator[InitErrorDetails]
@@ -22,10 +24,14 @@ OURS = ("meshID", "network", "multiCluster")
 AROUND = ("apiVersion", "kind", "metadata", "spec", "status")
 
 
-def with_networks(data: Any) -> Any:
-    """Return the data with a network for each cluster that names none: network1 for the host."""
+def with_places(data: Any) -> Any:
+    """Return the data with a network for each cluster that names none: network1 for the host.
+
+    And, for a cloud, with the regions that it has where none are named.
+    """
     if not isinstance(data, dict):
         return data
+    data = cloud.with_regions(data)
     remotes = data.get("remotes")
     filled = {**data, "host": _with_network(data["host"], 1)} if "host" in data else dict(data)
     if isinstance(remotes, list):
@@ -42,7 +48,7 @@ def broken(data: Any) -> list[InitErrorDetails]:
     if not isinstance(data, dict):
         return []
     rules: list[Callable[[Data], Broken]] = [
-        _names, _members, _networks, _places, _twins, _room, _overlays,
+        _names, _members, _networks, _places, _twins, _room, _cloud, _overlays,
     ]  # fmt: skip
     return [problem for rule in rules for problem in rule(data)]
 
@@ -79,8 +85,9 @@ def _places(data: Data) -> Broken:
     for where, cluster in _clusters(data):
         for key in ("kubeconfig", "context"):
             given = cluster.get(key)
-            if provider == "lab" and given is not None:
-                yield _problem((*where, key), "is for provider kubeconfig only, not for lab", given)
+            if provider != "kubeconfig" and given is not None:
+                rule = f"is for provider kubeconfig only, not for {provider}"
+                yield _problem((*where, key), rule, given)
             if provider == "kubeconfig" and given is None:
                 yield _problem((*where, key), "is required by provider kubeconfig")
 
@@ -100,6 +107,11 @@ def _room(data: Data) -> Broken:
     if data.get("provider", "lab") == "lab" and count > LAB_REGIONS:
         rule = f"must be at most {LAB_REGIONS - 1} in the lab, which has room for the host and them"
         yield _problem(("remotes",), rule, count - 1)
+
+
+def _cloud(data: Data) -> Broken:
+    for where, rule in cloud.broken(data, _clusters(data)):
+        yield _problem(where, rule, _at(data, where))
 
 
 def _overlays(data: Data) -> Broken:

@@ -10,7 +10,7 @@ from pydantic_core import ErrorDetails
 from isthmus.environment.models import Environment
 from isthmus.environment.patterns import RULES
 
-PLANNED = ("kce", "kind", "guide")
+PLANNED = ("kind", "guide")
 """Words of the design whose provider or stack is not built yet."""
 NAMES = ("name", "network")
 """Keys whose values stay words even when quoted."""
