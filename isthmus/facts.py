@@ -21,6 +21,8 @@ class Access(Fact):
     """UID of the namespace kube-system: changes when the cluster is rebuilt."""
     environment: str = ""
     """Whose label every object bears that is made through this access."""
+    server: str = ""
+    """URL by which the other clusters reach its API server; empty: as in the kubeconfig."""
     member: str = ""
     """Its name in the federation; empty: the cluster's own."""
 
@@ -60,7 +62,7 @@ class Gateway(Fact):
 
     cluster: str
     address: str
-    port: int = 15443
+    port: int
 
     @property
     def found(self) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from isthmus.adapters.manifests import LABEL
 from isthmus.environment import Environment
 from isthmus.render import Manifest, render
+from isthmus.stacks import load
 
 SYSTEM = "istio-system"
 SAMPLE = "sample"
@@ -51,8 +52,13 @@ class Space:
 
 
 def system_space(environment: Environment) -> Space:
-    """Return istio-system: each cluster's in its own network, remotes' under the host's control."""
+    """Return istio-system: each cluster's in its own network, remotes' under the host's control.
+
+    A stack with meshNetworks says neither there, but in the host's control plane.
+    """
     host = environment.host.name
+    if load(environment.stack).networks == "meshNetworks":
+        return Space(SYSTEM, {}, _nothing(environment), members=_members(environment))
     return Space(
         SYSTEM,
         {},
@@ -64,8 +70,12 @@ def system_space(environment: Environment) -> Space:
 
 def sample_space(environment: Environment) -> Space:
     """Return the sample's namespace: its pods are injected, in every cluster alike."""
-    own: dict[str, dict[str, str]] = {c.name: {} for c in environment.clusters}
-    return Space(SAMPLE, {"istio-injection": "enabled"}, own, members=_members(environment))
+    injected = {"istio-injection": "enabled"}
+    return Space(SAMPLE, injected, _nothing(environment), members=_members(environment))
+
+
+def _nothing(environment: Environment) -> dict[str, dict[str, str]]:
+    return {c.name: {} for c in environment.clusters}
 
 
 def _members(environment: Environment) -> dict[str, str]:

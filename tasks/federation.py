@@ -73,10 +73,10 @@ def join(
     client = kube.connect(host)
     if _stands(client, member):
         return changed(member.cluster, [])
-    kubefedctl.join(
-        tools.ensure().kubefedctl, kubeconfig, host.cluster, member.cluster, member.in_federation
-    )
-    federated.await_member(client, member.in_federation)
+    program, name = tools.ensure().kubefedctl, member.in_federation
+    kubefedctl.join(program, kubeconfig, host.cluster, member.cluster, name)
+    federated.point(client, name, kubeconfigs.server(member)[0])
+    federated.await_member(client, name)
     return Done(cluster=member.cluster, found="joined")
 
 

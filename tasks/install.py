@@ -6,19 +6,18 @@ from isthmus.adapters.manifests import Manifest
 from isthmus.environment import ClusterSpec, Environment
 from isthmus.facts import Access, Done, Endpoint, changed
 from isthmus.federation import SYSTEM
-from isthmus.mesh import Mesh, mesh, waits_for_injector
+from isthmus.mesh import Mesh, mesh
 from tasks.policies import step
 
-DEFINITIONS = {"networking.istio.io/v1": ("Gateway", "VirtualService")}
+DEFINITIONS = ("Gateway", "VirtualService")
 
 
 @step("install host", of="host")
 def install_host(environment: Environment, host: Access, prepared: Done) -> Done:
     """Make the control plane run in the host; its gateway has an address but no pod yet."""
-    client = kube.connect(host)
-    made = client.apply(m for m in host_manifests(environment) if not waits_for_injector(m))
-    for api, kinds in DEFINITIONS.items():
-        workloads.await_served(client, api, kinds)
+    client, whole = kube.connect(host), filled(environment)
+    made = client.apply(m for m in host_manifests(environment) if not whole.starts_last(m))
+    workloads.await_served(client, whole.stack.networking, DEFINITIONS)
     workloads.await_deployment(client, "istiod", SYSTEM)
     return changed(host.cluster, made)
 
@@ -28,8 +27,11 @@ def install_remote(
     environment: Environment, remote: Access, endpoint: Endpoint, cacerts: Done
 ) -> Done:
     """Make a remote look to the host's control plane; its gateway has an address but no pod yet."""
+    client, whole = kube.connect(remote), filled(environment)
     wanted = remote_manifests(environment, remote.cluster, endpoint.address)
-    made = kube.connect(remote).apply(m for m in wanted if not waits_for_injector(m))
+    made = client.apply(m for m in wanted if not whole.starts_last(m))
+    if whole.stack.istiod_in_remotes:
+        workloads.await_deployment(client, "istiod", SYSTEM)
     return changed(remote.cluster, made)
 
 

@@ -15,7 +15,7 @@ def deploy_caller(
 ) -> Done:
     """Make the sample's Service and a pod that calls it exist in the cluster."""
     client = kube.connect(access)
-    made = client.apply(filled(environment).callers())
+    made = client.apply(filled(environment).callers(access.cluster))
     workloads.await_deployment(client, "sleep", SAMPLE)
     return changed(access.cluster, made)
 

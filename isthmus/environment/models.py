@@ -1,17 +1,13 @@
 """What users write, as frozen models. The text below a field is its help in a form."""
 
-import os
 import re
-from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import (
-    AfterValidator,
     ConfigDict,
     Field,
     ModelWrapValidatorHandler,
     ValidationError,
-    ValidationInfo,
     model_validator,
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
@@ -19,32 +15,13 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from isthmus.environment import form, rules
 from isthmus.environment.cloud import Kce, Site
 from isthmus.environment.parts import Images, Overlays, Part, Resources, VerificationSpec
-from isthmus.environment.patterns import (
-    LABEL_VALUE,
-    ClusterName,
-    Context,
-    FilePath,
-    Name,
-    Network,
-    Region,
-)
+from isthmus.environment.paths import AbsolutePath
+from isthmus.environment.patterns import LABEL_VALUE, ClusterName, Context, Name, Network, Region
 from isthmus.errors import Usage
 
 Provider = Literal["lab", "kubeconfig", "kce"]
-Stack = Literal["istio-1.31"]
+Stack = Literal["istio-1.31", "guide"]
 Federation = Literal["kubefed", "direct"]
-
-
-def _absolute(path: Path, info: ValidationInfo) -> Path:
-    # Written from the environment file's folder: a run elsewhere must mean the same file.
-    full = Path(os.path.expanduser(path))
-    if path == Path() or str(full).startswith("~") or not str(full).isprintable():
-        raise PydanticCustomError("rule", "must be the path of a kubeconfig file")
-    folder: Path | None = (info.context or {}).get("folder")
-    if folder is None and not full.is_absolute():
-        rule = "must be an absolute path: a run has no folder that it could count from"
-        raise PydanticCustomError("rule", rule)
-    return folder / full if folder else full
 
 
 def _shape_cluster(schema: dict[str, Any]) -> None:
@@ -64,7 +41,7 @@ class ClusterSpec(Part):
     """Where the cluster is: letters, digits, -, _ and dots; by default the cluster's name."""
     network: Network
     """The network of its pods, its own; by default network1 for the host, network2 and so on."""
-    kubeconfig: Annotated[FilePath, AfterValidator(_absolute)] | None = None
+    kubeconfig: AbsolutePath | None = None
     """A kubeconfig file, in a form by its absolute path; only for provider kubeconfig."""
     context: Context | None = None
     """The context to use in that file; only for provider kubeconfig."""

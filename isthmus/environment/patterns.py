@@ -1,10 +1,9 @@
 """The shapes of single values: patterns that a form can use too, each with its rule in words."""
 
 import re
-from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
@@ -95,10 +94,6 @@ Region = Annotated[
         }
     ),
 ]
-FilePath = Annotated[
-    Path, Field(strict=False), WithJsonSchema({"type": "string", "pattern": "^[/~]"})
-]
-"""A path as a form may give it: a run has no folder that it could count from."""
 Context = Annotated[str, StringConstraints(pattern=PRINTABLE, max_length=253)]
 Hub = Annotated[str, StringConstraints(pattern=HUB, max_length=255)]
 Tag = Annotated[str, StringConstraints(pattern=TAG)]

@@ -21,6 +21,11 @@ LAB_REGIONS = 10
 """Regions of one lab: its /24 holds no more (providers/lab/network.py: 20 addresses each)."""
 OURS = ("meshID", "network", "multiCluster")
 """Helm values below `global` that make the clusters one mesh; the templates set them."""
+INSTEAD = {
+    "registry": "is not for the lab, whose regions pull nothing: give images.archives",
+    "archives": "is for the lab only: put them into a registry, and name that in images.registry",
+}
+"""Keys of `images` that one provider cannot use, and what to write there instead."""
 AROUND = ("apiVersion", "kind", "metadata", "spec", "status")
 
 
@@ -48,7 +53,7 @@ def broken(data: Any) -> list[InitErrorDetails]:
     if not isinstance(data, dict):
         return []
     rules: list[Callable[[Data], Broken]] = [
-        _names, _members, _networks, _places, _twins, _room, _cloud, _overlays,
+        _names, _members, _networks, _places, _twins, _room, _images, _cloud, _overlays,
     ]  # fmt: skip
     return [problem for rule in rules for problem in rule(data)]
 
@@ -112,6 +117,13 @@ def _room(data: Data) -> Broken:
 def _cloud(data: Data) -> Broken:
     for where, rule in cloud.broken(data, _clusters(data)):
         yield _problem(where, rule, _at(data, where))
+
+
+def _images(data: Data) -> Broken:
+    # What would do nothing is refused, and not passed over: somebody relies on it.
+    useless = "registry" if data.get("provider", "lab") == "lab" else "archives"
+    if (given := _at(data, ("images", useless))) is not None:
+        yield _problem(("images", useless), INSTEAD[useless], given)
 
 
 def _overlays(data: Data) -> Broken:

@@ -103,7 +103,7 @@ WRONG = [
     ({"name": "x" * 41}, "environment.name", "is too long"),
     ({"provider": "aws"}, "environment.provider", "is not one of ['lab', 'kubeconfig', 'kce']"),
     ({"kce": {"version": "1"}}, "environment.kce", "1"),
-    ({"stack": "guide"}, "environment.stack", "is not one of ['istio-1.31']"),
+    ({"stack": "istio-9"}, "environment.stack", "is not one of ['istio-1.31', 'guide']"),
     ({"federation": "none"}, "environment.federation", "is not one of ['kubefed', 'direct']"),
     ({"remotes": []}, "environment.remotes", "should be non-empty"),
     ({"host": {}}, "environment.host", "'name' is a required property"),
