@@ -37,9 +37,9 @@ class Mesh:
     exposed: Future
 
 
-def create(start: Steps, environment: Environment) -> list[Future]:
+def create(start: Steps, environment: Environment, buy: bool) -> list[Future]:
     """Make or find every cluster, side by side."""
-    prepared = start(cluster_tasks.prepare, environment)
+    prepared = start(cluster_tasks.prepare, environment, buy)
     create_cluster = cluster_tasks.create_cluster
     clusters = [start(create_cluster, environment, c, prepared) for c in environment.clusters]
     for cluster in clusters:

@@ -11,6 +11,8 @@ from urllib.parse import parse_qsl
 
 import yaml
 
+from isthmus.environment import Environment
+
 ACCESS, SECRET = "AKLTcanary7f3a", "SKcanary+7f3b/8c9d=="
 VERSIONS = {
     "CreateCluster": "2020-12-31",
@@ -18,7 +20,7 @@ VERSIONS = {
     "DeleteCluster": "2019-08-06",
     "DownloadClusterConfig": "2019-08-06",
 }
-COMMON = {"Service", "Action", "Version", "SdkVersion", "Region", "Accesskey", "Language"}
+ALWAYS = {"Service", "Action", "Version", "SdkVersion", "Region", "Accesskey", "Language"}
 NODE = "InstanceForNode.1.NodeConfig.1.Para"
 KNOWN = {
     "CreateCluster": {
@@ -35,6 +37,22 @@ IN_NODE = {
     "InstanceName", "InstanceType", "ImageId", "SubnetId", "SecurityGroupId", "ChargeType",
     "MinCount", "MaxCount",
 }  # fmt: skip
+
+
+SITE = {"vpc": "v1", "subnet": "s1", "reserve_subnet": "r1", "security_group": "g1", "image": "i1"}
+COMMON = {"version": "v1.32.3", "instance_type": "S6.4B"}
+
+
+def content(name="pair", clusters=("beijing", "shanghai"), **more):
+    """Return what an environment file of clusters of this cloud says."""
+    host, *remotes = [{"name": cluster, "kce": SITE} for cluster in clusters]
+    data = {"name": name, "provider": "kce", "kce": COMMON, "host": host, "remotes": remotes}
+    return {**data, **more}
+
+
+def of(name="pair", **more):
+    """Return such an environment."""
+    return Environment.model_validate(content(name, **more))
 
 
 class Refused(Exception):
@@ -232,8 +250,8 @@ def _check(action, given):
     """Refuse what no documentation of KCE's has, and what it says must be there."""
     if given.get("Version") != VERSIONS.get(action):
         raise Refused("InvalidAction", f"{action} {given.get('Version')}")
-    unknown = given.keys() - COMMON - KNOWN[action]
-    lacking = COMMON - given.keys()
+    unknown = given.keys() - ALWAYS - KNOWN[action]
+    lacking = ALWAYS - given.keys()
     if action == "CreateCluster":
         lacking |= KNOWN[action] - given.keys()
         lacking |= IN_NODE - json.loads(given.get(NODE, "{}")).keys()

@@ -38,6 +38,8 @@ class Order:
     """The environment as they typed it: a file or a name."""
     timeout: float | None
     """Seconds for the whole run."""
+    agreed: bool = False
+    """Whether a person has said yes to what it costs."""
 
     @property
     def again(self) -> str:
@@ -87,7 +89,9 @@ def _view() -> Tree | Lines:
 def _call(order: Order, tag: str) -> Any:
     with engine.ready(tag):
         module, name = FLOWS[order.verb]
-        return getattr(importlib.import_module(module), name)(order.environment, if_busy="refuse")
+        flow = getattr(importlib.import_module(module), name)
+        agreed = {"buy": True} if order.verb == "up" and order.agreed else {}
+        return flow(order.environment, if_busy="refuse", **agreed)
 
 
 def _explained(error: worker.Abandoned, running: Sequence[Step], again: str) -> worker.Abandoned:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from isthmus import state
-from isthmus.cli import environments, options, terminal
+from isthmus.cli import environments, money, options, terminal
 
 if TYPE_CHECKING:
     from isthmus.cli.record import Run
@@ -21,20 +21,22 @@ if TYPE_CHECKING:
 @options.wait
 @options.timeout
 @options.color
+@options.yes
 @click.option("--steps", is_flag=True, help="Show at the end what took how long, and why.")
-def up(env: str, output: str, wait: bool, timeout: float | None, steps: bool) -> None:
+def up(env: str, output: str, wait: bool, timeout: float | None, yes: bool, steps: bool) -> None:
     """Build ENV, or what is missing of it, and prove it by traffic.
 
     ENV is an environment file, or the name of an environment already built. Safe to run again.
     """
     environment = environments.find(env)
     _check(environment)
+    agreed = money.confirm_purchase(environment, env, yes)
     environments.remember(environment)
     if not wait:
-        return _in_background("up", environment, timeout, output)
+        return _in_background("up", environment, timeout, output, agreed)
     from isthmus.cli import results, run
 
-    result = run.run(run.Order("up", environment, env, timeout))
+    result = run.run(run.Order("up", environment, env, timeout, agreed))
     _report(result.run, steps)
     results.show(_verification(result), output)
 
@@ -43,15 +45,18 @@ def up(env: str, output: str, wait: bool, timeout: float | None, steps: bool) ->
 @options.environment
 @options.wait
 @options.timeout
+@options.yes
 @options.color
-def down(env: str, wait: bool, timeout: float | None) -> None:
+def down(env: str, wait: bool, timeout: float | None, yes: bool) -> None:
     """Take ENV down and leave nothing of it.
 
     ENV is the name of an environment already built, or its file; also one that was half built.
     """
     environment = environments.find(env)
+    money.ready(environment)
+    agreed = money.confirm_deletion(environment, env, yes)
     if not wait:
-        return _in_background("down", environment, timeout, "text")
+        return _in_background("down", environment, timeout, "text", agreed)
     from isthmus import built
     from isthmus.cli import run
 
@@ -92,18 +97,20 @@ def _check(environment: "Environment") -> None:
     """Refuse before anything is changed, were it only a file of our own."""
     from isthmus import providers
 
+    money.ready(environment)
     providers.of(environment).check(environment)
 
 
 def _in_background(
-    verb: str, environment: "Environment", timeout: float | None, output: str
+    verb: str, environment: "Environment", timeout: float | None, output: str, agreed: bool
 ) -> None:
     from isthmus.adapters import processes
 
     name = environment.name
     log = state.home() / "logs" / f"{verb}-{name}.log"
     limit = [f"--timeout={timeout:.0f}s"] if timeout else []
-    process = processes.again([verb, name, *limit], log)
+    yes = ["--yes"] if agreed else []
+    process = processes.again([verb, name, *yes, *limit], log)
     if output == "json":
         fields = {"environment": name, "verb": verb, "pid": process.pid, "log": str(log)}
         terminal.document("Start", fields)

@@ -102,7 +102,7 @@ WRONG = [
     ({"name": "Form_1"}, "environment.name", "does not match"),
     ({"name": "x" * 41}, "environment.name", "is too long"),
     ({"provider": "aws"}, "environment.provider", "is not one of ['lab', 'kubeconfig', 'kce']"),
-    ({"kce": {"version": "1"}}, "environment.kce", "1"),
+    ({"kce": {"nodes": 0}}, "environment.kce.nodes", "minimum of 1"),
     ({"stack": "istio-9"}, "environment.stack", "is not one of ['istio-1.31', 'guide']"),
     ({"federation": "none"}, "environment.federation", "is not one of ['kubefed', 'direct']"),
     ({"remotes": []}, "environment.remotes", "should be non-empty"),

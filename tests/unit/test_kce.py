@@ -7,35 +7,15 @@ import stat
 import kce as stub
 import pytest
 from fakes import FakeKube
+from kce import COMMON, of
 
 from isthmus import providers, state, waiting
 from isthmus.adapters import kube
-from isthmus.environment import Environment
 from isthmus.errors import ClusterUnreachable, NotReady, Rejected, Unprepared
 from isthmus.providers.kce import api, buying, credentials, leaving, requests
 from isthmus.providers.kce.provider import Kce
 
-SITE = {"vpc": "v1", "subnet": "s1", "reserve_subnet": "r1", "security_group": "g1", "image": "i1"}
-COMMON = {"version": "v1.32.3", "instance_type": "S6.4B"}
 NAMES = ("beijing", "shanghai")
-
-
-def of(name="pair", clusters=NAMES, **more):
-    host, *remotes = [{"name": cluster, "kce": SITE} for cluster in clusters]
-    data = {"name": name, "provider": "kce", "kce": COMMON, "host": host, "remotes": remotes}
-    return Environment.model_validate({**data, **more})
-
-
-@pytest.fixture
-def cloud(folders, monkeypatch):
-    monkeypatch.setenv(credentials.ACCESS, stub.ACCESS)
-    monkeypatch.setenv(credentials.SECRET, stub.SECRET)
-    monkeypatch.setattr(api, "PAUSE", 0.01)
-    monkeypatch.setattr(buying, "LOOK", 0.01)
-    monkeypatch.setattr(buying, "LISTED", 0.3)
-    with stub.Kce() as made:
-        monkeypatch.setenv(api.ENDPOINT, made.url)
-        yield made
 
 
 class Clusters:

@@ -25,8 +25,8 @@ with warnings.catch_warnings():
     from ksyun.common.exception.ksyun_sdk_exception import KsyunSDKException
     from ksyun.common.profile.client_profile import ClientProfile
     from ksyun.common.profile.http_profile import HttpProfile
-# It writes whole answers to its log, kubeconfigs among them.
-logging.getLogger("ksyun_sdk_common").disabled = True
+# It writes whole answers to its log, kubeconfigs among them. (Prefect would enable it again.)
+logging.getLogger("ksyun_sdk_common").addFilter(lambda record: False)
 
 ENDPOINT = "KSYUN_ENDPOINT"
 """Another address of the API, such as the cloud's internal one: the variable of its own tools."""
