@@ -18,7 +18,6 @@ from isthmus.adapters.manifests import Manifest, labelled
 from isthmus.environment import ClusterSpec, Environment
 from isthmus.mesh import READER, Mesh, mesh
 from isthmus.render import render
-from isthmus.tools import Tools
 
 ENDPOINT = "ISTIOD_REMOTE_EP"
 """Stands for the address of the host's gateway, as in the guide."""
@@ -60,11 +59,15 @@ def image_names(environment: Environment) -> list[str]:
 def entries(environment: Environment) -> list[Entry]:
     """Return all that a build does, in an order in which a person can do it."""
     sample = mesh(environment, providers.of(environment).defaults)
-    found = tools.ensure()
+    program = tools.ensure(environment, "istioctl")
     return [
         *_federation(environment, sample),
-        *_host(environment.host, sample, found),
-        *(e for remote in environment.remotes for e in _remote(environment, remote, sample, found)),
+        *_host(environment.host, sample, program),
+        *(
+            e
+            for remote in environment.remotes
+            for e in _remote(environment, remote, sample, program)
+        ),
         *_exposed(environment, sample),
         *_sample(environment, sample),
     ]
@@ -111,17 +114,17 @@ def _federation(environment: Environment, sample: Mesh) -> list[Entry]:
     ]
 
 
-def _host(host: ClusterSpec, sample: Mesh, found: Tools) -> list[Entry]:
+def _host(host: ClusterSpec, sample: Mesh, program: Path) -> list[Entry]:
     exposure = tuple(sample.control_exposure())
     exposed = [Entry(host.name, "exposure of the control plane", exposure)] if exposure else []
-    return [*_istio(host.name, sample.host_operator(), sample, found, "host"), *exposed]
+    return [*_istio(host.name, sample.host_operator(), sample, program, "host"), *exposed]
 
 
 def _remote(
-    environment: Environment, remote: ClusterSpec, sample: Mesh, found: Tools
+    environment: Environment, remote: ClusterSpec, sample: Mesh, program: Path
 ) -> list[Entry]:
     first, gateway = _istio(
-        remote.name, sample.remote_operator(remote, ENDPOINT), sample, found, "remote"
+        remote.name, sample.remote_operator(remote, ENDPOINT), sample, program, "remote"
     )
     token = render("wiring/token.yaml.j2", account=READER)
     secret = render("wiring/remote-secret.yaml.j2", cluster=remote.name, kubeconfig=MASK)
@@ -133,8 +136,8 @@ def _remote(
     ]
 
 
-def _istio(cluster: str, operator: Manifest, sample: Mesh, found: Tools, role: str) -> list[Entry]:
-    objects = istioctl.manifests(found.istioctl, operator)
+def _istio(cluster: str, operator: Manifest, sample: Mesh, program: Path, role: str) -> list[Entry]:
+    objects = istioctl.manifests(program, operator)
     first = tuple(m for m in objects if not sample.starts_last(m))
     return [
         Entry(cluster, f"istio {role}", first),

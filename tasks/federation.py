@@ -25,13 +25,13 @@ CONTROLLERS = "kubefed-controller-manager"
 @step("install federation", of="host")
 def install_federation(environment: Environment, host: Access) -> Done:
     """Make KubeFed's chart stand in the host and its webhook answer."""
-    found, client = tools.ensure(), kube.connect(host)
+    client, chart = kube.connect(host), tools.ensure(environment, tools.CHART)
     values = filled(environment).kubefed_values()
     made = client.apply([Space(federated.NAMESPACE, {}, {host.cluster: {}}).plain(host.cluster)])
-    chart = found.kubefed_chart
     if not helm.installed(client, RELEASE, federated.NAMESPACE, chart, values):
         helm.unlock(client, RELEASE, federated.NAMESPACE)
-        helm.install(found.helm, host, RELEASE, federated.NAMESPACE, chart, values)
+        program = tools.ensure(environment, "helm")
+        helm.install(program, host, RELEASE, federated.NAMESPACE, chart, values)
         made.append(f"release {RELEASE}")
     workloads.await_deployment(client, WEBHOOK, federated.NAMESPACE)
     return changed(host.cluster, made)
@@ -73,7 +73,7 @@ def join(
     client = kube.connect(host)
     if _stands(client, member):
         return changed(member.cluster, [])
-    program, name = tools.ensure().kubefedctl, member.in_federation
+    program, name = tools.ensure(environment, "kubefedctl"), member.in_federation
     kubefedctl.join(program, kubeconfig, host.cluster, member.cluster, name)
     federated.point(client, name, kubeconfigs.server(member)[0])
     federated.await_member(client, name)

@@ -53,9 +53,9 @@ def open_gateway(
     """Make the cluster's gateway run, and return the address at which others reach it."""
     client = kube.connect(access)
     wanted = (
-        remote_manifests(environment, access.cluster, endpoint.address)
+        remote_manifests(environment, access, endpoint.address)
         if endpoint
-        else host_manifests(environment)
+        else host_manifests(environment, access)
     )
     whole = filled(environment)
     client.apply(m for m in wanted if whole.starts_last(m))

@@ -32,7 +32,7 @@ def leave(environment: Environment, host: Access, member: Access, withdrawn: Don
     # A file of its own: members leave side by side.
     path = state.folder(environment.name) / f"kubeconfig.leave-{member.cluster}"
     kubeconfigs.merge([host, member] if host != member else [host], path)
-    program = tools.ensure().kubefedctl
+    program = tools.ensure(environment, "kubefedctl")
     kubefedctl.unjoin(program, path, host.cluster, member.cluster, member.in_federation)
     return Done(cluster=member.cluster, found="left")
 
@@ -46,7 +46,8 @@ def remove_federation(environment: Environment, host: Access, left: list[Done]) 
         return Done(cluster=host.cluster, found="none of ours")
     # Their finalizers are taken off by the controller that is about to go.
     removal.remove_all(client, federated.CORE, "FederatedTypeConfig")
-    helm.uninstall(tools.ensure().helm, host, RELEASE, federated.NAMESPACE)
+    program = tools.ensure(environment, "helm")
+    helm.uninstall(program, host, RELEASE, federated.NAMESPACE)
     removal.remove_kinds(client, "kubefed.io")
     return Done(cluster=host.cluster, found="removed")
 

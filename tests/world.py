@@ -22,7 +22,6 @@ CANARY = "canary-token-7f3a"
 """The secret that clusters in memory hand out."""
 GATEWAY = "istio-eastwestgateway"
 SIDECAR = "outbound|5000||helloworld.sample.svc.cluster.local"
-TOOLS = tools.Tools(*map(Path, ("/istioctl", "/helm", "/kubefedctl", "/kubefed-chart")))
 
 
 def environment(federation="kubefed", name="pair", **more):
@@ -65,7 +64,7 @@ class World:
         monkeypatch.setattr(kubefedctl, "join", self._join)
         monkeypatch.setattr(kubefedctl, "unjoin", self._unjoin)
         monkeypatch.setattr(federated, "WATCHING", -1.0)
-        monkeypatch.setattr(tools, "ensure", lambda: TOOLS)
+        monkeypatch.setattr(tools, "ensure", lambda environment, name: Path("/", name))
 
     def check(self, environment):
         pass

@@ -66,6 +66,12 @@ yes = click.option(
     help="Do not ask before clusters that cost money are bought or deleted.",
 )
 
+accept_checksum = click.option(
+    "--accept-checksum",
+    is_flag=True,
+    help="Fetch the programs, and take what comes where no checksum is known: it is pinned.",
+)
+
 wait = click.option(
     "--wait/--no-wait",
     default=True,

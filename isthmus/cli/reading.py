@@ -37,8 +37,11 @@ def validate(env: str, output: str) -> None:
     "--to", "directory", metavar="DIR", type=click.Path(path_type=Path),
     help="The folder to write to; made if it is not there.",
 )  # fmt: skip
+@options.accept_checksum
 @click.option("--images", is_flag=True, help="Print the images that a build runs, one a line.")
-def render(env: str, output: str, directory: Path | None, images: bool) -> None:
+def render(
+    env: str, output: str, directory: Path | None, accept_checksum: bool, images: bool
+) -> None:
     """Write the manifests of ENV to a folder; no cluster is asked, no secret is written.
 
     With --images: print the name of every image that a build of ENV runs.
@@ -51,6 +54,8 @@ def render(env: str, output: str, directory: Path | None, images: bool) -> None:
     environment = environments.find(env)
     if directory is None:
         return _list_images(environment, output)
+    if accept_checksum:
+        environments.accept_checksums(environment)
     _write(environment, output, directory)
 
 

@@ -22,13 +22,24 @@ if TYPE_CHECKING:
 @options.timeout
 @options.color
 @options.yes
+@options.accept_checksum
 @click.option("--steps", is_flag=True, help="Show at the end what took how long, and why.")
-def up(env: str, output: str, wait: bool, timeout: float | None, yes: bool, steps: bool) -> None:
+def up(
+    env: str,
+    output: str,
+    wait: bool,
+    timeout: float | None,
+    yes: bool,
+    accept_checksum: bool,
+    steps: bool,
+) -> None:
     """Build ENV, or what is missing of it, and prove it by traffic.
 
     ENV is an environment file, or the name of an environment already built. Safe to run again.
     """
     environment = environments.find(env)
+    if accept_checksum:
+        environments.accept_checksums(environment)
     _check(environment)
     agreed = money.confirm_purchase(environment, env, yes)
     environments.remember(environment)
@@ -47,12 +58,15 @@ def up(env: str, output: str, wait: bool, timeout: float | None, yes: bool, step
 @options.timeout
 @options.yes
 @options.color
-def down(env: str, wait: bool, timeout: float | None, yes: bool) -> None:
+@options.accept_checksum
+def down(env: str, wait: bool, timeout: float | None, yes: bool, accept_checksum: bool) -> None:
     """Take ENV down and leave nothing of it.
 
     ENV is the name of an environment already built, or its file; also one that was half built.
     """
     environment = environments.find(env)
+    if accept_checksum:
+        environments.accept_checksums(environment)
     money.ready(environment)
     agreed = money.confirm_deletion(environment, env, yes)
     if not wait:
@@ -95,9 +109,10 @@ def _verification(result: "Result") -> "Verification":
 
 def _check(environment: "Environment") -> None:
     """Refuse before anything is changed, were it only a file of our own."""
-    from isthmus import providers
+    from isthmus import providers, tools
 
     money.ready(environment)
+    tools.check(environment)
     providers.of(environment).check(environment)
 
 

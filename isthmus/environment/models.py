@@ -14,12 +14,12 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from isthmus.environment import form, rules
 from isthmus.environment.cloud import Kce, Site
-from isthmus.environment.parts import Images, Overlays, Part, Resources, VerificationSpec
+from isthmus.environment.parts import Images, KindNodes, Overlays, Part, Resources, VerificationSpec
 from isthmus.environment.paths import AbsolutePath
 from isthmus.environment.patterns import LABEL_VALUE, ClusterName, Context, Name, Network, Region
 from isthmus.errors import Usage
 
-Provider = Literal["lab", "kubeconfig", "kce"]
+Provider = Literal["lab", "kubeconfig", "kind", "kce"]
 Stack = Literal["istio-1.31", "guide"]
 Federation = Literal["kubefed", "direct"]
 
@@ -73,7 +73,7 @@ class Environment(Part):
     name: Name
     """The environment's name, which all objects made for it carry: a-z, 0-9 and -, at most 40."""
     provider: Provider = "lab"
-    """Where clusters come from: lab makes them here, kubeconfig takes yours, kce buys them."""
+    """Where clusters come from: kubeconfig takes yours, kce buys, the others make them here."""
     stack: Stack = "istio-1.31"
     """The set of versions that go together."""
     federation: Federation = "kubefed"
@@ -90,6 +90,8 @@ class Environment(Part):
     """Your own changes to how Istio is installed."""
     kce: Kce = Field(default=Kce(), json_schema_extra=form.fold)
     """What clusters of Kingsoft Cloud have in common; only for provider kce."""
+    kind: KindNodes = Field(default=KindNodes(), json_schema_extra=form.fold)
+    """What provider kind makes its clusters of."""
     verification: VerificationSpec = VerificationSpec()
     """How much traffic proves the mesh."""
 

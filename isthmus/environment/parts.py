@@ -105,6 +105,15 @@ class Overlays(Part):
     """Laid over every remote's spec; may not set what makes the clusters one mesh."""
 
 
+class KindNodes(Part):
+    """The containers that are the clusters of provider kind."""
+
+    model_config = ConfigDict(title="Kind")
+
+    image: Image | None = None
+    """Image of the nodes, repository/name:tag; by default one of the stack's Kubernetes."""
+
+
 class VerificationSpec(Part):
     """How the mesh is proved by traffic."""
 

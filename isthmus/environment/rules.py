@@ -19,6 +19,10 @@ LAB_NAME = 40
 """Characters of a name in the lab, where it becomes part of names of folders and namespaces."""
 LAB_REGIONS = 10
 """Regions of one lab: its /24 holds no more (providers/lab/network.py: 20 addresses each)."""
+MAKERS = ("lab", "kind", "kce")
+"""Providers that make the clusters themselves."""
+KIND_NAME = 50
+"""Characters of a kind cluster's name: Linux cuts `NAME-control-plane` at 64 (kind create.go)."""
 OURS = ("meshID", "network", "multiCluster")
 """Helm values below `global` that make the clusters one mesh; the templates set them."""
 INSTEAD = {
@@ -30,10 +34,7 @@ AROUND = ("apiVersion", "kind", "metadata", "spec", "status")
 
 
 def with_places(data: Any) -> Any:
-    """Return the data with a network for each cluster that names none: network1 for the host.
-
-    And, for a cloud, with the regions that it has where none are named.
-    """
+    """Return the data with a network, and for a cloud a region, for clusters that name none."""
     if not isinstance(data, dict):
         return data
     data = cloud.with_regions(data)
@@ -53,7 +54,7 @@ def broken(data: Any) -> list[InitErrorDetails]:
     if not isinstance(data, dict):
         return []
     rules: list[Callable[[Data], Broken]] = [
-        _names, _members, _networks, _places, _twins, _room, _images, _cloud, _overlays,
+        _names, _members, _networks, _places, _twins, _room, _kind, _cloud, _images, _overlays,
     ]  # fmt: skip
     return [problem for rule in rules for problem in rule(data)]
 
@@ -90,7 +91,7 @@ def _places(data: Data) -> Broken:
     for where, cluster in _clusters(data):
         for key in ("kubeconfig", "context"):
             given = cluster.get(key)
-            if provider != "kubeconfig" and given is not None:
+            if provider in MAKERS and given is not None:
                 rule = f"is for provider kubeconfig only, not for {provider}"
                 yield _problem((*where, key), rule, given)
             if provider == "kubeconfig" and given is None:
@@ -117,6 +118,19 @@ def _room(data: Data) -> Broken:
 def _cloud(data: Data) -> Broken:
     for where, rule in cloud.broken(data, _clusters(data)):
         yield _problem(where, rule, _at(data, where))
+
+
+def _kind(data: Data) -> Broken:
+    if data.get("provider", "lab") != "kind":
+        if image := _at(data, ("kind", "image")):
+            yield _problem(("kind", "image"), "is for provider kind only", image)
+        return
+    for where, cluster in _clusters(data):
+        length = len(f"{data.get('name')}-{cluster.get('name')}")
+        if length > KIND_NAME:
+            rule = f"must be shorter: with the environment's name and - it has {length} characters"
+            rule += f", and a kind cluster's name at most {KIND_NAME}"
+            yield _problem((*where, "name"), rule, cluster.get("name"))
 
 
 def _images(data: Data) -> Broken:

@@ -33,8 +33,7 @@ class Archive:
         """Return what changes whenever the content does: a SHA-256, in hexadecimal."""
         # A layout's index names everything else by digest.
         file = self.path / contents.INDEX if self.path.is_dir() else self.path
-        seen = file.stat()
-        return _digest(file, seen.st_size, seen.st_mtime_ns)
+        return _digest(file, *_stamp(file))
 
 
 def find(paths: Iterable[Path]) -> dict[str, Archive]:
@@ -52,15 +51,18 @@ def find(paths: Iterable[Path]) -> dict[str, Archive]:
 
 
 def _archives(path: Path) -> Iterator[Path]:
-    if not path.exists():
+    if path.is_dir() and not _is_layout(path):
+        yield from (f for f in sorted(path.iterdir()) if _is_layout(f) or _is_packed(f))
+    elif path.is_dir() or path.is_file():
+        yield path
+    else:
         raise Unprepared(
             f"{path}: no such file or folder", hint="correct `images.archives`, or put it there"
         )
-    if path.is_dir() and not _is_layout(path):
-        files = sorted(path.iterdir())
-        yield from (f for f in files if f.name.endswith(SUFFIXES) or _is_layout(f))
-    else:
-        yield path
+
+
+def _is_packed(path: Path) -> bool:
+    return path.name.endswith(SUFFIXES) and path.is_file()
 
 
 def _is_layout(path: Path) -> bool:
@@ -68,14 +70,19 @@ def _is_layout(path: Path) -> bool:
 
 
 def _look(path: Path) -> Archive:
-    seen = path.stat()
-    return _seen(path, seen.st_size, seen.st_mtime_ns)
+    # A folder's own time does not change with what is in its files; and it is read in a moment.
+    named = contents.images(path) if path.is_dir() else _images(path, *_stamp(path))
+    return Archive(path, tuple(named), tuple(named.values()))
+
+
+def _stamp(file: Path) -> tuple[int, int]:
+    seen = file.stat()
+    return seen.st_size, seen.st_mtime_ns
 
 
 @cache
-def _seen(path: Path, size: int, moment: int) -> Archive:
-    named = contents.images(path)
-    return Archive(path, tuple(named), tuple(named.values()))
+def _images(path: Path, size: int, moment: int) -> dict[str, str]:
+    return contents.images(path)
 
 
 @cache

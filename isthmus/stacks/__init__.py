@@ -9,17 +9,12 @@ from importlib.resources import files
 from typing import Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import model_validator
 
 from isthmus.environment import Images
 from isthmus.environment.parts import PLACES
 from isthmus.errors import BadEnvironment
-
-
-class Data(BaseModel):
-    """Immutable, and refuses what it does not know."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+from isthmus.stacks.releases import Data, Release
 
 
 class Versions(Data):
@@ -28,6 +23,7 @@ class Versions(Data):
     istio: str
     kubefed: str
     kubernetes: str
+    helm: str
 
 
 class Window(Data):
@@ -70,8 +66,12 @@ class Stack(Data):
     """How istiod knows a cluster's network: by istio-system's label, or by the host's own list."""
     istiod_in_remotes: bool
     """Whether a remote runs an istiod of its own, which certifies and injects its pods."""
+    old_tokens: bool
+    """Whether its proxies can do with tokens that name no audience, as old clusters give them."""
     gateway: Gateway
     images: Images
+    releases: dict[str, Release]
+    """Official files of the programs, for machines that do not compile them."""
 
     @model_validator(mode="after")
     def _choose_every_image(self) -> Self:

@@ -101,7 +101,11 @@ def start(prefect, tmp_path):
 WRONG = [
     ({"name": "Form_1"}, "environment.name", "does not match"),
     ({"name": "x" * 41}, "environment.name", "is too long"),
-    ({"provider": "aws"}, "environment.provider", "is not one of ['lab', 'kubeconfig', 'kce']"),
+    (
+        {"provider": "aws"},
+        "environment.provider",
+        "is not one of ['lab', 'kubeconfig', 'kind', 'kce']",
+    ),
     ({"kce": {"nodes": 0}}, "environment.kce.nodes", "minimum of 1"),
     ({"stack": "istio-9"}, "environment.stack", "is not one of ['istio-1.31', 'guide']"),
     ({"federation": "none"}, "environment.federation", "is not one of ['kubefed', 'direct']"),
@@ -113,6 +117,8 @@ WRONG = [
     ({"verification": {"requests": 1}}, "environment.verification.requests", "minimum of 2"),
     ({"verification": {"timeout": 0}}, "environment.verification.timeout", "0"),
     ({"images": {"tag": "a b"}}, "environment.images.tag", "does not match"),
+    ({"images": {"archives": []}}, "environment.images.archives", "should be non-empty"),
+    ({"images": {"archives": ["near"]}}, "environment.images.archives[0]", "'^[/~]'"),
 ]
 
 
@@ -152,6 +158,7 @@ def test_a_wrong_region_pair_is_refused_before_a_run_exists(start, parameters):
         GOOD,
         {**GOOD, "images": {}, "overlays": {"host": {}, "remote": {}}, "resources": {}},
         {**GOOD, "images": {"tag": "1.2", "pull_policy": "Always"}},
+        {**GOOD, "images": {"archives": ["/images", "~/curl.tar"]}},
         {
             **GOOD,
             "provider": "kubeconfig",

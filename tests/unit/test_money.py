@@ -9,7 +9,7 @@ import click.termui
 import kce as stub
 import pytest
 
-from isthmus import state
+from isthmus import state, tools
 from isthmus.cli import engine
 from isthmus.cli.main import attempt
 from isthmus.cli.main import isthmus as group
@@ -37,6 +37,7 @@ def ran(cloud, monkeypatch):
         setattr(fake, name, told)
         monkeypatch.setitem(sys.modules, module, fake)
     monkeypatch.setattr(engine, "ready", lambda tag: nullcontext())
+    monkeypatch.setattr(tools, "check", lambda environment: None)
     return calls
 
 

@@ -12,6 +12,12 @@ from isthmus.providers.lab.images import names
 MIRROR = "ISTHMUS_MIRROR"
 """Names a folder of what cannot be fetched here; its folder `images` may hold archives."""
 
+MADE = {
+    *(names.PAUSE, names.COREDNS, names.KUBEFED, names.CALLER, names.PILOT, names.PROXY),
+    *map(names.helloworld, ("v1", "v2")),
+}
+"""Every image that the lab makes itself."""
+
 
 def wanted(environment: Environment, images: Images) -> list[Archive]:
     """Return the archives that the environment names, and those of the mirror that it needs.
@@ -20,7 +26,7 @@ def wanted(environment: Environment, images: Images) -> list[Archive]:
     build runs is neither one that the lab makes nor in an archive.
     """
     named = _named(environment)
-    lacking = [n for n in map(whole, needed(environment, images)) if n not in {*names.ALL, *named}]
+    lacking = [n for n in map(whole, needed(environment, images)) if n not in {*MADE, *named}]
     mirrored = find([place]) if lacking and (place := mirror()) else {}
     if missing := [name for name in lacking if name not in mirrored]:
         raise _nowhere(environment, missing)

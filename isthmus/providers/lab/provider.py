@@ -1,6 +1,7 @@
 """The lab as a provider: a region a cluster, made, found and deleted on this machine."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock
@@ -16,15 +17,17 @@ from isthmus.providers.lab.images import ensure_golden, supply
 from isthmus.providers.lab.tools import ensure_toolchain
 
 
+@dataclass(frozen=True)
 class Lab:
-    """Regions on this machine."""
+    """Regions on this machine, for one stack."""
 
+    stack: str
     disposable = True
 
     @property
     def defaults(self) -> Defaults:
         """The lab's images, small requests, and what a vanilla Envoy needs."""
-        return needs.DEFAULTS
+        return needs.of(self.stack)
 
     def check(self, environment: Environment) -> None:
         """Raise Unprepared with all that this machine lacks for so many regions.

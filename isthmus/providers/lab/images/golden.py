@@ -68,8 +68,9 @@ def _ensured(key: str, make: Callable[[Path], None]) -> Path:
             make(part)
             (part / "root").rename(folder)
             shutil.rmtree(part)
-            _forget_older(folder.parent)
+        # Before old ones are looked for, and because its age is that of its last use.
         os.utime(folder)
+        _forget_older(folder.parent)
     return folder
 
 

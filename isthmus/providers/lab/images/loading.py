@@ -58,9 +58,10 @@ def _import(socket: Path, archive: Archive) -> None:
         with _plain(archive.path) as tar:
             _ctr(socket, "import", tar)
     except Rejected as error:
-        raise Unprepared(
-            f"{archive.path}: {error.message}", step="import images", hint=contents.HINT
-        ) from None
+        # Its last line; those before it are its log, with names of files that are gone by then.
+        why = error.message.splitlines()[-1].removeprefix("ctr: ")
+        text = f"{archive.path}: containerd does not take it: {why}"
+        raise Unprepared(text, hint=contents.HINT) from None
     for stored, name in zip(archive.stored, archive.names, strict=True):
         # Nodes ask for the whole name, and an OCI layout may have been written with less.
         _ctr(socket, "tag", "--force", stored, name) if stored != name else None

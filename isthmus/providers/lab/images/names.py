@@ -13,7 +13,3 @@ PROXY = f"{HUB}/proxyv2:{TAG}"
 def helloworld(version: str) -> str:
     """Return the sample's image of one version, `v1` or `v2`."""
     return f"{HUB}/examples-helloworld-{version}:{TAG}"
-
-
-ALL = (PAUSE, COREDNS, KUBEFED, CALLER, PILOT, PROXY, helloworld("v1"), helloworld("v2"))
-"""Every image that the lab makes."""
