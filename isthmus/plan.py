@@ -58,6 +58,11 @@ def image_names(environment: Environment) -> list[str]:
 
 def entries(environment: Environment) -> list[Entry]:
     """Return all that a build does, in an order in which a person can do it."""
+    if environment.federation_is_given:
+        # Only the cloud knows how the clusters are called in its federation.
+        environment = environment.known_as(
+            {c.name: f"id-of-{c.name}" for c in environment.clusters}
+        )
     sample = mesh(environment, providers.of(environment).defaults)
     program = tools.ensure(environment, "istioctl")
     return [
@@ -93,6 +98,13 @@ def _federation(environment: Environment, sample: Mesh) -> list[Entry]:
         system.federated(environment.name),
         federation.federated_secret(environment.name, masked),
     )
+    placed = [
+        Entry(host, "namespace istio-system with cacerts", (system.plain(host), secret)),
+        Entry(host, "federated istio-system and cacerts", everywhere),
+    ]
+    if environment.federation_is_given:
+        read = ("kubectl", f"--context={host}", "--namespace=kube-system", "get", "configmap")
+        return [Entry(host, "federation of the console", command=(*read, "kubefedconfig")), *placed]
     space = federation.Space(federated.NAMESPACE, {}, {host: {}}).plain(host)
     scale = ("kubectl", f"--context={host}", f"--namespace={federated.NAMESPACE}", "scale")
     return [
@@ -109,8 +121,7 @@ def _federation(environment: Environment, sample: Mesh) -> list[Entry]:
             command=(*scale, "deployment/kubefed-controller-manager", "--replicas=1"),
         ),
         *joins,
-        Entry(host, "namespace istio-system with cacerts", (system.plain(host), secret)),
-        Entry(host, "federated istio-system and cacerts", everywhere),
+        *placed,
     ]
 
 

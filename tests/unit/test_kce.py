@@ -168,6 +168,20 @@ def test_nothing_is_left_of_an_environment_or_of_half_of_one(cloud, clusters):
     Kce().delete(of())
 
 
+def test_one_cluster_is_let_go_and_the_others_stay(cloud, clusters):
+    ensure(of())
+    Kce().release(of(), of().remotes[0])
+    assert [c["ClusterName"] for c in cloud.clusters.values()] == ["pair_beijing"]
+    Kce().release(of(), of().remotes[0])
+
+
+def test_clusters_in_a_region_that_the_file_has_no_more_are_found_too(cloud, clusters):
+    ensure(of())
+    moved = of(remotes=[{"name": "xian", "region": "cn-northwest-1", "kce": stub.SITE}])
+    Kce().delete(moved)
+    assert cloud.clusters == {}
+
+
 def test_a_cluster_that_is_still_being_made_is_deleted_as_soon_as_kce_takes_it(cloud, clusters):
     cloud.polls = 6
     cloud.put("pair_beijing", requests.mark("pair", "beijing"), "creating")

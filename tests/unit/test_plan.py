@@ -1,5 +1,6 @@
 """The plan that `isthmus render` writes: whole, in order, and without a secret."""
 
+import kce
 import pytest
 import yaml
 from world import environment, istio
@@ -13,8 +14,8 @@ def rendered(folders, monkeypatch, tmp_path):
     monkeypatch.setattr(tools, "ensure", lambda environment, name: tmp_path / name)
     monkeypatch.setattr(istioctl, "manifests", lambda program, operator: istio())
 
-    def write(federation):
-        paths = plan.write(environment(federation), tmp_path / federation)
+    def write(federation, of=None):
+        paths = plan.write(of or environment(federation), tmp_path / federation)
         return {path.name: path.read_text() for path in paths}
 
     return write
@@ -53,6 +54,15 @@ def test_keys_and_tokens_are_masked_and_objects_bear_the_environments_name(rende
     ]  # fmt: skip
     assert documents
     assert {d["metadata"]["labels"]["isthmus/environment"] for d in documents} == {"pair"}
+
+
+def test_a_federation_that_the_console_made_is_read_and_nothing_of_it_installed(rendered):
+    files = rendered("console", kce.of())
+    order = files["ORDER.txt"]
+    assert "get configmap kubefedconfig" in order
+    assert "join" not in order and "helm" not in order
+    [placed] = [text for name, text in files.items() if "federated-istio-system" in name]
+    assert "name: id-of-shanghai" in placed
 
 
 def test_without_kubefed_nothing_of_it_is_in_the_plan(rendered):

@@ -5,13 +5,12 @@ have the next run ask a second time.
 """
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TypeVar
 
 from isthmus import progress, state, waiting
 from isthmus.environment import ClusterSpec, Environment
 from isthmus.errors import ClusterUnreachable, NotReady, Rejected
-from isthmus.providers.kce import requests
+from isthmus.providers.kce import notes, requests
 from isthmus.providers.kce.api import Cloud, Found, Throttled, Unanswered
 
 T = TypeVar("T")
@@ -63,12 +62,13 @@ def all_of(cloud: Cloud, environment: Environment) -> list[Found]:
 
 def ensure(cloud: Cloud, environment: Environment, cluster: ClusterSpec) -> str:
     """Make the cluster exist and run; return its identity."""
+    notes.keep_region(environment.name, cluster)
     found = awaited(cloud, environment, cluster)
     if found and found.status.lower() == GOING:
         await_gone(cloud, found)
         found = None
     identity = found.identity if found else _create(cloud, environment, cluster)
-    _note(environment, cluster).unlink(missing_ok=True)
+    notes.asked(environment.name, cluster).unlink(missing_ok=True)
     _await_running(cloud, environment, cluster, identity)
     return identity
 
@@ -76,7 +76,7 @@ def ensure(cloud: Cloud, environment: Environment, cluster: ClusterSpec) -> str:
 def awaited(cloud: Cloud, environment: Environment, cluster: ClusterSpec) -> Found | None:
     """Return the cluster, or None; one that was asked for without an answer is waited for."""
     found = find(cloud, environment, cluster)
-    if found or not _note(environment, cluster).exists():
+    if found or not notes.asked(environment.name, cluster).exists():
         return found
     return _appearing(cloud, environment, cluster)
 
@@ -124,7 +124,9 @@ def until_it_answers(reach: Callable[[], T], cluster: str) -> T:
 
 
 def _create(cloud: Cloud, environment: Environment, cluster: ClusterSpec) -> str:
-    state.private(_note(environment, cluster), requests.name(environment.name, cluster.name))
+    state.private(
+        notes.asked(environment.name, cluster), requests.name(environment.name, cluster.name)
+    )
     try:
         return cloud.create(requests.creation(environment, cluster))
     except Unanswered as error:
@@ -137,7 +139,7 @@ def _create(cloud: Cloud, environment: Environment, cluster: ClusterSpec) -> str
             f"isthmus up {environment.name}",
         ) from None
     except (Rejected, Throttled):
-        _note(environment, cluster).unlink()  # it was answered: nothing was made
+        notes.asked(environment.name, cluster).unlink()  # it was answered: nothing was made
         raise
 
 
@@ -185,7 +187,3 @@ def _await_running(
 
 def _is_ours(found: Found, environment: Environment) -> bool:
     return requests.owner(found.description) == environment.name
-
-
-def _note(environment: Environment, cluster: ClusterSpec) -> Path:
-    return state.folder(environment.name) / "kce" / f"{cluster.name}.asked"

@@ -9,17 +9,18 @@ from isthmus import state
 from isthmus.adapters import kube
 from isthmus.errors import NotReady, Rejected, TransientError
 from isthmus.facts import Access
+from isthmus.providers.kce import notes
 from isthmus.providers.kce.api import Cloud
 
 
 def path(environment: str, cluster: str, identity: str) -> Path:
     """Return where the kubeconfig of this very cluster lies; one made anew has another identity."""
-    return state.folder(environment) / "kce" / f"{cluster}.{identity}.kubeconfig"
+    return notes.folder(environment) / f"{cluster}.{identity}.kubeconfig"
 
 
 def known(environment: str, cluster: str) -> str:
     """Return the identity of the cluster whose kubeconfig is kept, or nothing."""
-    found = sorted((state.folder(environment) / "kce").glob(f"{cluster}.*.kubeconfig"))
+    found = sorted((notes.folder(environment)).glob(f"{cluster}.*.kubeconfig"))
     return found[0].name.split(".")[-2] if len(found) == 1 else ""
 
 

@@ -4,7 +4,7 @@ from isthmus.environment import ClusterSpec, Environment
 from isthmus.errors import ClusterUnreachable, NotReady, Rejected, Unprepared
 from isthmus.facts import Access
 from isthmus.providers.contract import Defaults
-from isthmus.providers.kce import buying, credentials, keeping, leaving, requests
+from isthmus.providers.kce import buying, credentials, keeping, leaving, notes, requests
 from isthmus.providers.kce.api import Cloud, Found
 from isthmus.stacks import load
 
@@ -66,6 +66,12 @@ class Kce:
             raise NotReady("is not in KCE", cluster=cluster.name, hint=hint)
         return self._access(environment, cluster, found.identity)
 
+    def release(self, environment: Environment, cluster: ClusterSpec) -> None:
+        """Leave nothing of one cluster in KCE; one that is not there, or not ours, is let be."""
+        cloud = _cloud(environment, cluster)
+        found = buying.awaited(cloud, environment, cluster)
+        self._leave(environment, [(cloud, found)] if found else [])
+
     def delete(self, environment: Environment) -> None:
         """Leave no cluster of the environment's in KCE, and none that may still appear."""
         clouds = self._clouds(environment)
@@ -109,8 +115,11 @@ class Kce:
 
     def _clouds(self, environment: Environment) -> list[Cloud]:
         keys = credentials.keys(environment)
-        regions = dict.fromkeys(cluster.region for cluster in environment.clusters)
-        return [Cloud(region, keys) for region in regions]
+        regions = [cluster.region for cluster in environment.clusters]
+        return [
+            Cloud(region, keys)
+            for region in dict.fromkeys([*regions, *notes.regions(environment.name)])
+        ]
 
 
 def _cloud(environment: Environment, cluster: ClusterSpec) -> Cloud:

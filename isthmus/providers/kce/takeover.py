@@ -15,6 +15,7 @@ from isthmus.adapters import federated
 from isthmus.adapters.kube import Kube
 from isthmus.errors import Unprepared
 from isthmus.facts import Access
+from isthmus.providers.kce import notes
 
 NAME, SPACE = "kubefedconfig", "kube-system"
 IN_CONSOLE = "KCE console, Multi-Cluster > Federation Management"
@@ -25,7 +26,7 @@ def keep(host: Kube, environment: str) -> Path:
 
     Raises Unprepared, with both ways to go on, if the console has made no federation.
     """
-    path = state.folder(environment) / "kce" / "federation.kubeconfig"
+    path = notes.folder(environment) / "federation.kubeconfig"
     found = host.get("ConfigMap", NAME, SPACE) or {}
     text = next((value for value in (found.get("data") or {}).values() if _is_config(value)), "")
     if not text:
