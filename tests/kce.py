@@ -65,14 +65,15 @@ class Kce:
     """The stub. Its troubles:
 
     `throttled` and `failing` count, by action, the next requests that are not done; `lost` counts
-    those that are done and get no answer. `broken` are clusters that end as `error`, `hidden`
-    counts listings that do not have a new cluster yet. `polls`: looks until a cluster runs, or is
+    those that are done and get no answer. `refused` are clusters for which there is no quota,
+    `broken` those that end as `error`; `hidden` counts listings that do not have a new one yet. `polls`: looks until a cluster runs, or is
     gone. `log` has all that was asked.
     """
 
     def __init__(self):
         self.clusters, self.log, self.kubeconfigs = {}, [], {}
         self.throttled, self.failing, self.lost = {}, {}, {}
+        self.refused = set()
         self.broken, self.hidden, self.polls, self.exposed = set(), 0, 2, True
         self.lock = threading.RLock()
 
@@ -145,6 +146,8 @@ class Kce:
             return None if _counts_down(self.lost, action) else (200, {**known, **result})
 
     def CreateCluster(self, given):  # noqa: N802
+        if given["ClusterName"] in self.refused:
+            raise Refused("InsufficientQuota", "no more clusters for you")
         identity = self.put(given["ClusterName"], given["ClusterDesc"], "creating", given["Region"])
         made = self.clusters[identity]
         made |= {"left": self.polls, "hidden": self.hidden, "nodes": json.loads(given[NODE])}
@@ -162,7 +165,7 @@ class Kce:
         found = [c for c in found if given.get("Search", "") in c["ClusterName"]]
         if not given.get("ClusterId"):
             found = [c for c in found if not self._is_hidden(c)]
-        start, size = int(given.get("Marker", 0)), int(given.get("MaxResults", 10))
+        start, size = int(given.get("Marker", 0)), min(10, int(given.get("MaxResults", 10)))
         page = found[start : start + size]
         more = start + size if len(found) > start + size else 0
         listed = [{k: v for k, v in c.items() if k[0].isupper()} for c in page]

@@ -32,8 +32,9 @@ def confirm_purchase(environment: "Environment", typed: str, yes: bool) -> bool:
     from isthmus import providers
 
     if seller := providers.seller_of(environment):
-        _confirm(seller.to_buy(environment), "buy", PRICES, f"isthmus up {typed} --yes", yes)
-    return seller is not None
+        again = f"isthmus up {typed} --yes"
+        return _confirm(seller.to_buy(environment), "buy", PRICES, again, yes)
+    return False
 
 
 def confirm_deletion(environment: "Environment", typed: str, yes: bool) -> bool:
@@ -46,14 +47,14 @@ def confirm_deletion(environment: "Environment", typed: str, yes: bool) -> bool:
     if seller := providers.seller_of(environment):
         lines = seller.to_delete(environment)
         again = f"isthmus down {typed} --yes"
-        _confirm(lines, "delete", "Nothing of them can be had back.", again, yes)
-    return seller is not None
+        return _confirm(lines, "delete", "Nothing of them can be had back.", again, yes)
+    return False
 
 
-def _confirm(lines: list[str], verb: str, note: str, again: str, yes: bool) -> None:
+def _confirm(lines: list[str], verb: str, note: str, again: str, yes: bool) -> bool:
     if not lines:
-        return
+        return False
     terminal.say("\n".join([f"This will {verb}:", *(f"  - {line}" for line in lines), note]))
     if yes or (sys.stdin.isatty() and click.confirm(f"{verb.capitalize()}?", err=True)):
-        return
+        return True
     raise Usage(f"nothing was done: nobody said yes to what it would {verb}", hint=again)

@@ -142,6 +142,24 @@ def test_an_api_that_does_not_answer_is_worth_another_try(cloud, clusters, troub
     ensure(of())
 
 
+def test_a_purchase_that_fails_half_way_goes_on_or_goes_back(cloud, clusters):
+    cloud.refused = {"pair_shanghai"}
+    with pytest.raises(Rejected, match="InsufficientQuota: no more clusters for you") as caught:
+        ensure(of())
+    assert "request " in caught.value.message
+    assert [line.split(":")[0] for line in Kce().to_buy(of())] == ["shanghai"]
+    cloud.refused = set()
+    ensure(of())
+    assert len(cloud.clusters) == 2
+    cloud.refused = {"pair_xian"}
+    more = stub.content()["remotes"]
+    more += [{"name": "xian", "region": "cn-northwest-1", "kce": stub.SITE}]
+    with pytest.raises(Rejected):
+        ensure(of(remotes=more))
+    Kce().delete(of(remotes=more))
+    assert cloud.clusters == {}
+
+
 def test_a_cluster_that_ends_in_error_is_told_and_can_be_taken_away(cloud, clusters):
     cloud.broken = {"pair_shanghai"}
     with pytest.raises(Rejected, match="cn-shanghai-2 is error") as caught:

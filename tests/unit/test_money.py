@@ -85,7 +85,7 @@ def test_where_all_clusters_are_there_nobody_is_asked(isthmus, ran, file, cloud)
     for cluster, region in (("beijing", "cn-beijing-6"), ("shanghai", "cn-shanghai-2")):
         cloud.put(f"pair_{cluster}", requests.mark("pair", cluster), region=region)
     _, said = isthmus("up", file)
-    assert len(ran) == 1 and "will buy" not in said.err
+    assert ran == [{"if_busy": "refuse"}] and "will buy" not in said.err
 
 
 def test_what_will_be_deleted_is_listed_and_asked_for(isthmus, ran, file, cloud):

@@ -77,9 +77,11 @@ class Cloud:
         found: list[Found] = []
         while True:
             page = {"Search": search, "Marker": len(found), "MaxResults": PAGE}
-            listed = self._call(v2023, m2023, "DescribeCluster", page).get("ClusterSet") or []
+            answer = self._call(v2023, m2023, "DescribeCluster", page)
+            listed = answer.get("ClusterSet") or []
             found += map(self._found, listed)
-            if len(listed) < PAGE:
+            # An answer may hold fewer than were asked for, and one that is overlooked is bought.
+            if not listed or len(found) >= answer.get("TotalCount", len(found) + 1):
                 return found
 
     def cluster(self, identity: str) -> Found | None:
