@@ -66,8 +66,8 @@ class Kce:
 
     `throttled` and `failing` count, by action, the next requests that are not done; `lost` counts
     those that are done and get no answer. `refused` are clusters for which there is no quota,
-    `broken` those that end as `error`; `hidden` counts listings that do not have a new one yet. `polls`: looks until a cluster runs, or is
-    gone. `log` has all that was asked.
+    `broken` those that end as `error`; `hidden` counts listings that do not have a new one yet.
+    `polls`: looks until a cluster runs, or is gone. `log` has all that was asked.
     """
 
     def __init__(self):
