@@ -13,6 +13,8 @@ from isthmus.stacks import Stack, load
 READER = "istio-reader-service-account"
 STARTED_LAST = ("Deployment", "HorizontalPodAutoscaler", "PodDisruptionBudget")
 """Kinds of the gateway that wait for the injector: without it no pod of theirs can be made."""
+INJECTOR = "istio-sidecar-injector"
+"""The webhook that injects sidecars; its name is the same in all of Istio's versions here."""
 
 
 @dataclass(frozen=True)

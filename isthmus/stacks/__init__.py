@@ -60,6 +60,8 @@ class Stack(Data):
     kubernetes: Window
     templates: str
     """Folder below `templates/` that knows this generation of Istio."""
+    remote_secret: list[str]
+    """The words by which its istioctl prints a remote secret."""
     networking: str
     """API version of Gateway and VirtualService."""
     networks: Literal["labels", "meshNetworks"]
@@ -68,6 +70,9 @@ class Stack(Data):
     """Whether a remote runs an istiod of its own, which certifies and injects its pods."""
     old_tokens: bool
     """Whether its proxies can do with tokens that name no audience, as old clusters give them."""
+    ca_keys: Literal["ec", "rsa"]
+    """The kind of key that its istiod can sign with: 1.7 repeats the algorithm of each request,
+    RSA, and an EC key cannot (security/pkg/pki/util/generate_cert.go)."""
     gateway: Gateway
     images: Images
     releases: dict[str, Release]

@@ -6,10 +6,11 @@ import sys
 import types
 from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from isthmus import errors, progress, providers, state, turn
+from isthmus import errors, plan, progress, providers, state, tools, turn
 from isthmus.cli import engine, environments, terminal
 from isthmus.cli.main import attempt
 from isthmus.cli.main import isthmus as group
@@ -471,3 +472,32 @@ def walk_by_name():
 
 def help_of(parameter):
     return parameter.param_type_name == "argument" or parameter.help
+
+
+@pytest.mark.parametrize("verb", [("render", "--to", "plan"), ("down",), ("up",)])
+def test_what_is_accepted_without_a_checksum_is_said(
+    isthmus, file, provider, monkeypatch, tmp_path, verb
+):
+    monkeypatch.chdir(tmp_path)
+    asked = []
+    pinned = {"istio/1.31.0/istio.tar.gz": "sha256:abc"}
+    monkeypatch.setattr(tools, "accept", lambda asking: asked.append(asking.name) or pinned)
+    monkeypatch.setattr(plan, "entries", lambda environment: [])
+    monkeypatch.setattr(environments, "remember", lambda environment: None)
+    monkeypatch.setattr("isthmus.adapters.processes.again", lambda *what: SimpleNamespace(pid=1))
+    background = [] if verb[0] == "render" else ["--no-wait"]
+    code, _, err = isthmus(verb[0], file, *verb[1:], *background, "--accept-checksum")
+    assert code == 0 and asked == ["silk-road"]
+    assert "accepted: istio/1.31.0/istio.tar.gz sha256:abc" in err
+
+
+def test_an_up_that_would_lack_a_program_is_refused_before_anything_is_changed(
+    isthmus, file, provider, monkeypatch, home
+):
+    def refuse(environment):
+        raise errors.Unprepared("istio.tar.gz: no checksum is known for it")
+
+    monkeypatch.setattr(tools, "check", refuse)
+    code, _, err = isthmus("up", file)
+    assert code == 69 and "no checksum is known" in err
+    assert not home.exists()
