@@ -13,7 +13,6 @@ from isthmus.federation import Space
 from isthmus.mesh import mesh
 from isthmus.providers.kce import api, credentials
 from isthmus.providers.lab import needs
-from tasks.federation import CONTROLLERS, RELEASE, WEBHOOK
 
 NAME = "clouds"
 CLUSTERS = {"one": "cn-beijing-6", "two": "cn-shanghai-2"}
@@ -63,10 +62,10 @@ def make_federation(file, clusters, identities, folder):
     kube.apply([Space(federated.NAMESPACE, {}, {host.cluster: {}}).plain(host.cluster)])
     values = mesh(of, needs.DEFAULTS).kubefed_values()
     chart, program = tools.ensure(of, tools.CHART), tools.ensure(of, "helm")
-    helm.install(program, host, RELEASE, federated.NAMESPACE, chart, values)
-    workloads.await_deployment(kube, WEBHOOK, federated.NAMESPACE)
-    workloads.start_deployment(kube, CONTROLLERS, federated.NAMESPACE)
-    workloads.await_deployment(kube, CONTROLLERS, federated.NAMESPACE)
+    helm.install(program, host, federated.RELEASE, federated.NAMESPACE, chart, values)
+    workloads.await_deployment(kube, federated.WEBHOOK, federated.NAMESPACE)
+    workloads.start_deployment(kube, federated.CONTROLLERS, federated.NAMESPACE)
+    workloads.await_deployment(kube, federated.CONTROLLERS, federated.NAMESPACE)
     merged = kubeconfigs.merge(accesses, folder / "merged")
     join = tools.ensure(of, "kubefedctl")
     for name, identity in identities.items():
