@@ -23,7 +23,7 @@ def prepare(environment: Environment, buy: bool = False, anew: bool = False) -> 
     Raises Usage, with what they are, if clusters would be bought and nobody has said yes to that.
     `anew` tells that all will be, because what there is now is taken away before.
     """
-    providers.of(environment).check(environment)
+    providers.check_once(environment)
     if not buy:
         _refuse_to_buy(environment, anew)
     built.remember(environment)

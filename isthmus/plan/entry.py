@@ -42,9 +42,9 @@ def applied(
     return Entry(cluster, title, given, commands=(_apply(cluster, given), *then), file=file)
 
 
-def shown(cluster: str, title: str, masked: Manifest, made: str) -> Entry:
+def shown(cluster: str, title: str, masked: Manifest, *made: str) -> Entry:
     """Return the entry of an object with secrets in it: the file shows it, and `made` makes it."""
-    return Entry(cluster, title, (masked,), commands=(f"# {FILE} shows it; this makes it:", made))
+    return Entry(cluster, title, (masked,), commands=(f"# {FILE} shows it; this makes it:", *made))
 
 
 def kubectl(cluster: str, *words: str) -> str:

@@ -127,9 +127,10 @@ def _wired(mesh: Mesh, remote: str) -> list[Entry]:
     look = kubectl(remote, *SPACE, "get", "secret", token[0]["metadata"]["name"], *data)
     secret_of = ("istioctl", *mesh.stack.remote_secret, f"--context={remote}", f"--name={remote}")
     made = [shlex.join([*secret_of, *SPACE]), owned(mesh.environment.name), apply(mesh.host, "-")]
+    elsewhere = f"# only if pods reach {remote} at another URL than you do: make that its `server`"
     return [
         applied(remote, "token of the mesh's reader", token, until(f"{look} | grep -q .")),
-        shown(mesh.host, f"remote secret of {remote}", secret, " | ".join(made)),
+        shown(mesh.host, f"remote secret of {remote}", secret, " | ".join(made), elsewhere),
         _served(remote),
     ]
 

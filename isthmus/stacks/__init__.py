@@ -9,7 +9,7 @@ from importlib.resources import files
 from typing import Literal, Self
 
 import yaml
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from isthmus.environment import Images
 from isthmus.environment.parts import PLACES
@@ -77,6 +77,8 @@ class Stack(Data):
     images: Images
     releases: dict[str, Release]
     """Official files of the programs, for machines that do not compile them."""
+    host_size: dict[str, str] = Field(default_factory=dict)
+    """CPU and memory that a host's nodes must have in all, if the stack's makers say so."""
 
     @model_validator(mode="after")
     def _choose_every_image(self) -> Self:

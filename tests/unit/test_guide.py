@@ -77,6 +77,13 @@ DIFFERENCES = [
         [f"+ {GATEWAY}.name", f"+ {GATEWAY}.enabled"],
     ),
     Difference(
+        "istio-main-cluster",
+        "istiod's annotation `isthmus/networks`",
+        "a remote that is added later is known to a new istiod at once; the old one would hand "
+        "out addresses of its pods for a minute",
+        ["+ spec.components.pilot.k8s.podAnnotations.isthmus/networks"],
+    ),
+    Difference(
         "istio-*",
         "`resources`",
         "what the environment's `resources` say; empty, so Istio's own, if they say nothing",
