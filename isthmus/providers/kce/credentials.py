@@ -44,7 +44,7 @@ def keys(environment: Environment) -> Keys:
         where = f"block {block} with {' and '.join(FIELDS)}" if block else f"{ACCESS} and {SECRET}"
         raise Unprepared(
             f"no credentials for Kingsoft Cloud: there is no {where}",
-            hint=f"export {ACCESS}=... {SECRET}=..., or name a Secret block of Prefect's: "
+            hint=f"set {ACCESS} and {SECRET}, or name a Secret block of Prefect's: "
             "kce: {credentials_block: NAME}",
         )
     return Keys(*given)
