@@ -4,17 +4,28 @@ from isthmus import built, providers, waiting
 from isthmus.adapters import kube
 from isthmus.adapters.manifests import Manifest
 from isthmus.environment import ClusterSpec, Environment
+from isthmus.errors import Usage
 from isthmus.facts import Access, Done
+from tasks import secrets
 from tasks.policies import step
 
 NODES = 180.0
 """Seconds until a cluster must have a Ready node; 8 in the lab, minutes in a cloud."""
 
 
+secrets.read_blocks()
+
+
 @step("prepare", looks=True)
-def prepare(environment: Environment) -> Done:
-    """Refuse what cannot go well before anything is changed; from then on the name is known."""
+def prepare(environment: Environment, buy: bool = False, anew: bool = False) -> Done:
+    """Refuse what cannot go well before anything is changed; from then on the name is known.
+
+    Raises Usage, with what they are, if clusters would be bought and nobody has said yes to that.
+    `anew` tells that all will be, because what there is now is taken away before.
+    """
     providers.check_once(environment)
+    if not buy:
+        _refuse_to_buy(environment, anew)
     built.remember(environment)
     return Done(cluster="")
 
@@ -41,6 +52,15 @@ def await_nodes(access: Access) -> Done:
 
     nodes = waiting.until(ready, "a Ready node", timeout=NODES, cluster=access.cluster)
     return Done(cluster=access.cluster, found=f"{nodes} ready")
+
+
+def _refuse_to_buy(environment: Environment, anew: bool) -> None:
+    seller = providers.seller_of(environment)
+    if seller and (wanted := seller.to_buy(environment, anew)):
+        raise Usage(
+            "these clusters would be bought, and nobody has said yes: " + "; ".join(wanted),
+            hint=f"isthmus up {environment.name} --yes; in Prefect's pages: set parameter buy",
+        )
 
 
 def _known(environment: Environment, cluster: ClusterSpec, access: Access) -> Access:

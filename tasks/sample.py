@@ -5,7 +5,7 @@ from isthmus.environment import Environment
 from isthmus.facts import Access, Done, changed
 from isthmus.federation import SAMPLE, SYSTEM
 from isthmus.stacks import load
-from tasks.federation import propagate
+from tasks.federation import named, propagate
 from tasks.install import filled
 from tasks.policies import step
 
@@ -27,7 +27,7 @@ def deploy_sample(
 ) -> Done:
     """Make helloworld run in every cluster, its version as the cluster's role wants it."""
     _await_ways_in(load(environment.stack).gateway.name, members)
-    sample = filled(environment)
+    sample = filled(named(environment, members))
     if environment.federation == "direct":
         made = [
             name

@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 
+import kce
 import pytest
 import yaml
 from world import istio
@@ -253,6 +254,15 @@ def test_each_stacks_istioctl_is_called_as_it_can_be(written):
         assert "--name=shanghai -n istio-system" in line
 
 
+def test_a_federation_that_the_console_made_is_read_and_nothing_of_it_installed(programs, tmp_path):
+    order, files = read(plan.write(kce.of(), tmp_path))
+    assert "get configmap kubefedconfig" in order
+    assert "kubefedctl join" not in order and "helm" not in order
+    assert "condition=Ready kubefedclusters.core.kubefed.io/id-of-shanghai" in order
+    [placed] = [text for name, text in files.items() if "federate-namespace-istio" in name]
+    assert "name: id-of-shanghai" in placed
+
+
 def test_the_members_of_the_federation_are_called_as_it_knows_them(written):
     order, _ = written()
     [join] = [line for line in lines(order) if line.startswith("kubefedctl join id-shanghai")]
@@ -367,7 +377,7 @@ def told(wanted):
     from flows.build import tell
 
     teller = Teller()
-    tell(teller, wanted)
+    tell(teller, wanted, buy=False)
     return teller.steps
 
 
