@@ -20,7 +20,8 @@ secrets.read_blocks()
 def prepare(environment: Environment, buy: bool = False, anew: bool = False) -> Done:
     """Refuse what cannot go well before anything is changed; from then on the name is known.
 
-    Raises Usage, with what they are, if clusters would be bought and nobody has said yes to that.
+    Raises Usage, with what they are, if clusters would be bought, or bought ones deleted since the
+    file has them no longer, and nobody has said yes to that.
     `anew` tells that all will be, because what there is now is taken away before.
     """
     providers.check_once(environment)
@@ -55,12 +56,16 @@ def await_nodes(access: Access) -> Done:
 
 
 def _refuse_to_buy(environment: Environment, anew: bool) -> None:
-    seller = providers.seller_of(environment)
-    if seller and (wanted := seller.to_buy(environment, anew)):
-        raise Usage(
-            "these clusters would be bought, and nobody has said yes: " + "; ".join(wanted),
-            hint=f"isthmus up {environment.name} --yes; in Prefect's pages: set parameter buy",
-        )
+    if not (seller := providers.seller_of(environment)):
+        return
+    hint = f"isthmus up {environment.name} --yes; in Prefect's pages: set parameter buy"
+    unasked = "and nobody has said yes"
+    if wanted := seller.to_buy(environment, anew):
+        text = f"these clusters would be bought, {unasked}: {'; '.join(wanted)}"
+        raise Usage(text, hint=hint)
+    if leaving := seller.to_release(environment, built.leavers(environment)):
+        text = f"these clusters would be deleted, {unasked}: {'; '.join(leaving)}"
+        raise Usage(text, hint=hint)
 
 
 def _known(environment: Environment, cluster: ClusterSpec, access: Access) -> Access:

@@ -88,6 +88,8 @@ def drain(environment: Environment, leaver: Leaver, silent: Done) -> Done:
 @step("leave federation", of="leaver")
 def leave_federation(environment: Environment, host: Access, leaver: Leaver, drained: Done) -> Done:
     """Make the cluster no member any more; one that does not answer is struck off in the host."""
+    if environment.federation_is_given:
+        return Done(cluster=leaver.cluster, found="take it out of the federation in its console")
     if leaver.access:
         return unjoin(environment, host, leaver.access)
     client = kube.connect(host)
