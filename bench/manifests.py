@@ -28,7 +28,10 @@ def write(folder: Path) -> None:
 def _rendered() -> dict[str, list[Manifest]]:
     return {
         "coredns": render("lab/coredns.yaml.j2", image=names.COREDNS, address=programs.DNS),
-        "expose": render("istio-1.31/expose.yaml.j2"),
+        "expose": [
+            *render("istio-1.31/expose-istiod.yaml.j2"),
+            *render("istio-1.31/expose-services.yaml.j2"),
+        ],
         "callers": render("sample/callers.yaml.j2", image=names.CALLER, pull_policy="Never"),
         "federated-deployment": _sample(),
     }

@@ -35,6 +35,7 @@ class Mesh:
 
     injectors: list[Future]
     gateways: list[Future]
+    exposed: Future
 
 
 def create(start: Steps, environment: Environment) -> list[Future]:
@@ -53,8 +54,8 @@ def part(start: Steps, environment: Environment, clusters: list[Future]) -> list
     parted: list[Future] = []
     for leaver in start.found(start(parting_tasks.who_left, environment, host)):
         unwired = start(parting_tasks.unwire, environment, host, leaver)
-        silent = start(parting_tasks.await_silence, clusters, leaver, unwired)
-        drained = start(parting_tasks.drain, leaver, silent)
+        silent = start(parting_tasks.await_silence, environment, clusters, leaver, unwired)
+        drained = start(parting_tasks.drain, environment, leaver, silent)
         left = start(parting_tasks.leave_federation, environment, host, leaver, drained)
         start(parting_tasks.give_back, environment, leaver, left)
         parted.append(left)
@@ -66,7 +67,8 @@ def federate(
 ) -> Federation:
     """Join all clusters, and give each istio-system and its part of the trust."""
     host = clusters[0]
-    prepared = start(federation_tasks.prepare_host, environment, host)
+    # A control plane that lists all networks must not lose one that is still asked.
+    prepared = start(federation_tasks.prepare_host, environment, host, wait_for=parted)
     merged = start(federation_tasks.merge_kubeconfigs, environment, clusters)
     # What KubeFed is to carry to a cluster no longer, it deletes there.
     joined: list[Future] = [*parted]
@@ -92,17 +94,16 @@ def install(
     exposed = start(gateway_tasks.expose_host, environment, host, control)
     gateway = start(gateway_tasks.open_gateway, environment, host, control)
     endpoint = start(gateway_tasks.check_endpoint, environment, host, gateway, exposed)
-    mesh = Mesh([control], [gateway])
+    injectors, gateways = [control], [gateway]
     for remote in remotes:
         attached = start(
             install_tasks.install_remote, environment, remote, endpoint, federation.cacerts
         )
         wired = start(wiring_tasks.wire_secret, host, remote, attached)
-        mesh.injectors.append(wired)
-        mesh.gateways.append(
-            start(gateway_tasks.open_gateway, environment, remote, wired, endpoint)
-        )
-    return mesh
+        injectors.append(wired)
+        gateways.append(start(gateway_tasks.open_gateway, environment, remote, wired, endpoint))
+    services = start(gateway_tasks.expose_services, environment, clusters, injectors)
+    return Mesh(injectors, gateways, services)
 
 
 def deploy(
@@ -125,7 +126,7 @@ def deploy(
         federation.sample,
         mesh.injectors,
     )
-    return [*callers, hello]
+    return [*callers, hello, mesh.exposed]
 
 
 def verify(
@@ -138,7 +139,7 @@ def verify(
     """Let every region ask every other, and judge."""
     reported = start(verify_tasks.report, environment, clusters, gateways, wait_for=after or [])
     clients = [start(verify_tasks.verify_client, environment, c, reported) for c in clusters]
-    views = [start(verify_tasks.verify_gateway, c, reported) for c in clusters]
+    views = [start(verify_tasks.verify_gateway, environment, c, reported) for c in clusters]
     return start(verify_tasks.conclude, environment, clients, views)
 
 
@@ -147,9 +148,9 @@ def find(start: Steps, environment: Environment) -> list[Future]:
     return [start(cluster_tasks.find_cluster, environment, c) for c in environment.clusters]
 
 
-def find_gateways(start: Steps, clusters: list[Future]) -> list[Future]:
+def find_gateways(start: Steps, environment: Environment, clusters: list[Future]) -> list[Future]:
     """Find the gateways as they are now."""
-    return [start(verify_tasks.find_gateway, cluster) for cluster in clusters]
+    return [start(verify_tasks.find_gateway, environment, cluster) for cluster in clusters]
 
 
 def withdraw(start: Steps, environment: Environment) -> list[Future]:

@@ -37,8 +37,8 @@ def region_pair(
         host_region: Where the cluster with the control plane is. The environment is called
             HOST-REMOTE after both regions.
         remote_region: Where the other cluster is; another region than the host's.
-        provider: Where clusters come from: lab makes them on the machine that runs, kubeconfig
-            takes yours.
+        provider: Where clusters come from: kubeconfig takes yours, the others make them where the
+            run is.
         stack: The set of versions that go together.
         federation: How one object reaches every cluster: by KubeFed, or applied to each directly.
         kubeconfig: For provider kubeconfig, the absolute path of a file whose contexts are called

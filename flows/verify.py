@@ -23,6 +23,6 @@ def verify(environment: Environment, if_busy: IfBusy = "wait") -> Verification:
     """
     with steps_of(environment, if_busy, "verify") as start:
         clusters = chapters.find(start, environment)
-        gateways = chapters.find_gateways(start, clusters)
+        gateways = chapters.find_gateways(start, environment, clusters)
         verdict = chapters.verify(start, environment, clusters, gateways)
         return start.proven(verdict)

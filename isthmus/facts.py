@@ -21,6 +21,15 @@ class Access(Fact):
     """UID of the namespace kube-system: changes when the cluster is rebuilt."""
     environment: str = ""
     """Whose label every object bears that is made through this access."""
+    server: str = ""
+    """URL by which the other clusters reach its API server; empty: as in the kubeconfig."""
+    member: str = ""
+    """Its name in the federation; empty: the cluster's own."""
+
+    @property
+    def in_federation(self) -> str:
+        """By which name the federation knows the cluster."""
+        return self.member or self.cluster
 
     @property
     def found(self) -> str:
@@ -63,7 +72,7 @@ class Gateway(Fact):
 
     cluster: str
     address: str
-    port: int = 15443
+    port: int
 
     @property
     def found(self) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from isthmus.adapters.manifests import LABEL
 from isthmus.environment import Environment
 from isthmus.render import Manifest, render
+from isthmus.stacks import load
 
 SYSTEM = "istio-system"
 SAMPLE = "sample"
@@ -22,6 +23,8 @@ class Space:
     labels: dict[str, str]
     own_labels: dict[str, dict[str, str]]
     own_annotations: dict[str, dict[str, str]] = field(default_factory=dict)
+    members: dict[str, str] = field(default_factory=dict)
+    """Cluster -> its name in the federation, where that is another."""
 
     def plain(self, cluster: str) -> Manifest:
         """Return the Namespace as one cluster is to have it."""
@@ -35,7 +38,10 @@ class Space:
     def federated(self, environment: str) -> Manifest:
         """Return the FederatedNamespace that makes it in every cluster."""
         clusters = {
-            name: {"labels": labels, "annotations": self.own_annotations.get(name, {})}
+            self.members.get(name, name): {
+                "labels": labels,
+                "annotations": self.own_annotations.get(name, {}),
+            }
             for name, labels in self.own_labels.items()
         }
         labels = {LABEL: environment, **self.labels}
@@ -46,20 +52,34 @@ class Space:
 
 
 def system_space(environment: Environment) -> Space:
-    """Return istio-system: each cluster's in its own network, remotes' under the host's control."""
+    """Return istio-system: each cluster's in its own network, remotes' under the host's control.
+
+    A stack with meshNetworks says neither there, but in the host's control plane.
+    """
     host = environment.host.name
+    if load(environment.stack).networks == "meshNetworks":
+        return Space(SYSTEM, {}, _nothing(environment), members=_members(environment))
     return Space(
         SYSTEM,
         {},
         {c.name: {"topology.istio.io/network": c.network} for c in environment.clusters},
         {c.name: {"topology.istio.io/controlPlaneClusters": host} for c in environment.remotes},
+        _members(environment),
     )
 
 
 def sample_space(environment: Environment) -> Space:
     """Return the sample's namespace: its pods are injected, in every cluster alike."""
-    own: dict[str, dict[str, str]] = {c.name: {} for c in environment.clusters}
-    return Space(SAMPLE, {"istio-injection": "enabled"}, own)
+    injected = {"istio-injection": "enabled"}
+    return Space(SAMPLE, injected, _nothing(environment), members=_members(environment))
+
+
+def _nothing(environment: Environment) -> dict[str, dict[str, str]]:
+    return {c.name: {} for c in environment.clusters}
+
+
+def _members(environment: Environment) -> dict[str, str]:
+    return {c.name: c.in_federation for c in environment.clusters}
 
 
 def plain_secret(data: Data) -> Manifest:

@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from typing import Any
 
+from isthmus import images
 from isthmus.adapters.manifests import LABEL
 from isthmus.environment import Amount, ClusterSpec, Environment, Images, Resources
 from isthmus.providers.contract import Defaults
 from isthmus.render import Manifest, merge, render
-from isthmus.stacks import load
+from isthmus.stacks import Stack, load
 
-GATEWAY = "istio-eastwestgateway"
 READER = "istio-reader-service-account"
 REMOTE_SECRET = "istio-remote-secret-"
 """What the name of a remote's secret in the host begins with, as istioctl has it."""
@@ -25,6 +25,16 @@ class Mesh:
     images: Images
     resources: Resources
     defaults: Defaults
+
+    @property
+    def stack(self) -> Stack:
+        """The versions that go together, and how this generation of Istio works."""
+        return load(self.environment.stack)
+
+    def starts_last(self, manifest: Manifest) -> bool:
+        """Tell whether an object of the gateway waits until its cluster's pods are injected."""
+        of_gateway = manifest["metadata"]["name"] == self.stack.gateway.name
+        return of_gateway and manifest["kind"] in STARTED_LAST
 
     def host_operator(self) -> Manifest:
         """Return the IstioOperator of the host."""
@@ -60,25 +70,40 @@ class Mesh:
             "sample/federated-deployment.yaml.j2",
             deployment=self.helloworld("v1"),
             labels={LABEL: self.environment.name},
-            clusters=[c.name for c in self.environment.clusters],
-            remotes=[c.name for c in self.environment.remotes],
+            clusters=[c.in_federation for c in self.environment.clusters],
+            remotes=[c.in_federation for c in self.environment.remotes],
             v2_image=self.images.helloworld_v2,
         )
         return manifest
 
     def version_on(self, cluster: str) -> str:
         """Return which version of the sample a cluster runs."""
-        return "v1" if cluster == self.environment.host.name else "v2"
+        return "v1" if cluster == self.host else "v2"
 
-    def exposure(self) -> list[Manifest]:
-        """Return what lets the host's gateway pass what other regions need."""
-        return render(f"{load(self.environment.stack).templates}/expose.yaml.j2")
+    def control_exposure(self) -> list[Manifest]:
+        """Return what lets the host's gateway pass the control plane to remotes."""
+        made = render(f"{self.stack.templates}/expose-istiod.yaml.j2")
+        return [*made, *self._provided(self.host, "istio-system")]
 
-    def callers(self) -> list[Manifest]:
+    def service_exposure(self, cluster: str) -> list[Manifest]:
+        """Return what lets gateways pass other networks' requests, as far as a cluster has it.
+
+        istiod reads it in the host alone, for every gateway; the guide has it in remotes too.
+        """
+        if cluster != self.environment.host.name and not self.stack.istiod_in_remotes:
+            return []
+        return render(f"{self.stack.templates}/expose-services.yaml.j2")
+
+    def callers(self, cluster: str) -> list[Manifest]:
         """Return the sample's Service and the pod that calls it."""
-        return render(
-            "sample/callers.yaml.j2", image=self.images.caller, pull_policy=self.images.pull_policy
-        )
+        given = {"image": self.images.caller, "pull_policy": self.images.pull_policy}
+        made = render("sample/callers.yaml.j2", **given)
+        return [*made, *self._provided(cluster, "sample")]
+
+    @property
+    def host(self) -> str:
+        """The name of the cluster with the control plane."""
+        return self.environment.host.name
 
     def kubefed_values(self) -> dict[str, Any]:
         """Return the values of KubeFed's chart; its controllers are started once it stands."""
@@ -106,6 +131,10 @@ class Mesh:
             }
         }
 
+    def _provided(self, cluster: str, namespace: str) -> list[Manifest]:
+        objects = self.defaults.host_objects if cluster == self.host else ()
+        return [m for m in objects if m["metadata"]["namespace"] == namespace]
+
     def _operator(
         self,
         role: str,
@@ -114,9 +143,8 @@ class Mesh:
         own: dict[str, Any],
         **values: Any,
     ) -> Manifest:
-        folder = load(self.environment.stack).templates
         [operator] = render(
-            f"{folder}/{role}.yaml.j2",
+            f"{self.stack.templates}/{role}.yaml.j2",
             env=self.environment,
             cluster=cluster,
             images=self.images,
@@ -129,7 +157,7 @@ class Mesh:
     def _requests(self) -> dict[str, Any]:
         gateway = {"k8s": {"resources": _requests(self.resources.gateway)}}
         return {
-            "components": {"ingressGateways": [{"name": GATEWAY, **gateway}]},
+            "components": {"ingressGateways": [{"name": self.stack.gateway.name, **gateway}]},
             "values": {
                 "pilot": {"resources": _requests(self.resources.istiod)},
                 "global": {"proxy": {"resources": _requests(self.resources.sidecar)}},
@@ -139,13 +167,8 @@ class Mesh:
 
 def mesh(environment: Environment, defaults: Defaults) -> Mesh:
     """Fill in what the environment leaves open: the provider's needs, then the stack's values."""
-    images = environment.images.over(defaults.images).over(load(environment.stack).images)
-    return Mesh(environment, images, _over(environment.resources, defaults.resources), defaults)
-
-
-def waits_for_injector(manifest: Manifest) -> bool:
-    """Tell whether an object of the gateway can only come to life once pods are injected."""
-    return manifest["metadata"]["name"] == GATEWAY and manifest["kind"] in STARTED_LAST
+    chosen = images.chosen(environment, defaults.images)
+    return Mesh(environment, chosen, _over(environment.resources, defaults.resources), defaults)
 
 
 def _over(own: Resources, defaults: Resources) -> Resources:

@@ -12,13 +12,12 @@ from typing import Any
 
 import yaml
 
-from isthmus import federation, providers, tools
+from isthmus import federation, images, providers, tools
 from isthmus.adapters import federated, istioctl
 from isthmus.adapters.manifests import Manifest, labelled
 from isthmus.environment import ClusterSpec, Environment
-from isthmus.mesh import READER, Mesh, mesh, waits_for_injector
+from isthmus.mesh import READER, Mesh, mesh
 from isthmus.render import render
-from isthmus.tools import Tools
 
 ENDPOINT = "ISTIOD_REMOTE_EP"
 """Stands for the address of the host's gateway, as in the guide."""
@@ -52,14 +51,24 @@ def write(environment: Environment, directory: Path) -> list[Path]:
     return [index, *files]
 
 
+def image_names(environment: Environment) -> list[str]:
+    """Return the names of all images that a build runs, sorted, each once."""
+    return images.needed(environment, providers.of(environment).defaults.images)
+
+
 def entries(environment: Environment) -> list[Entry]:
     """Return all that a build does, in an order in which a person can do it."""
     sample = mesh(environment, providers.of(environment).defaults)
-    found = tools.ensure()
+    program = tools.ensure(environment, "istioctl")
     return [
         *_federation(environment, sample),
-        *_host(environment.host, sample, found),
-        *(e for remote in environment.remotes for e in _remote(environment, remote, sample, found)),
+        *_host(environment.host, sample, program),
+        *(
+            e
+            for remote in environment.remotes
+            for e in _remote(environment, remote, sample, program)
+        ),
+        *_exposed(environment, sample),
         *_sample(environment, sample),
     ]
 
@@ -75,11 +84,11 @@ def _federation(environment: Environment, sample: Mesh) -> list[Entry]:
         ]
     chart = ("helm", "upgrade", "--install", "kubefed", "kubefed-chart", "--no-hooks")
     joins = [
-        Entry(host, f"join {c.name}", command=("kubefedctl", "join", c.name,
+        Entry(host, f"join {c.name}", command=("kubefedctl", "join", c.in_federation,
               f"--cluster-context={c.name}", f"--host-cluster-context={host}"))
         for c in environment.clusters
     ]  # fmt: skip
-    masked = {c.name: {"ca-key.pem": MASK} for c in environment.clusters}
+    masked = {c.in_federation: {"ca-key.pem": MASK} for c in environment.clusters}
     everywhere = (
         system.federated(environment.name),
         federation.federated_secret(environment.name, masked),
@@ -105,18 +114,18 @@ def _federation(environment: Environment, sample: Mesh) -> list[Entry]:
     ]
 
 
-def _host(host: ClusterSpec, sample: Mesh, found: Tools) -> list[Entry]:
-    operator = sample.host_operator()
-    return [
-        *_istio(host.name, operator, found, "host"),
-        Entry(host.name, "exposure of the control plane and services", tuple(sample.exposure())),
-    ]
+def _host(host: ClusterSpec, sample: Mesh, program: Path) -> list[Entry]:
+    exposure = tuple(sample.control_exposure())
+    exposed = [Entry(host.name, "exposure of the control plane", exposure)] if exposure else []
+    return [*_istio(host.name, sample.host_operator(), sample, program, "host"), *exposed]
 
 
 def _remote(
-    environment: Environment, remote: ClusterSpec, sample: Mesh, found: Tools
+    environment: Environment, remote: ClusterSpec, sample: Mesh, program: Path
 ) -> list[Entry]:
-    first, gateway = _istio(remote.name, sample.remote_operator(remote, ENDPOINT), found, "remote")
+    first, gateway = _istio(
+        remote.name, sample.remote_operator(remote, ENDPOINT), sample, program, "remote"
+    )
     token = render("wiring/token.yaml.j2", account=READER)
     secret = render("wiring/remote-secret.yaml.j2", cluster=remote.name, kubeconfig=MASK)
     return [
@@ -127,19 +136,28 @@ def _remote(
     ]
 
 
-def _istio(cluster: str, operator: Manifest, found: Tools, role: str) -> list[Entry]:
-    objects = istioctl.manifests(found.istioctl, operator)
-    first = tuple(m for m in objects if not waits_for_injector(m))
+def _istio(cluster: str, operator: Manifest, sample: Mesh, program: Path, role: str) -> list[Entry]:
+    objects = istioctl.manifests(program, operator)
+    first = tuple(m for m in objects if not sample.starts_last(m))
     return [
         Entry(cluster, f"istio {role}", first),
-        Entry(cluster, "gateway", tuple(m for m in objects if waits_for_injector(m))),
+        Entry(cluster, "gateway", tuple(m for m in objects if sample.starts_last(m))),
+    ]
+
+
+def _exposed(environment: Environment, sample: Mesh) -> list[Entry]:
+    exposures = {c.name: tuple(sample.service_exposure(c.name)) for c in environment.clusters}
+    return [
+        Entry(name, "exposure of services", objects)
+        for name, objects in exposures.items()
+        if objects
     ]
 
 
 def _sample(environment: Environment, sample: Mesh) -> list[Entry]:
     host = environment.host.name
     space = federation.sample_space(environment)
-    callers = [Entry(c.name, "caller", tuple(sample.callers())) for c in environment.clusters]
+    callers = [Entry(c.name, "caller", tuple(sample.callers(c.name))) for c in environment.clusters]
     if environment.federation == "direct":
         versions = {c.name: sample.version_on(c.name) for c in environment.clusters}
         return [

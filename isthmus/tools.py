@@ -1,61 +1,107 @@
 """The command lines that steps run in clusters of any provider, and where each of them is found.
 
-In this order: a folder that somebody names; the lab's toolchain, which is compiled if need be.
+In this order: a folder that somebody names; the cache of release files; the lab's toolchain, if it
+is there and of the wanted version (compiled if need be for a lab); the official release file.
 """
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
+from isthmus import releases, stacks
+from isthmus.environment import Environment
 from isthmus.errors import Unprepared
 
 VARIABLE = "ISTHMUS_TOOLS"
 """Names a folder that holds the programs and the chart, as an image of Isthmus does."""
 PROGRAMS = ("istioctl", "helm", "kubefedctl")
 CHART = "kubefed-chart"
+LAB_OWN = ("helm", "kubefedctl", CHART)
+"""What a lab takes from its toolchain for every stack: its KubeFed's image is of that version."""
 
 
-@dataclass(frozen=True)
-class Tools:
-    """Where each command line lies, and KubeFed's Helm chart."""
+def ensure(environment: Environment, name: str, *, accept: bool = False) -> Path:
+    """Make a program, or KubeFed's chart, be here in the stack's version; return where it is.
 
-    istioctl: Path
-    helm: Path
-    kubefedctl: Path
-    kubefed_chart: Path
-
-
-def ensure() -> Tools:
-    """Make all of them exist and return where they are.
-
-    Raises Unprepared if the folder in ISTHMUS_TOOLS lacks one, or if none can be compiled here.
+    `accept` takes a release file's checksum where none is known. Raises Unprepared if the folder
+    in ISTHMUS_TOOLS lacks something, or if it can neither be compiled nor fetched here.
     """
-    folder = os.environ.get(VARIABLE)
-    return given(Path(folder).expanduser()) if folder else _compiled()
+    if path := _at_hand(environment, name):
+        return path
+    return _in(releases.ensure(stacks.load(environment.stack), name, accept=accept), name)
 
 
-def given(folder: Path) -> Tools:
-    """Return what a folder holds; raises Unprepared with everything that it lacks."""
+def accept(environment: Environment) -> dict[str, str]:
+    """Make all be here that the environment needs; return the checksums accepted for that."""
+    before = releases.accepted.everything()
+    for name in _needed(environment):
+        ensure(environment, name, accept=True)
+    return {k: v for k, v in releases.accepted.everything().items() if k not in before}
+
+
+def check(environment: Environment) -> None:
+    """Raise Unprepared if something needed could only be had by accepting its checksum."""
+    for name in _needed(environment):
+        if _comes_compiled(environment, name) and not os.environ.get(VARIABLE):
+            continue
+        if not _at_hand(environment, name):
+            releases.check(stacks.load(environment.stack), name)
+
+
+def given(folder: Path, name: str) -> Path:
+    """Return where a folder has it; raises Unprepared with everything that the folder lacks."""
     lacking = [name for name in PROGRAMS if not _is_program(folder / name)]
     if not (folder / CHART / "Chart.yaml").is_file():
         lacking.append(f"{CHART}/Chart.yaml")
     if lacking:
         raise Unprepared(
             f"{folder} ({VARIABLE}) lacks {', '.join(lacking)}",
-            hint=f"put them there, or have them compiled here: unset {VARIABLE}",
+            hint=f"put them there, or have them fetched or compiled: unset {VARIABLE}",
         )
-    istioctl, helm, kubefedctl = (folder / name for name in PROGRAMS)
-    return Tools(istioctl, helm, kubefedctl, folder / CHART)
+    return folder / name
+
+
+def _needed(environment: Environment) -> tuple[str, ...]:
+    return PROGRAMS[:1] if environment.federation == "direct" else (*PROGRAMS, CHART)
 
 
 def _is_program(path: Path) -> bool:
     return path.is_file() and os.access(path, os.X_OK)
 
 
-def _compiled() -> Tools:
-    # Imported here: it asks for Go and for packages that only the lab needs.
-    from isthmus.providers.lab.tools import ensure_toolchain
+def _at_hand(environment: Environment, name: str) -> Path | None:
+    """Return where it is without fetching anything; a lab's toolchain is compiled for it."""
+    if folder := os.environ.get(VARIABLE):
+        return given(Path(folder).expanduser(), name)
+    if environment.provider == "lab" and name in LAB_OWN:
+        return _compiled(environment, name)
+    if found := releases.known(stacks.load(environment.stack), name):
+        return _in(found, name)
+    return _compiled(environment, name)
 
-    toolchain = ensure_toolchain()
-    istioctl, helm, kubefedctl = (toolchain.bin / name for name in PROGRAMS)
-    return Tools(istioctl, helm, kubefedctl, toolchain.share / CHART)
+
+def _in(folder: Path, name: str) -> Path:
+    return folder if name == CHART else folder / name
+
+
+def _compiled(environment: Environment, name: str) -> Path | None:
+    # Imported here: it asks for Go and for packages that only the lab needs.
+    from isthmus.providers.lab import tools
+    from isthmus.providers.lab.toolchain import compiling
+
+    stack = stacks.load(environment.stack)
+    theirs = stacks.load(compiling.STACK).versions
+    part = stack.releases[name].part
+    build = _comes_compiled(environment, name)
+    if not build and getattr(theirs, part) != getattr(stack.versions, part):
+        return None
+    toolchain = tools.ensure_toolchain() if build else tools.known_toolchain()
+    if not toolchain:
+        return None
+    return toolchain.share / CHART if name == CHART else toolchain.bin / name
+
+
+def _comes_compiled(environment: Environment, name: str) -> bool:
+    from isthmus.providers.lab.toolchain import compiling
+
+    same = environment.stack == compiling.STACK or name in LAB_OWN
+    return environment.provider == "lab" and same

@@ -22,15 +22,13 @@ def prepare(environment: Environment) -> Done:
 @step("create cluster", of="cluster", looks=True)
 def create_cluster(environment: Environment, cluster: ClusterSpec, prepared: Done) -> Access:
     """Make the cluster exist and its API server answer."""
-    access = providers.of(environment).ensure(environment, cluster)
-    return access.model_copy(update={"environment": environment.name})
+    return _known(environment, cluster, providers.of(environment).ensure(environment, cluster))
 
 
 @step("find cluster", of="cluster", looks=True)
 def find_cluster(environment: Environment, cluster: ClusterSpec) -> Access:
     """Return how to reach a cluster that must exist."""
-    access = providers.of(environment).access(environment, cluster)
-    return access.model_copy(update={"environment": environment.name})
+    return reach(environment, cluster)
 
 
 @step("wait for nodes", of="access")
@@ -43,6 +41,16 @@ def await_nodes(access: Access) -> Done:
 
     nodes = waiting.until(ready, "a Ready node", timeout=NODES, cluster=access.cluster)
     return Done(cluster=access.cluster, found=f"{nodes} ready")
+
+
+def reach(environment: Environment, cluster: ClusterSpec) -> Access:
+    """Return how to reach a cluster; raises NotReady or ClusterUnreachable if it is not there."""
+    return _known(environment, cluster, providers.of(environment).access(environment, cluster))
+
+
+def _known(environment: Environment, cluster: ClusterSpec, access: Access) -> Access:
+    member = access.member or cluster.member or ""
+    return access.model_copy(update={"environment": environment.name, "member": member})
 
 
 def _is_ready(node: Manifest) -> bool:

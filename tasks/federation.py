@@ -24,13 +24,13 @@ CONTROLLERS = "kubefed-controller-manager"
 @step("install federation", of="host")
 def install_federation(environment: Environment, host: Access) -> Done:
     """Make KubeFed's chart stand in the host and its webhook answer."""
-    found, client = tools.ensure(), kube.connect(host)
+    client, chart = kube.connect(host), tools.ensure(environment, tools.CHART)
     values = filled(environment).kubefed_values()
     made = client.apply([Space(federated.NAMESPACE, {}, {host.cluster: {}}).plain(host.cluster)])
-    chart = found.kubefed_chart
     if not helm.installed(client, RELEASE, federated.NAMESPACE, chart, values):
         helm.unlock(client, RELEASE, federated.NAMESPACE)
-        helm.install(found.helm, host, RELEASE, federated.NAMESPACE, chart, values)
+        program = tools.ensure(environment, "helm")
+        helm.install(program, host, RELEASE, federated.NAMESPACE, chart, values)
         made.append(f"release {RELEASE}")
     workloads.await_deployment(client, WEBHOOK, federated.NAMESPACE)
     return changed(host.cluster, made)
@@ -61,8 +61,10 @@ def join(
     client = kube.connect(host)
     if _stands(client, member):
         return changed(member.cluster, [])
-    kubefedctl.join(tools.ensure().kubefedctl, kubeconfig, host.cluster, member.cluster)
-    federated.await_member(client, member.cluster)
+    program, name = tools.ensure(environment, "kubefedctl"), member.in_federation
+    kubefedctl.join(program, kubeconfig, host.cluster, member.cluster, name)
+    federated.point(client, name, kubeconfigs.server(member)[0])
+    federated.await_member(client, name)
     return Done(cluster=member.cluster, found="joined")
 
 
@@ -100,15 +102,15 @@ def federate_secret(
     if environment.federation == "direct":
         made = [name for m in members for name in _place_directly(environment, m)]
         return changed(host.cluster, made)
-    clusters = {m.cluster: _encoded(environment, m.cluster) for m in members}
+    clusters = {m.in_federation: _encoded(environment, m.cluster) for m in members}
     manifest = federation.federated_secret(environment.name, clusters)
     return changed(host.cluster, propagate(host, manifest, members))
 
 
 def _stands(host: kube.Kube, member: Access) -> bool:
     """Tell whether the federation knows this very cluster, and not one that it replaced."""
-    found = host.get("KubeFedCluster", member.cluster, federated.NAMESPACE, federated.CORE)
-    if not found or not federated.member_is_ready(host, member.cluster):
+    found = host.get("KubeFedCluster", member.in_federation, federated.NAMESPACE, federated.CORE)
+    if not found or not federated.member_is_ready(host, member.in_federation):
         return False
     server, _ = kubeconfigs.server(member)
     return bool(found["spec"]["apiEndpoint"] == server)
@@ -130,7 +132,7 @@ def propagate(host: Access, manifest: Manifest, members: list[Access]) -> list[s
     """Make a federated object reach every member; return its name if it had to be changed."""
     client = kube.connect(host)
     made = client.apply([manifest])
-    federated.await_propagated(client, manifest, [m.cluster for m in members])
+    federated.await_propagated(client, manifest, [m.in_federation for m in members])
     return made
 
 

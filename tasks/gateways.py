@@ -1,6 +1,7 @@
 """Gateways: the way into each network, and the endpoint at which the host's serves remotes."""
 
 import hashlib
+import ipaddress
 import json
 from typing import Any
 
@@ -10,10 +11,9 @@ from prefect.context import TaskRunContext
 from isthmus import state, trust, waiting
 from isthmus.adapters import kube, tls, workloads
 from isthmus.environment import Environment
-from isthmus.errors import ClusterUnreachable
+from isthmus.errors import ClusterUnreachable, Rejected
 from isthmus.facts import Access, Done, Endpoint, Gateway, changed
 from isthmus.federation import SYSTEM
-from isthmus.mesh import GATEWAY, waits_for_injector
 from tasks.install import filled, host_manifests, remote_manifests
 from tasks.policies import step
 
@@ -25,9 +25,25 @@ HANDSHAKE = 90.0
 
 @step("expose host", of="host")
 def expose_host(environment: Environment, host: Access, installed: Done) -> Done:
-    """Let the host's gateway pass the control plane and other networks' requests."""
-    made = kube.connect(host).apply(filled(environment).exposure())
+    """Let the host's gateway pass the control plane to remotes."""
+    made = kube.connect(host).apply(filled(environment).control_exposure())
     return changed(host.cluster, made)
+
+
+@step("expose services")
+def expose_services(environment: Environment, members: list[Access], wired: list[Done]) -> Done:
+    """Let every gateway pass other networks' requests.
+
+    Only after wiring: a gateway whose Service istiod 1.7 does not know yet is told to listen at
+    443, where it may not.
+    """
+    whole = filled(environment)
+    made = [
+        name
+        for member in members
+        for name in kube.connect(member).apply(whole.service_exposure(member.cluster))
+    ]
+    return changed(members[0].cluster, made)
 
 
 @step("open gateway", of="access")
@@ -37,14 +53,32 @@ def open_gateway(
     """Make the cluster's gateway run, and return the address at which others reach it."""
     client = kube.connect(access)
     wanted = (
-        remote_manifests(environment, access.cluster, endpoint.address)
+        remote_manifests(environment, access, endpoint.address)
         if endpoint
-        else host_manifests(environment)
+        else host_manifests(environment, access)
     )
-    client.apply(m for m in wanted if waits_for_injector(m))
-    address = workloads.address_of(client, GATEWAY, SYSTEM)
-    workloads.await_deployment(client, GATEWAY, SYSTEM)
-    return Gateway(cluster=access.cluster, address=address)
+    whole = filled(environment)
+    client.apply(m for m in wanted if whole.starts_last(m))
+    gateway = whole.stack.gateway
+    address = workloads.address_of(client, gateway.name, SYSTEM)
+    if not gateway.hostnames:
+        _refuse_hostname(environment, access, address)
+    workloads.await_deployment(client, gateway.name, SYSTEM)
+    return Gateway(cluster=access.cluster, address=address, port=gateway.port)
+
+
+def _refuse_hostname(environment: Environment, access: Access, address: str) -> None:
+    """Refuse what istiod 1.7 would pass over in silence (pilot/pkg/xds/ep_filters.go)."""
+    try:
+        ipaddress.ip_address(address)
+    except ValueError:
+        hint = "give the gateway's Service a fixed IP (`overlays`: k8s.service.loadBalancerIP)"
+        raise Rejected(
+            f"its load balancer has a host name, {address}, and stack {environment.stack} takes "
+            "an IP address only",
+            cluster=access.cluster,
+            hint=f"{hint}, or take another stack",
+        ) from None
 
 
 def endpoint_key(context: TaskRunContext, parameters: dict[str, Any]) -> str:
@@ -64,7 +98,8 @@ def endpoint_key(context: TaskRunContext, parameters: dict[str, Any]) -> str:
 )
 def istiod_remote_endpoint(environment: Environment, host: Access) -> Endpoint:
     """Return where remotes reach the host's control plane, as its load balancer says."""
-    address = workloads.address_of(kube.connect(host), GATEWAY, SYSTEM)
+    name = filled(environment).stack.gateway.name
+    address = workloads.address_of(kube.connect(host), name, SYSTEM)
     return Endpoint(cluster=host.cluster, address=address)
 
 

@@ -3,22 +3,23 @@
 from isthmus import providers, tools
 from isthmus.adapters import istioctl, kube, workloads
 from isthmus.adapters.manifests import Manifest
-from isthmus.environment import ClusterSpec, Environment
+from isthmus.environment import Environment
 from isthmus.facts import Access, Done, Endpoint, changed
 from isthmus.federation import SYSTEM
-from isthmus.mesh import Mesh, mesh, waits_for_injector
+from isthmus.mesh import Mesh, mesh
+from isthmus.render import merge
 from tasks.policies import step
 
-DEFINITIONS = {"networking.istio.io/v1": ("Gateway", "VirtualService")}
+DEFINITIONS = ("Gateway", "VirtualService")
+FIRST_PARTY = {"spec": {"values": {"global": {"jwtPolicy": "first-party-jwt"}}}}
+"""What `istioctl install` falls back on, and `manifest generate` cannot know to."""
 
 
 @step("install host", of="host")
 def install_host(environment: Environment, host: Access, prepared: Done) -> Done:
     """Make the control plane run in the host; its gateway has an address but no pod yet."""
     client = kube.connect(host)
-    made = client.apply(m for m in host_manifests(environment) if not waits_for_injector(m))
-    for api, kinds in DEFINITIONS.items():
-        workloads.await_served(client, api, kinds)
+    made = _apply(client, filled(environment), host_manifests(environment, host))
     workloads.await_deployment(client, "istiod", SYSTEM)
     return changed(host.cluster, made)
 
@@ -28,19 +29,23 @@ def install_remote(
     environment: Environment, remote: Access, endpoint: Endpoint, cacerts: Done
 ) -> Done:
     """Make a remote look to the host's control plane; its gateway has an address but no pod yet."""
-    wanted = remote_manifests(environment, remote.cluster, endpoint.address)
-    made = kube.connect(remote).apply(m for m in wanted if not waits_for_injector(m))
+    client, whole = kube.connect(remote), filled(environment)
+    made = _apply(client, whole, remote_manifests(environment, remote, endpoint.address))
+    if whole.stack.istiod_in_remotes:
+        workloads.await_deployment(client, "istiod", SYSTEM)
     return changed(remote.cluster, made)
 
 
-def host_manifests(environment: Environment) -> list[Manifest]:
+def host_manifests(environment: Environment, host: Access) -> list[Manifest]:
     """Return everything of Istio that the host gets."""
-    return _manifests(filled(environment).host_operator())
+    whole = filled(environment)
+    return _manifests(whole, whole.host_operator(), host)
 
 
-def remote_manifests(environment: Environment, cluster: str, endpoint: str) -> list[Manifest]:
+def remote_manifests(environment: Environment, remote: Access, endpoint: str) -> list[Manifest]:
     """Return everything of Istio that a remote gets."""
-    return _manifests(filled(environment).remote_operator(_spec(environment, cluster), endpoint))
+    whole, cluster = filled(environment), environment.cluster(remote.cluster)
+    return _manifests(whole, whole.remote_operator(cluster, endpoint), remote)
 
 
 def filled(environment: Environment) -> Mesh:
@@ -48,9 +53,17 @@ def filled(environment: Environment) -> Mesh:
     return mesh(environment, providers.of(environment).defaults)
 
 
-def _spec(environment: Environment, cluster: str) -> ClusterSpec:
-    return next(c for c in environment.clusters if c.name == cluster)
+def _apply(client: kube.Kube, whole: Mesh, manifests: list[Manifest]) -> list[str]:
+    """Make all of it true but what starts last; kinds that it defines itself come after that."""
+    api = whole.stack.networking
+    wanted = [m for m in manifests if not whole.starts_last(m)]
+    made = client.apply(m for m in wanted if m["apiVersion"] != api)
+    own = [m for m in wanted if m["apiVersion"] == api]
+    workloads.await_served(client, api, [*DEFINITIONS, *(m["kind"] for m in own)])
+    return made + client.apply(own)
 
 
-def _manifests(operator: Manifest) -> list[Manifest]:
-    return istioctl.manifests(tools.ensure().istioctl, operator)
+def _manifests(whole: Mesh, operator: Manifest, access: Access) -> list[Manifest]:
+    if whole.stack.old_tokens and not kube.connect(access).issues_tokens():
+        operator = merge(operator, FIRST_PARTY)
+    return istioctl.manifests(tools.ensure(whole.environment, "istioctl"), operator)

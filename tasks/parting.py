@@ -11,9 +11,11 @@ from isthmus.environment import ClusterSpec, Environment
 from isthmus.errors import ClusterUnreachable, NotReady, Rejected, TransientError, Unprepared
 from isthmus.facts import Access, Done, Leaver
 from isthmus.federation import SYSTEM
-from isthmus.mesh import GATEWAY, REMOTE_SECRET
+from isthmus.mesh import REMOTE_SECRET
 from isthmus.reporting import scrub
+from isthmus.stacks import load
 from isthmus.verification import connections, lists
+from tasks.clusters import reach
 from tasks.policies import step
 from tasks.teardown import is_ours, unjoin
 
@@ -47,9 +49,11 @@ def unwire(environment: Environment, host: Access, leaver: Leaver) -> Done:
 
 
 @step("wait for silence towards", of="leaver", looks=True)
-def await_silence(members: list[Access], leaver: Leaver, unwired: Done) -> Done:
+def await_silence(
+    environment: Environment, members: list[Access], leaver: Leaver, unwired: Done
+) -> Done:
     """Make sure that no proxy of the other clusters lists the cluster's gateway any more."""
-    if not (address := _gateway(leaver)):
+    if not (address := _gateway(environment, leaver)):
         return Done(cluster=leaver.cluster, found="has no gateway that answers")
     asked = 0
     for client in map(kube.connect, members):
@@ -60,7 +64,7 @@ def await_silence(members: list[Access], leaver: Leaver, unwired: Done) -> Done:
 
 
 @step("drain", of="leaver", looks=True)
-def drain(leaver: Leaver, silent: Done) -> Done:
+def drain(environment: Environment, leaver: Leaver, silent: Done) -> Done:
     """Let requests end that are on their way through the cluster's gateway."""
     if leaver.access is None:
         return Done(cluster=leaver.cluster, found="does not answer")
@@ -68,7 +72,8 @@ def drain(leaver: Leaver, silent: Done) -> Done:
 
     def ended() -> bool | None:
         nonlocal left
-        left = sum(connections(proxies.table(client, pod)) for pod in _gateway_pods(client))
+        pods = workloads.running_pods(client, SYSTEM, load(environment.stack).gateway.selector)
+        left = sum(connections(proxies.table(client, pod)) for pod in pods)
         return None if left else True
 
     try:
@@ -85,13 +90,14 @@ def leave_federation(environment: Environment, host: Access, leaver: Leaver, dra
     """Make the cluster no member any more; one that does not answer is struck off in the host."""
     if leaver.access:
         return unjoin(environment, host, leaver.access)
-    client = kube.connect(host)
-    member = client.get("KubeFedCluster", leaver.cluster, federated.NAMESPACE, federated.CORE)
+    client, spec = kube.connect(host), _spec(environment, leaver.cluster)
+    name = spec.in_federation if spec else leaver.cluster
+    member = client.get("KubeFedCluster", name, federated.NAMESPACE, federated.CORE)
     if not member:
         return Done(cluster=leaver.cluster, found="was no member")
-    name, space = member["spec"].get("secretRef", {}).get("name", ""), federated.NAMESPACE
-    if secret := client.get("Secret", name, space) if name else None:
-        client.delete(secret)
+    secret = member["spec"].get("secretRef", {}).get("name")
+    if token := client.get("Secret", secret, federated.NAMESPACE) if secret else None:
+        client.delete(token)
     client.delete(member)
     return Done(cluster=leaver.cluster, found="struck off")
 
@@ -123,7 +129,7 @@ def _known_to_host(environment: Environment, host: kube.Kube) -> list[str]:
     names = [s.removeprefix(REMOTE_SECRET) for s in secrets if s.startswith(REMOTE_SECRET)]
     if is_ours(environment, host):
         names += map(_name, host.objects("KubeFedCluster", federated.NAMESPACE, federated.CORE))
-    kept = {cluster.name for cluster in environment.clusters}
+    kept = {name for c in environment.clusters for name in (c.name, c.in_federation)}
     return [name for name in names if name not in kept]
 
 
@@ -131,25 +137,21 @@ def _reached(environment: Environment, name: str, spec: ClusterSpec | None) -> L
     if spec is None:
         return Leaver(cluster=name, silence="this machine has no record of how to reach it")
     try:
-        access = providers.of(environment).access(environment, spec)
+        return Leaver(cluster=name, access=reach(environment, spec))
     except (TransientError, Unprepared, Rejected) as error:
         silence = scrub(error.message)
         progress.say(f"{name} does not answer: {silence}")
         return Leaver(cluster=name, silence=silence)
-    return Leaver(cluster=name, access=access.model_copy(update={"environment": environment.name}))
 
 
-def _gateway(leaver: Leaver) -> str | None:
+def _gateway(environment: Environment, leaver: Leaver) -> str | None:
     if leaver.access is None:
         return None
+    gateway = load(environment.stack).gateway
     try:
-        return workloads.current_address(kube.connect(leaver.access), GATEWAY, SYSTEM)
+        return workloads.current_address(kube.connect(leaver.access), gateway.name, SYSTEM)
     except ClusterUnreachable:
         return None
-
-
-def _gateway_pods(client: kube.Kube) -> list[Manifest]:
-    return workloads.running_pods(client, SYSTEM, f"istio={GATEWAY.removeprefix('istio-')}")
 
 
 def _await_forgotten(client: kube.Kube, pod: Manifest, address: str) -> None:

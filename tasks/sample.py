@@ -4,7 +4,7 @@ from isthmus.adapters import kube, workloads
 from isthmus.environment import Environment
 from isthmus.facts import Access, Done, changed
 from isthmus.federation import SAMPLE, SYSTEM
-from isthmus.mesh import GATEWAY
+from isthmus.stacks import load
 from tasks.federation import propagate
 from tasks.install import filled
 from tasks.policies import step
@@ -16,7 +16,7 @@ def deploy_caller(
 ) -> Done:
     """Make the sample's Service and a pod that calls it exist in the cluster."""
     client = kube.connect(access)
-    made = client.apply(filled(environment).callers())
+    made = client.apply(filled(environment).callers(access.cluster))
     workloads.await_deployment(client, "sleep", SAMPLE)
     return changed(access.cluster, made)
 
@@ -26,7 +26,7 @@ def deploy_sample(
     environment: Environment, host: Access, members: list[Access], namespace: Done, wired: object
 ) -> Done:
     """Make helloworld run in every cluster, its version as the cluster's role wants it."""
-    _await_ways_in(members)
+    _await_ways_in(environment, members)
     sample = filled(environment)
     if environment.federation == "direct":
         made = [
@@ -43,10 +43,10 @@ def deploy_sample(
     return changed(host.cluster, made)
 
 
-def _await_ways_in(members: list[Access]) -> None:
+def _await_ways_in(environment: Environment, members: list[Access]) -> None:
     """Wait for the gateways of clusters that join others at work: these will ask there at once."""
     clients = [kube.connect(member) for member in members]
     new = [c for c in clients if not c.get("Deployment", "helloworld", SAMPLE, "apps/v1")]
     if len(new) < len(clients):
         for client in new:
-            workloads.await_deployment(client, GATEWAY, SYSTEM)
+            workloads.await_deployment(client, load(environment.stack).gateway.name, SYSTEM)

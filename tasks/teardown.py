@@ -37,7 +37,8 @@ def remove_federation(environment: Environment, host: Access, left: list[Done]) 
         return Done(cluster=host.cluster, found="none of ours")
     # Their finalizers are taken off by the controller that is about to go.
     removal.remove_all(client, federated.CORE, "FederatedTypeConfig")
-    helm.uninstall(tools.ensure().helm, host, RELEASE, federated.NAMESPACE)
+    program = tools.ensure(environment, "helm")
+    helm.uninstall(program, host, RELEASE, federated.NAMESPACE)
     removal.remove_kinds(client, "kubefed.io")
     return Done(cluster=host.cluster, found="removed")
 
@@ -69,13 +70,14 @@ def forget(environment: Environment, deleted: Done) -> Done:
 def unjoin(environment: Environment, host: Access, member: Access) -> Done:
     """Leave nothing of the membership, in the host or in the member."""
     client, name = kube.connect(host), member.cluster
-    if not client.get("KubeFedCluster", name, federated.NAMESPACE, federated.CORE):
+    if not client.get("KubeFedCluster", member.in_federation, federated.NAMESPACE, federated.CORE):
         return Done(cluster=name, found="was no member")
     # A file of its own: members leave side by side.
     path = state.ensure_folder(environment.name) / f"kubeconfig.leave-{name}"
     try:
         kubeconfigs.merge([host, member] if host != member else [host], path)
-        kubefedctl.unjoin(tools.ensure().kubefedctl, path, host.cluster, name)
+        program = tools.ensure(environment, "kubefedctl")
+        kubefedctl.unjoin(program, path, host.cluster, name, member.in_federation)
     finally:
         path.unlink(missing_ok=True)
     return Done(cluster=name, found="left")

@@ -6,7 +6,7 @@ from isthmus.environment import Environment
 from isthmus.errors import NotReady
 from isthmus.facts import Access, Gateway
 from isthmus.federation import SAMPLE, SYSTEM
-from isthmus.mesh import GATEWAY
+from isthmus.stacks import load
 from isthmus.verification import (
     ClientVerdict,
     Reason,
@@ -53,10 +53,13 @@ def report(
 
 
 @step("find gateway", of="access", looks=True)
-def find_gateway(access: Access) -> Gateway | None:
+def find_gateway(environment: Environment, access: Access) -> Gateway | None:
     """Return the address at which the cluster's gateway is reached, None if it has none."""
-    address = workloads.current_address(kube.connect(access), GATEWAY, SYSTEM)
-    return Gateway(cluster=access.cluster, address=address) if address else None
+    gateway = load(environment.stack).gateway
+    address = workloads.current_address(kube.connect(access), gateway.name, SYSTEM)
+    if not address:
+        return None
+    return Gateway(cluster=access.cluster, address=address, port=gateway.port)
 
 
 @step("verify from", of="client", looks=True)
@@ -82,10 +85,10 @@ def verify_client(
 
 
 @step("look through gateway", of="access", looks=True)
-def verify_gateway(access: Access, reported: Reported) -> list[Reason]:
+def verify_gateway(environment: Environment, access: Access, reported: Reported) -> list[Reason]:
     """Judge what a cluster's gateway does with requests that enter its network."""
     cluster = kube.connect(access)
-    pods = workloads.running_pods(cluster, SYSTEM, f"istio={GATEWAY.removeprefix('istio-')}")
+    pods = workloads.running_pods(cluster, SYSTEM, load(environment.stack).gateway.selector)
     if not pods:
         return judge_gateway(access.cluster, None, reported)
     seen = parse_clusters(proxies.table(cluster, pods[0]), THROUGH)

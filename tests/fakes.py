@@ -33,6 +33,7 @@ class FakeKube(kube.Kube):
         super().__init__(access)
         self.served = {api: kinds.split() for api, kinds in SERVED.items()}
         self.store, self.writes, self.failures, self.reactions = {}, [], [], []
+        self.parts = ["serviceaccounts/token"]
         self.program = lambda pod, argv: ("", "")
 
     def request(self, method, path, body=None, content=""):
@@ -82,6 +83,7 @@ class FakeKube(kube.Kube):
                 }
                 for kind in self.served[path.removeprefix("/apis/").removeprefix("/api/")]
             ]
+            + [{"kind": "TokenRequest", "name": name, "verbs": ["create"]} for name in self.parts]
         }
 
     def _list(self, key, query):

@@ -22,7 +22,6 @@ CANARY = "canary-token-7f3a"
 """The secret that clusters in memory hand out."""
 GATEWAY = "istio-eastwestgateway"
 SIDECAR = "outbound|5000||helloworld.sample.svc.cluster.local"
-TOOLS = tools.Tools(*map(Path, ("/istioctl", "/helm", "/kubefedctl", "/kubefed-chart")))
 
 
 def environment(federation="kubefed", name="pair", regions=REGIONS, **more):
@@ -69,7 +68,7 @@ class World:
         monkeypatch.setattr(kubefedctl, "join", self._join)
         monkeypatch.setattr(kubefedctl, "unjoin", self._unjoin)
         monkeypatch.setattr(federated, "WATCHING", -1.0)
-        monkeypatch.setattr(tools, "ensure", lambda: TOOLS)
+        monkeypatch.setattr(tools, "ensure", lambda environment, name: Path("/", name))
 
     def check(self, environment):
         pass
@@ -118,7 +117,7 @@ class World:
         self.host.put(controllers)
         self.host.release = True
 
-    def _join(self, program, path, host, member):
+    def _join(self, program, path, host, member, name):
         self.joins.append(member)
         if troubles := self.troubles.get(member):
             raise troubles.pop(0)
@@ -126,20 +125,20 @@ class World:
             {
                 "apiVersion": federated.CORE,
                 "kind": "KubeFedCluster",
-                "metadata": {"name": member, "namespace": federated.NAMESPACE},
+                "metadata": {"name": name, "namespace": federated.NAMESPACE},
                 "spec": {"apiEndpoint": f"https://{member}:6443"},
                 "status": {"conditions": [{"type": "Ready", "status": "True"}]},
             }
         )
 
-    def _unjoin(self, program, path, host, member):
+    def _unjoin(self, program, path, host, member, name):
         # All have written before the first one reads: a file that they share is wrong for one.
         with suppress(threading.BrokenBarrierError):
             self.leaving.wait(timeout=5)
         contexts = [c["name"] for c in yaml.safe_load(path.read_text())["contexts"]]
         assert set(contexts) == {host, member}, f"{path} is not for {member} alone"
         self.joins.remove(member)
-        where = (federated.CORE, "kubefedclusters", federated.NAMESPACE, member)
+        where = (federated.CORE, "kubefedclusters", federated.NAMESPACE, name)
         self.host.store.pop(where)
 
 

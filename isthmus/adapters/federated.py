@@ -21,6 +21,17 @@ PROPAGATION = 90.0
 """Seconds until a federated object must have reached every cluster."""
 
 
+def point(host: Kube, name: str, server: str) -> None:
+    """Make the federation reach a member at this URL, and no other.
+
+    `kubefedctl join` writes the URL at which it reached the member from here. Its CA stays: the
+    server's certificate must name the host of both URLs, or a pod's request fails.
+    """
+    found = host.get("KubeFedCluster", name, NAMESPACE, CORE) or {}
+    if found.get("spec", {}).get("apiEndpoint") != server:
+        host.merge("KubeFedCluster", name, {"spec": {"apiEndpoint": server}}, NAMESPACE, CORE)
+
+
 def await_types(host: Kube) -> None:
     """Wait until KubeFed's controllers carry every kind that it has been told of."""
     waiting.until(

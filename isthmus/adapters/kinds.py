@@ -29,6 +29,10 @@ class Kinds:
         namespace = manifest["metadata"].get("namespace", "")
         return self.path(manifest["apiVersion"], manifest["kind"], namespace)
 
+    def has(self, api: str, resource: str) -> bool:
+        """Tell whether there is a resource, such as pods, or a part of one, such as pods/exec."""
+        return any(r["name"] == resource for r in self._resources(api))
+
     def removable(self) -> list[tuple[str, str, str]]:
         """Return every kind that can be listed and deleted: API version, kind, plural name."""
         groups = (self._get("/apis") or {"groups": []})["groups"]
@@ -48,8 +52,11 @@ class Kinds:
             return []
 
     def _served(self, api: str) -> list[dict[str, Any]]:
-        resources = (self._get(_root(api)) or {"resources": []})["resources"]
-        return [r for r in resources if "/" not in r["name"]]
+        return [r for r in self._resources(api) if "/" not in r["name"]]
+
+    def _resources(self, api: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = (self._get(_root(api)) or {"resources": []})["resources"]
+        return found
 
 
 def _root(api: str) -> str:

@@ -92,6 +92,13 @@ class Kube:
         """Tell whether the cluster knows a kind."""
         return bool(self.kinds.path(api, kind))
 
+    def issues_tokens(self) -> bool:
+        """Tell whether pods get tokens for an audience; before 1.20 a cluster may not do so.
+
+        Source: istio 1.7 operator/pkg/util/k8s.go, which looks for the same resource.
+        """
+        return self.kinds.has("v1", "serviceaccounts/token")
+
     def apply(self, manifests: Iterable[Manifest]) -> list[str]:
         """Make each manifest true, in order; return the names of those that were not yet."""
         return [describe(m) for m in manifests if self._converge(m)]

@@ -30,9 +30,14 @@ def merge(accesses: Iterable[Access], path: Path) -> Path:
 
 
 def server(access: Access) -> tuple[str, str]:
-    """Return the API server's URL and its CA (base64 of PEM; empty if the kubeconfig has none)."""
+    """Return the URL at which other clusters reach the API server, and its CA.
+
+    The CA is base64 of PEM; empty if the kubeconfig has none.
+    """
     cluster, _ = _parts(access)
-    return str(cluster["server"]), str(cluster.get("certificate-authority-data", ""))
+    return access.server or str(cluster["server"]), str(
+        cluster.get("certificate-authority-data", "")
+    )
 
 
 def _parts(access: Access) -> tuple[dict[str, Any], dict[str, Any]]:

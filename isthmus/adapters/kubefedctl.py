@@ -11,33 +11,25 @@ PASSING = ("failed calling webhook", "connection refused", "no endpoints availab
 """What is said in the moment between a ready webhook and the routes to it."""
 
 
-def join(program: Path, kubeconfig: Path, host: str, member: str) -> None:
+def join(program: Path, kubeconfig: Path, host: str, member: str, name: str) -> None:
     """Make `member` a cluster of the federation in `host`; both are contexts of `kubeconfig`.
 
-    A KubeFedCluster of that name that exists already is written anew.
+    The federation knows it as `name`. A KubeFedCluster that exists already is written anew.
     """
-    flags = [f"--cluster-context={member}", "--error-on-existing=false"]
-    _run(program, "join", member, kubeconfig, host, flags)
+    _run([program, "join", name], kubeconfig, host, member, "--error-on-existing=false")
 
 
-def unjoin(program: Path, kubeconfig: Path, host: str, member: str) -> None:
+def unjoin(program: Path, kubeconfig: Path, host: str, member: str, name: str) -> None:
     """Leave nothing of the membership, in the host or in the member; a dead member is let go."""
-    flags = [f"--cluster-context={member}", "--force"]
-    _run(program, "unjoin", member, kubeconfig, host, flags)
+    _run([program, "unjoin", name], kubeconfig, host, member, "--force")
 
 
-def _run(
-    program: Path, verb: str, member: str, kubeconfig: Path, host: str, flags: list[str]
-) -> None:
-    command = [
-        program,
-        verb,
-        member,
-        f"--kubeconfig={kubeconfig}",
-        f"--host-cluster-context={host}",
-    ]
+def _run(command: list[Path | str], kubeconfig: Path, host: str, member: str, flag: str) -> None:
+    contexts = [f"--host-cluster-context={host}", f"--cluster-context={member}"]
+    verb = str(command[1])
+    command = [*command, f"--kubeconfig={kubeconfig}", *contexts, flag, "--v=0"]
     try:
-        shell.run([*command, *flags, "--v=0"], timeout=TIMEOUT, cluster=member, step=verb)
+        shell.run(command, timeout=TIMEOUT, cluster=member, step=verb)
     except Rejected as error:
         if any(sign in error.message for sign in PASSING):
             raise NotReady(error.message, cluster=member, step=verb) from None

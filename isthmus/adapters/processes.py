@@ -89,6 +89,24 @@ def tell(pid: int, number: signal.Signals) -> None:
     _tell([pid, *_descendants(pid)], number)
 
 
+def named(program: str) -> list[Process]:
+    """Return every process of this machine that runs a program of this name, whoever started it."""
+    return [process for pid in _pids() if (process := _running(pid, program))]
+
+
+def _running(pid: int, program: str) -> Process | None:
+    place = Path(f"/proc/{pid}")
+    try:
+        comm = (place / "comm").read_text().strip()
+        arguments = (place / "cmdline").read_text(errors="replace").split("\0")
+    except OSError:
+        return None
+    # The kernel keeps 15 characters of a name; a script's own stands after its interpreter's.
+    same = comm == program[:15] and program in [Path(a).name for a in arguments[:2]]
+    stat = _stat(pid)
+    return Process(pid, int(stat[STARTED])) if same and stat else None
+
+
 def _tell(pids: Iterable[int], number: signal.Signals) -> None:
     for pid in pids:
         with suppress(ProcessLookupError, PermissionError):
@@ -118,10 +136,14 @@ def _group(pid: int) -> int | None:
 
 def _children() -> dict[int, list[int]]:
     found: dict[int, list[int]] = {}
-    for entry in Path("/proc").glob("[0-9]*"):
-        if stat := _stat(int(entry.name)):
-            found.setdefault(int(stat[PARENT]), []).append(int(entry.name))
+    for pid in _pids():
+        if stat := _stat(pid):
+            found.setdefault(int(stat[PARENT]), []).append(pid)
     return found
+
+
+def _pids() -> list[int]:
+    return [int(entry.name) for entry in Path("/proc").glob("[0-9]*")]
 
 
 def _stat(pid: int) -> list[str]:

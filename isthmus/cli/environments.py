@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from isthmus import state, turn
+from isthmus.cli import terminal
 from isthmus.errors import BadEnvironment, Findings, Usage
 
 if TYPE_CHECKING:
@@ -36,6 +37,15 @@ def remember(environment: "Environment") -> None:
 
     with turn.taken(environment.name):
         built.remember(environment)
+
+
+def accept_checksums(environment: "Environment") -> None:
+    """Fetch what the environment needs, pin what has no checksum, and say what was pinned."""
+    from isthmus import tools
+
+    terminal.say("looking for the programs of the stack, and fetching what is not here")
+    for file, checksum in tools.accept(environment).items():
+        terminal.say(f"accepted: {file} {checksum}")
 
 
 def require_built(environment: "Environment", text: str) -> None:

@@ -9,6 +9,7 @@ from isthmus.adapters import kube, kubefedctl
 from isthmus.cli.status import Count, Seen, Sight
 from isthmus.environment import ClusterSpec, Environment
 from isthmus.errors import ClusterUnreachable, IsthmusError
+from isthmus.stacks import load
 
 FEDERATED = "core.kubefed.io/v1beta1"
 SYSTEM = "istio-system"
@@ -57,11 +58,12 @@ def look_at(
 def see(reader: Reader, environment: Environment, cluster: ClusterSpec) -> Seen:
     """Return what there is in a cluster that answers."""
     is_host = cluster == environment.host
-    services = reader.objects("Service", SYSTEM, labels="istio=eastwestgateway")
+    gateway = load(environment.stack).gateway.selector
+    services = reader.objects("Service", SYSTEM, labels=gateway)
     return Seen(
         version=reader.version(),
         nodes=_ready(reader.objects("Node")),
-        gateway_pods=_ready(reader.objects("Pod", SYSTEM, labels="istio=eastwestgateway")),
+        gateway_pods=_ready(reader.objects("Pod", SYSTEM, labels=gateway)),
         gateway_address=next(filter(None, map(_address, services)), ""),
         istiod=_ready(reader.objects("Pod", SYSTEM, labels="app=istiod")),
         wired=_wired(reader, environment) if is_host else (),

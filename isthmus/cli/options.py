@@ -60,6 +60,12 @@ timeout = click.option(
     help="Give up after this long (90s, 10m, 1h): exit 75, run again to go on.  [default: never]",
 )
 
+accept_checksum = click.option(
+    "--accept-checksum",
+    is_flag=True,
+    help="Fetch the programs, and take what comes where no checksum is known: it is pinned.",
+)
+
 wait = click.option(
     "--wait/--no-wait",
     default=True,

@@ -3,6 +3,7 @@
 import platform
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,6 +11,9 @@ import isthmus
 from isthmus import state
 from isthmus.cli import environments, options, terminal
 from isthmus.errors import Usage
+
+if TYPE_CHECKING:
+    from isthmus.environment import Environment
 
 
 @click.command()
@@ -26,16 +30,45 @@ def validate(env: str, output: str) -> None:
     terminal.emit(f"{environment.name}: valid; {', '.join(names)}; {choice}")
 
 
-@click.command(short_help="Write the manifests of ENV to a folder.")
+@click.command(short_help="Write the manifests of ENV to a folder, or list its images.")
 @options.environment
 @options.as_json
 @click.option(
-    "--to", "directory", required=True, metavar="DIR", type=click.Path(path_type=Path),
+    "--to", "directory", metavar="DIR", type=click.Path(path_type=Path),
     help="The folder to write to; made if it is not there.",
 )  # fmt: skip
-def render(env: str, output: str, directory: Path) -> None:
-    """Write the manifests of ENV to a folder; no cluster is asked, no secret is written."""
+@options.accept_checksum
+@click.option("--images", is_flag=True, help="Print the images that a build runs, one a line.")
+def render(
+    env: str, output: str, directory: Path | None, accept_checksum: bool, images: bool
+) -> None:
+    """Write the manifests of ENV to a folder; no cluster is asked, no secret is written.
+
+    With --images: print the name of every image that a build of ENV runs.
+    """
+    if images == (directory is not None):
+        raise Usage(
+            "say what to render",
+            hint=f"isthmus render {env} --to DIR, or isthmus render {env} --images",
+        )
     environment = environments.find(env)
+    if directory is None:
+        return _list_images(environment, output)
+    if accept_checksum:
+        environments.accept_checksums(environment)
+    _write(environment, output, directory)
+
+
+def _list_images(environment: "Environment", output: str) -> None:
+    from isthmus import plan
+
+    names = plan.image_names(environment)
+    if output == "json":
+        return terminal.document("Images", {"environment": environment.name, "images": names})
+    terminal.emit("\n".join(names))
+
+
+def _write(environment: "Environment", output: str, directory: Path) -> None:
     from isthmus import plan
 
     try:

@@ -21,13 +21,18 @@ if TYPE_CHECKING:
 @options.wait
 @options.timeout
 @options.color
+@options.accept_checksum
 @click.option("--steps", is_flag=True, help="Show at the end what took how long, and why.")
-def up(env: str, output: str, wait: bool, timeout: float | None, steps: bool) -> None:
+def up(
+    env: str, output: str, wait: bool, timeout: float | None, accept_checksum: bool, steps: bool
+) -> None:
     """Build ENV, or what is missing of it, and prove it by traffic.
 
     ENV is an environment file, or the name of an environment already built. Safe to run again.
     """
     environment = environments.find(env)
+    if accept_checksum:
+        environments.accept_checksums(environment)
     _check(environment)
     environments.remember(environment)
     if not wait:
@@ -44,12 +49,15 @@ def up(env: str, output: str, wait: bool, timeout: float | None, steps: bool) ->
 @options.wait
 @options.timeout
 @options.color
-def down(env: str, wait: bool, timeout: float | None) -> None:
+@options.accept_checksum
+def down(env: str, wait: bool, timeout: float | None, accept_checksum: bool) -> None:
     """Take ENV down and leave nothing of it.
 
     ENV is the name of an environment already built, or its file; also one that was half built.
     """
     environment = environments.find(env)
+    if accept_checksum:
+        environments.accept_checksums(environment)
     if not wait:
         return _in_background("down", environment, timeout, "text")
     from isthmus import built
@@ -90,8 +98,9 @@ def _verification(result: "Result") -> "Verification":
 
 def _check(environment: "Environment") -> None:
     """Refuse before anything is changed, were it only a file of our own."""
-    from isthmus import providers
+    from isthmus import providers, tools
 
+    tools.check(environment)
     providers.of(environment).check(environment)
 
 

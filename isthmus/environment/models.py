@@ -1,41 +1,26 @@
 """What users write, as frozen models. The text below a field is its help in a form."""
 
-import os
 import re
-from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import (
-    AfterValidator,
     ConfigDict,
     Field,
     ModelWrapValidatorHandler,
     ValidationError,
-    ValidationInfo,
     model_validator,
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from isthmus.environment import form, rules
-from isthmus.environment.parts import Images, Overlays, Part, Resources, VerificationSpec
-from isthmus.environment.patterns import LABEL_VALUE, Context, FilePath, Name, Network, Region
+from isthmus.environment.parts import Images, KindNodes, Overlays, Part, Resources, VerificationSpec
+from isthmus.environment.paths import AbsolutePath
+from isthmus.environment.patterns import LABEL_VALUE, ClusterName, Context, Name, Network, Region
 from isthmus.errors import Usage
 
-Provider = Literal["lab", "kubeconfig"]
-Stack = Literal["istio-1.31"]
+Provider = Literal["lab", "kubeconfig", "kind"]
+Stack = Literal["istio-1.31", "guide"]
 Federation = Literal["kubefed", "direct"]
-
-
-def _absolute(path: Path, info: ValidationInfo) -> Path:
-    # Written from the environment file's folder: a run elsewhere must mean the same file.
-    full = Path(os.path.expanduser(path))
-    if path == Path() or str(full).startswith("~") or not str(full).isprintable():
-        raise PydanticCustomError("rule", "must be the path of a kubeconfig file")
-    folder: Path | None = (info.context or {}).get("folder")
-    if folder is None and not full.is_absolute():
-        rule = "must be an absolute path: a run has no folder that it could count from"
-        raise PydanticCustomError("rule", rule)
-    return folder / full if folder else full
 
 
 def _shape_cluster(schema: dict[str, Any]) -> None:
@@ -49,16 +34,23 @@ class ClusterSpec(Part):
     # Both have defaults that depend on what stands around them, so the fields cannot hold these.
     model_config = ConfigDict(title="Cluster", json_schema_extra=_shape_cluster)
 
-    name: Name
-    """The cluster's name, by which Istio and KubeFed know it too: a-z, 0-9 and -, at most 40."""
+    name: ClusterName
+    """The cluster's name, by which Istio knows it too: a-z, 0-9, -, at most 63; in the lab 40."""
     region: Region
     """Where the cluster is: letters, digits, -, _ and dots; by default the cluster's name."""
     network: Network
     """The network of its pods, its own; by default network1 for the host, network2 and so on."""
-    kubeconfig: Annotated[FilePath, AfterValidator(_absolute)] | None = None
+    kubeconfig: AbsolutePath | None = None
     """A kubeconfig file, in a form by its absolute path; only for provider kubeconfig."""
     context: Context | None = None
     """The context to use in that file; only for provider kubeconfig."""
+    member: ClusterName | None = None
+    """The cluster's name in the federation; by default its own."""
+
+    @property
+    def in_federation(self) -> str:
+        """By which name the federation knows the cluster."""
+        return self.member or self.name
 
     @model_validator(mode="before")
     @classmethod
@@ -78,7 +70,7 @@ class Environment(Part):
     name: Name
     """The environment's name, which all objects made for it carry: a-z, 0-9 and -, at most 40."""
     provider: Provider = "lab"
-    """Where clusters come from: lab makes them on the machine that runs, kubeconfig takes yours."""
+    """Where clusters come from: kubeconfig takes yours, the others make them where the run is."""
     stack: Stack = "istio-1.31"
     """The set of versions that go together."""
     federation: Federation = "kubefed"
@@ -93,6 +85,8 @@ class Environment(Part):
     """Other requests than the provider's or Istio's."""
     overlays: Overlays = Field(default=Overlays(), json_schema_extra=form.fold)
     """Your own changes to how Istio is installed."""
+    kind: KindNodes = Field(default=KindNodes(), json_schema_extra=form.fold)
+    """What provider kind makes its clusters of."""
     verification: VerificationSpec = VerificationSpec()
     """How much traffic proves the mesh."""
 

@@ -5,7 +5,11 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from isthmus.environment import form
+from isthmus.environment.paths import Archives
 from isthmus.environment.patterns import Cpu, Hub, Image, Memory, Tag
+
+PLACES = ("registry", "archives")
+"""Keys of Images that say where images are, and not which; they are the environment's alone."""
 
 
 class Part(BaseModel):
@@ -46,6 +50,10 @@ class Images(Choice):
 
     model_config = ConfigDict(title="Images")
 
+    registry: Hub | None = None
+    """Registry and path that have all images which are not named below; clusters of your own."""
+    archives: Archives | None = None
+    """Archives of images, or folders of them, for the regions of a lab, which pull nothing."""
     hub: Hub | None = None
     """Registry and path of Istio's images, without a tag."""
     tag: Tag | None = None
@@ -95,6 +103,15 @@ class Overlays(Part):
     """Laid over the host's spec; may not set what makes the clusters one mesh."""
     remote: dict[str, Any] = {}
     """Laid over every remote's spec; may not set what makes the clusters one mesh."""
+
+
+class KindNodes(Part):
+    """The containers that are the clusters of provider kind."""
+
+    model_config = ConfigDict(title="Kind")
+
+    image: Image | None = None
+    """Image of the nodes, repository/name:tag; by default one of the stack's Kubernetes."""
 
 
 class VerificationSpec(Part):

@@ -1,10 +1,9 @@
 """The shapes of single values: patterns that a form can use too, each with its rule in words."""
 
 import re
-from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
@@ -65,6 +64,10 @@ Name = Annotated[
     str, StringConstraints(pattern=LABEL, max_length=40), AfterValidator(_text_in_any_yaml)
 ]
 """At most 40 characters, because names become parts of names that Kubernetes cuts at 63."""
+ClusterName = Annotated[
+    str, StringConstraints(pattern=LABEL, max_length=63), AfterValidator(_text_in_any_yaml)
+]
+"""A DNS label, as Istio takes it (pkg/config/validation); a cloud's is often a long identity."""
 Network = Annotated[
     str, StringConstraints(pattern=LABEL, max_length=63), AfterValidator(_text_in_any_yaml)
 ]
@@ -83,10 +86,6 @@ Region = Annotated[
         }
     ),
 ]
-FilePath = Annotated[
-    Path, Field(strict=False), WithJsonSchema({"type": "string", "pattern": "^[/~]"})
-]
-"""A path as a form may give it: a run has no folder that it could count from."""
 Context = Annotated[str, StringConstraints(pattern=PRINTABLE, max_length=253)]
 Hub = Annotated[str, StringConstraints(pattern=HUB, max_length=255)]
 Tag = Annotated[str, StringConstraints(pattern=TAG)]

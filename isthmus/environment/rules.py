@@ -13,10 +13,21 @@ Where = tuple[str | int, ...]
 Data = dict[str, Any]
 Broken = Iterator[InitErrorDetails]
 
+LAB_NAME = 40
+"""Characters of a name in the lab, where it becomes part of names of folders and namespaces."""
 LAB_REGIONS = 10
 """Regions of one lab: its /24 holds no more (providers/lab/network.py: 20 addresses each)."""
+MAKERS = ("lab", "kind")
+"""Providers that make the clusters themselves."""
+KIND_NAME = 50
+"""Characters of a kind cluster's name: Linux cuts `NAME-control-plane` at 64 (kind create.go)."""
 OURS = ("meshID", "network", "multiCluster")
 """Helm values below `global` that make the clusters one mesh; the templates set them."""
+INSTEAD = {
+    "registry": "is not for the lab, whose regions pull nothing: give images.archives",
+    "archives": "is for the lab only: put them into a registry, and name that in images.registry",
+}
+"""Keys of `images` that one provider cannot use, and what to write there instead."""
 AROUND = ("apiVersion", "kind", "metadata", "spec", "status")
 
 
@@ -39,14 +50,30 @@ def broken(data: Any) -> list[InitErrorDetails]:
     """Return every rule that the data breaks, each with the place of the key to change."""
     if not isinstance(data, dict):
         return []
-    rules: list[Callable[[Data], Broken]] = [_names, _networks, _places, _twins, _room, _overlays]
+    rules: list[Callable[[Data], Broken]] = [
+        _names, _members, _networks, _places, _twins, _room, _kind, _images, _overlays,
+    ]  # fmt: skip
     return [problem for rule in rules for problem in rule(data)]
 
 
 def _names(data: Data) -> Broken:
+    for where, cluster in _clusters(data):
+        name = cluster.get("name")
+        if data.get("provider", "lab") == "lab" and isinstance(name, str) and len(name) > LAB_NAME:
+            yield _problem((*where, "name"), f"must have at most {LAB_NAME} characters in the lab")
     for where, name, first in _repeated(data, "name"):
         owner = "the host's" if first == ("host",) else "another remote's"
         yield _problem((*where, "name"), f"must be unique: it is {owner} name too", name)
+
+
+def _members(data: Data) -> Broken:
+    seen: set[str] = set()
+    for where, cluster in _clusters(data):
+        member = cluster.get("member") or cluster.get("name")
+        if isinstance(member, str) and member in seen and cluster.get("member"):
+            rule = "must be unique: the federation knows another cluster by this name"
+            yield _problem((*where, "member"), rule, member)
+        seen.add(str(member))
 
 
 def _networks(data: Data) -> Broken:
@@ -61,8 +88,9 @@ def _places(data: Data) -> Broken:
     for where, cluster in _clusters(data):
         for key in ("kubeconfig", "context"):
             given = cluster.get(key)
-            if provider == "lab" and given is not None:
-                yield _problem((*where, key), "is for provider kubeconfig only, not for lab", given)
+            if provider in MAKERS and given is not None:
+                rule = f"is for provider kubeconfig only, not for {provider}"
+                yield _problem((*where, key), rule, given)
             if provider == "kubeconfig" and given is None:
                 yield _problem((*where, key), "is required by provider kubeconfig")
 
@@ -82,6 +110,26 @@ def _room(data: Data) -> Broken:
     if data.get("provider", "lab") == "lab" and count > LAB_REGIONS:
         rule = f"must be at most {LAB_REGIONS - 1} in the lab, which has room for the host and them"
         yield _problem(("remotes",), rule, count - 1)
+
+
+def _kind(data: Data) -> Broken:
+    if data.get("provider", "lab") != "kind":
+        if image := _at(data, ("kind", "image")):
+            yield _problem(("kind", "image"), "is for provider kind only", image)
+        return
+    for where, cluster in _clusters(data):
+        length = len(f"{data.get('name')}-{cluster.get('name')}")
+        if length > KIND_NAME:
+            rule = f"must be shorter: with the environment's name and - it has {length} characters"
+            rule += f", and a kind cluster's name at most {KIND_NAME}"
+            yield _problem((*where, "name"), rule, cluster.get("name"))
+
+
+def _images(data: Data) -> Broken:
+    # What would do nothing is refused, and not passed over: somebody relies on it.
+    useless = "registry" if data.get("provider", "lab") == "lab" else "archives"
+    if (given := _at(data, ("images", useless))) is not None:
+        yield _problem(("images", useless), INSTEAD[useless], given)
 
 
 def _overlays(data: Data) -> Broken:

@@ -10,7 +10,7 @@ from pydantic_core import ErrorDetails
 from isthmus.environment.models import Environment
 from isthmus.environment.patterns import RULES
 
-PLANNED = ("kce", "kind", "guide")
+PLANNED = ("kce",)
 """Words of the design whose provider or stack is not built yet."""
 NAMES = ("name", "network")
 """Keys whose values stay words even when quoted."""
@@ -69,6 +69,11 @@ def _no_mapping(error: ErrorDetails) -> str:
     return "must be a mapping (a key with nothing below it is better left out)"
 
 
+def _of_kind(error: ErrorDetails, of_clusters: str) -> str:
+    is_archive = "archives" in error["loc"]
+    return "must be a path, or a list of at least one" if is_archive else of_clusters
+
+
 WORDS: dict[str, Callable[[ErrorDetails], str]] = {
     "missing": lambda error: "is required",
     "string_type": _no_text,
@@ -82,9 +87,11 @@ WORDS: dict[str, Callable[[ErrorDetails], str]] = {
     "literal_error": _no_choice,
     "model_type": _no_mapping,
     "dict_type": _no_mapping,
-    "list_type": lambda error: "must be a list, even of one cluster: [{name: shanghai}]",
-    "too_short": lambda error: "must have at least one cluster",
-    "path_type": lambda error: "must be the path of a kubeconfig file",
+    "list_type": lambda error: _of_kind(
+        error, "must be a list, even of one cluster: [{name: shanghai}]"
+    ),
+    "too_short": lambda error: _of_kind(error, "must have at least one cluster"),
+    "path_type": lambda error: _of_kind(error, "must be the path of a kubeconfig file"),
 }
 
 ELSEWHERE = {

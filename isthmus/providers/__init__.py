@@ -10,7 +10,11 @@ def of(environment: Environment) -> Provider:
     if environment.provider == "lab":
         from isthmus.providers.lab.provider import Lab
 
-        return Lab()
+        return Lab(environment.stack)
+    if environment.provider == "kind":
+        from isthmus.providers.kind.provider import Kind
+
+        return Kind()
     from isthmus.providers.kubeconfig import Kubeconfig
 
     return Kubeconfig()

@@ -15,6 +15,8 @@ class Defaults:
     resources: Resources = field(default_factory=Resources)
     host_overlay: dict[str, Any] = field(default_factory=dict)
     remote_overlay: dict[str, Any] = field(default_factory=dict)
+    host_objects: tuple[dict[str, Any], ...] = ()
+    """Manifests of istio-system and sample for the host, where istiod reads for all proxies."""
 
 
 class Provider(Protocol):

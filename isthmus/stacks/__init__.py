@@ -6,19 +6,15 @@ A new stack is a file here, a folder of templates and a word in Environment.stac
 import re
 from functools import cache
 from importlib.resources import files
-from typing import Self
+from typing import Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import model_validator
 
 from isthmus.environment import Images
+from isthmus.environment.parts import PLACES
 from isthmus.errors import BadEnvironment
-
-
-class Data(BaseModel):
-    """Immutable, and refuses what it does not know."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+from isthmus.stacks.releases import Data, Release
 
 
 class Versions(Data):
@@ -27,6 +23,7 @@ class Versions(Data):
     istio: str
     kubefed: str
     kubernetes: str
+    helm: str
 
 
 class Window(Data):
@@ -40,6 +37,21 @@ class Window(Data):
         return _minor(self.min) <= _minor(version) <= _minor(self.max)
 
 
+class Gateway(Data):
+    """The load-balanced way into a cluster's network: its Deployment, its Service, its port."""
+
+    name: str
+    port: int
+    """Where the Service takes requests from other networks."""
+    hostnames: bool
+    """Whether Istio takes a load balancer's host name for an address (1.7 skips it in EDS)."""
+
+    @property
+    def selector(self) -> str:
+        """The label by which its pods and its Service are found."""
+        return f"istio={self.name.removeprefix('istio-')}"
+
+
 class Stack(Data):
     """Versions that go together, where their templates are, and the images they come in."""
 
@@ -48,12 +60,23 @@ class Stack(Data):
     kubernetes: Window
     templates: str
     """Folder below `templates/` that knows this generation of Istio."""
+    networking: str
+    """API version of Gateway and VirtualService."""
+    networks: Literal["labels", "meshNetworks"]
+    """How istiod knows a cluster's network: by istio-system's label, or by the host's own list."""
+    istiod_in_remotes: bool
+    """Whether a remote runs an istiod of its own, which certifies and injects its pods."""
+    old_tokens: bool
+    """Whether its proxies can do with tokens that name no audience, as old clusters give them."""
+    gateway: Gateway
     images: Images
+    releases: dict[str, Release]
+    """Official files of the programs, for machines that do not compile them."""
 
     @model_validator(mode="after")
     def _choose_every_image(self) -> Self:
         # What a stack leaves out nobody else is sure to know.
-        if lacking := [name for name, value in self.images if value is None]:
+        if lacking := [name for name, value in self.images if value is None and name not in PLACES]:
             raise ValueError(f"a stack names all images; missing: {', '.join(lacking)}")
         return self
 

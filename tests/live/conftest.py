@@ -11,6 +11,7 @@ import pytest
 from filelock import FileLock
 from live import wire
 from live.files import write
+from live.images import tiny
 from live.machine import Machine
 
 from isthmus import state
@@ -148,7 +149,9 @@ def mesh(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Mesh]:
     """A mesh of three regions, built once by `isthmus up`; what it leaves behind is counted."""
-    file = write(tmp_path_factory.mktemp("mesh") / "mesh.yaml", name="three-seas", **CLUSTERS)
+    folder = tmp_path_factory.mktemp("mesh")
+    archives = {"archives": str(tiny(folder / "tiny.tar.gz"))}
+    file = write(folder / "mesh.yaml", name="three-seas", images=archives, **CLUSTERS)
     built = Mesh(isthmus, file)
     built.first = isthmus.document("up", file)
     yield built

@@ -25,7 +25,9 @@ from isthmus.providers.lab.region import Region
 from isthmus.providers.lab.tools import Toolchain
 from isthmus.timeline import Step
 
-TOOLS = Toolchain(Path("/tools"), Path("/etcd"), Path("/envoy"), Path("/share"), "key")
+TOOLS = Toolchain(
+    Path("/tools"), Path("/tools"), 36, Path("/etcd"), Path("/envoy"), Path("/share"), "key"
+)
 STAT = "cpu  100 10 50 9000 700 3 7 40 0 0\ncpu0 1 1 1 1 1 1 1 1 0 0\n"
 
 

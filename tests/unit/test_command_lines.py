@@ -1,12 +1,29 @@
-"""Where istioctl, helm and kubefedctl come from: a folder that is named, or the lab's toolchain."""
+"""Where istioctl, helm and kubefedctl come from: a folder named, cache, toolchain, release file."""
 
+import os
+import re
 from types import SimpleNamespace
 
 import pytest
+from world import environment
 
-from isthmus import tools
+from isthmus import releases, stacks, tools
 from isthmus.errors import Unprepared
 from isthmus.providers.lab import tools as lab
+from isthmus.providers.lab.toolchain import compiling
+
+ALL = ("istioctl", "helm", "kubefedctl", "kubefed-chart")
+LAB = environment(provider="lab")
+THEIRS = LAB.model_copy(update={"provider": "kubeconfig"})
+GUIDE = THEIRS.model_copy(update={"stack": "guide"})
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_here(tmp_path, monkeypatch):
+    monkeypatch.delenv("ISTHMUS_TOOLS", raising=False)
+    monkeypatch.setenv("ISTHMUS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(lab, "ensure_toolchain", lambda: pytest.fail("compiles"))
+    monkeypatch.setattr(releases.fetching, "bring", lambda *what: pytest.fail("fetches"))
 
 
 @pytest.fixture
@@ -20,33 +37,88 @@ def folder(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def compiled(tmp_path, monkeypatch):
-    toolchain = SimpleNamespace(bin=tmp_path / "bin", share=tmp_path / "share")
-    monkeypatch.setattr(lab, "ensure_toolchain", lambda: toolchain)
+def toolchain(tmp_path):
+    return SimpleNamespace(bin=tmp_path / "bin", share=tmp_path / "share")
+
+
+@pytest.fixture
+def compiled(toolchain, monkeypatch):
+    monkeypatch.setattr(lab, "known_toolchain", lambda: toolchain)
     return toolchain
 
 
-def test_a_folder_that_is_named_has_them_and_nothing_is_compiled(folder, monkeypatch):
-    monkeypatch.setattr(lab, "ensure_toolchain", lambda: pytest.fail("compiles"))
-    found = tools.ensure()
-    assert (found.istioctl, found.helm) == (folder / "istioctl", folder / "helm")
-    assert found.kubefedctl == folder / "kubefedctl"
-    assert found.kubefed_chart == folder / "kubefed-chart"
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("asked", [LAB, THEIRS, GUIDE], ids=["lab", "theirs", "guide"])
+def test_a_folder_that_is_named_comes_first(folder, compiled, asked, name):
+    tools.check(asked)
+    assert tools.ensure(asked, name) == folder / name
 
 
 def test_all_that_such_a_folder_lacks_is_said_at_once(folder):
     (folder / "helm").chmod(0o644)
     (folder / "kubefedctl").unlink()
     (folder / "kubefed-chart/Chart.yaml").unlink()
-    with pytest.raises(Unprepared, match=r"lacks helm, kubefedctl, kubefed-chart/Chart\.yaml"):
-        tools.ensure()
+    for ask in (lambda: tools.ensure(LAB, "istioctl"), lambda: tools.check(LAB)):
+        with pytest.raises(Unprepared, match=r"lacks helm, kubefedctl, kubefed-chart/Chart\.yaml"):
+            ask()
 
 
 @pytest.mark.parametrize("value", [None, ""])
-def test_where_none_is_named_they_are_the_labs(compiled, monkeypatch, value):
-    monkeypatch.delenv("ISTHMUS_TOOLS", raising=False)
+def test_a_lab_compiles_what_its_toolchain_is_made_for(toolchain, monkeypatch, value):
+    monkeypatch.setattr(lab, "ensure_toolchain", lambda: toolchain)
     if value is not None:
         monkeypatch.setenv("ISTHMUS_TOOLS", value)
-    found = tools.ensure()
-    assert found.helm == compiled.bin / "helm"
-    assert found.kubefed_chart == compiled.share / "kubefed-chart"
+    tools.check(LAB)
+    assert tools.ensure(LAB, "helm") == toolchain.bin / "helm"
+    assert tools.ensure(LAB, "kubefed-chart") == toolchain.share / "kubefed-chart"
+
+
+def test_clusters_of_ones_own_use_a_toolchain_that_is_there(compiled):
+    assert tools.ensure(THEIRS, "istioctl") == compiled.bin / "istioctl"
+    tools.check(THEIRS)
+
+
+def test_of_a_toolchain_only_what_is_of_the_stacks_version_is_used(compiled, monkeypatch):
+    fetched = []
+    monkeypatch.setattr(
+        releases, "ensure", lambda stack, name, accept: fetched.append(name) or compiled.share
+    )
+    assert tools.ensure(GUIDE, "helm") == compiled.bin / "helm"
+    assert tools.ensure(GUIDE, "istioctl") == compiled.share / "istioctl"
+    assert tools.ensure(GUIDE, "kubefed-chart") == compiled.share
+    assert fetched == ["istioctl", "kubefed-chart"]
+
+
+@pytest.mark.parametrize("asked", [THEIRS, GUIDE], ids=["theirs", "guide"])
+def test_without_a_toolchain_nothing_is_compiled_for_clusters_of_ones_own(asked, monkeypatch):
+    monkeypatch.setattr(lab, "known_toolchain", lambda: None)
+    with pytest.raises(Unprepared, match=r"istio-.*: no checksum is known") as caught:
+        tools.check(asked)
+    assert "--accept-checksum" in str(caught.value)
+
+
+def test_a_mesh_without_kubefed_needs_istioctl_alone(monkeypatch):
+    asked = []
+    monkeypatch.setattr(tools, "ensure", lambda environment, name, accept: asked.append(name))
+    tools.accept(THEIRS.model_copy(update={"federation": "direct"}))
+    assert asked == ["istioctl"]
+
+
+def test_the_toolchain_is_made_from_the_versions_of_its_stack():
+    versions = stacks.load(compiling.STACK).versions
+    sources = "".join(
+        (compiling.SOURCES / name / "go.mod").read_text() for name in compiling.MODULES
+    )
+    assert f"helm.sh/helm/v3 v{versions.helm} " in sources
+    assert f"sigs.k8s.io/kubefed v{versions.kubefed} " in sources
+    assert f"k8s.io/kubernetes v{versions.kubernetes} " in sources
+    assert versions.kubernetes == compiling.KUBERNETES
+
+
+@pytest.mark.parametrize("name", stacks.names())
+def test_every_stack_names_the_official_files_of_what_steps_run(name):
+    stack = stacks.load(name)
+    assert set(ALL) <= set(stack.releases)
+    for release in stack.releases.values():
+        assert re.match(r"https://[a-z.0-9]+/[^ ]+\.(tar\.gz|tgz)$", release.url)
+        assert set(release.members) >= {os.path.basename(w) for w in release.check.split()[:1]}

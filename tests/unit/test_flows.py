@@ -1,5 +1,7 @@
 """The stories, told to clusters in memory by a real Prefect: their order, and what failure does."""
 
+import base64
+import json
 import logging
 import shutil
 
@@ -7,7 +9,7 @@ import pytest
 from world import CANARY, World, environment
 
 from isthmus import progress, state, waiting
-from isthmus.adapters import workloads
+from isthmus.adapters import federated, workloads
 from isthmus.errors import ClusterUnreachable, Findings, NotReady, Rejected
 from isthmus.facts import Done
 
@@ -102,6 +104,39 @@ def join(world):
 
     host, member = world.host.access, world.kubes["shanghai"].access
     return join(environment(), host, member, host.kubeconfig, Done(cluster="beijing"))
+
+
+MEMBERS = "KubeFedCluster", federated.NAMESPACE, federated.CORE
+PRIVATE = "https://192.0.2.7:6443"
+
+
+def reached_elsewhere(world):
+    """Let other clusters reach shanghai at another URL than this machine does."""
+    remote = world.kubes["shanghai"]
+    remote.access = remote.access.model_copy(update={"server": PRIVATE})
+
+
+def test_a_member_is_reached_where_other_clusters_reach_it(world):
+    reached_elsewhere(world)
+    assert join(world).found == "joined"
+    members = {m["metadata"]["name"]: m["spec"] for m in world.host.objects(*MEMBERS)}
+    assert members["shanghai"]["apiEndpoint"] == PRIVATE
+    assert join(world).found == "unchanged"
+
+
+def test_a_member_that_other_clusters_reach_elsewhere_now_is_joined_anew(world):
+    join(world)
+    reached_elsewhere(world)
+    assert join(world).found == "joined"
+    assert join(world).found == "unchanged"
+
+
+def test_istiod_is_told_to_reach_a_remote_where_other_clusters_reach_it(world):
+    reached_elsewhere(world)
+    build(environment())
+    secret = world.host.get("Secret", "istio-remote-secret-shanghai", "istio-system")
+    told = json.loads(base64.b64decode(secret["data"]["shanghai"]))
+    assert told["clusters"][0]["cluster"]["server"] == PRIVATE
 
 
 def test_what_may_pass_is_tried_again_and_told_as_such(world, told):

@@ -100,8 +100,8 @@ def start(prefect, tmp_path):
 WRONG = [
     ({"name": "Form_1"}, "environment.name", "does not match"),
     ({"name": "x" * 41}, "environment.name", "is too long"),
-    ({"provider": "kce"}, "environment.provider", "is not one of ['lab', 'kubeconfig']"),
-    ({"stack": "guide"}, "environment.stack", "is not one of ['istio-1.31']"),
+    ({"provider": "kce"}, "environment.provider", "is not one of ['lab', 'kubeconfig', 'kind']"),
+    ({"stack": "istio-9"}, "environment.stack", "is not one of ['istio-1.31', 'guide']"),
     ({"federation": "none"}, "environment.federation", "is not one of ['kubefed', 'direct']"),
     ({"remotes": []}, "environment.remotes", "should be non-empty"),
     ({"host": {}}, "environment.host", "'name' is a required property"),
@@ -111,6 +111,8 @@ WRONG = [
     ({"verification": {"requests": 1}}, "environment.verification.requests", "minimum of 2"),
     ({"verification": {"timeout": 0}}, "environment.verification.timeout", "0"),
     ({"images": {"tag": "a b"}}, "environment.images.tag", "does not match"),
+    ({"images": {"archives": []}}, "environment.images.archives", "should be non-empty"),
+    ({"images": {"archives": ["near"]}}, "environment.images.archives[0]", "'^[/~]'"),
 ]
 
 
@@ -150,6 +152,7 @@ def test_a_wrong_region_pair_is_refused_before_a_run_exists(start, parameters):
         GOOD,
         {**GOOD, "images": {}, "overlays": {"host": {}, "remote": {}}, "resources": {}},
         {**GOOD, "images": {"tag": "1.2", "pull_policy": "Always"}},
+        {**GOOD, "images": {"archives": ["/images", "~/curl.tar"]}},
         {
             **GOOD,
             "provider": "kubeconfig",

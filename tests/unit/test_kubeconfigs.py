@@ -73,6 +73,15 @@ def test_a_server_is_told_with_its_authority(theirs):
     assert base64.b64decode(authority) == b"CA of shanghai"
 
 
+def test_other_clusters_reach_it_where_its_access_says(theirs, tmp_path):
+    access = theirs[1].model_copy(update={"server": "https://192.0.2.7:6443"})
+    server, authority = kubeconfigs.server(access)
+    assert server == "https://192.0.2.7:6443"
+    assert base64.b64decode(authority) == b"CA of shanghai"
+    merged = yaml.safe_load(kubeconfigs.merge([access], tmp_path / "merged").read_text())
+    assert merged["clusters"][0]["cluster"]["server"] == "https://shanghai:6443"
+
+
 @pytest.mark.parametrize(
     ("context", "missing"), [("nobody", "no context 'nobody'"), ("other", "no cluster 'gone'")]
 )

@@ -3,11 +3,12 @@
 import pytest
 
 from isthmus.environment import Amount, ClusterSpec, Environment, Images, Overlays, Resources
-from isthmus.mesh import GATEWAY, mesh, waits_for_injector
+from isthmus.mesh import mesh
 from isthmus.providers.contract import Defaults
 from isthmus.providers.lab import needs
 from isthmus.stacks import load
 
+GATEWAY = "istio-eastwestgateway"
 PAIR = [ClusterSpec(name=n, region=n, network=f"net-{n}") for n in ("beijing", "shanghai")]
 
 
@@ -88,9 +89,11 @@ def test_only_what_needs_injected_pods_waits():
     def manifest(kind, name=GATEWAY):
         return {"kind": kind, "metadata": {"name": name}}
 
-    assert waits_for_injector(manifest("Deployment"))
-    assert not waits_for_injector(manifest("Service"))
-    assert not waits_for_injector(manifest("Deployment", "istiod"))
+    made = whole()
+    assert made.starts_last(manifest("Deployment"))
+    assert not made.starts_last(manifest("Service"))
+    assert not made.starts_last(manifest("Deployment", "istiod"))
+    assert whole(stack="guide").starts_last(manifest("Deployment", "istio-ingressgateway"))
 
 
 def test_the_host_runs_the_first_version_and_remotes_the_second():

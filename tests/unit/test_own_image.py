@@ -60,9 +60,9 @@ def unpacked(built, folder):
 
 def test_a_run_in_it_finds_its_command_lines(image, tmp_path):
     root = unpacked(image.built, tmp_path / "root")
-    found = tools.given(root / own.TOOLS)
-    assert found.kubefedctl.read_text() == "bin/hyperfed"
-    assert (found.kubefed_chart / "Chart.yaml").read_text() == "share/kubefed-chart/Chart.yaml"
+    program, chart = (tools.given(root / own.TOOLS, name) for name in ("kubefedctl", tools.CHART))
+    assert program.read_text() == "bin/hyperfed"
+    assert (chart / "Chart.yaml").read_text() == "share/kubefed-chart/Chart.yaml"
 
 
 def test_it_holds_the_project_whole_compiled_and_its_packages(image, tmp_path):

@@ -95,7 +95,7 @@ def test_what_never_ends_is_cut_after_a_while_and_said(three, monkeypatch):
     build(*ALL)
     three.kubes[LEFT].on_their_way = [3] * 9
     access = three.kubes[LEFT].access
-    found = parting.drain.fn(Leaver(cluster=LEFT, access=access), Done(cluster=LEFT))
+    found = parting.drain.fn(environment(), Leaver(cluster=LEFT, access=access), Done(cluster=LEFT))
     assert found.found == "3 connections open after 0 s"
 
 

@@ -1,7 +1,5 @@
 """The plan that `isthmus render` writes: whole, in order, and without a secret."""
 
-from types import SimpleNamespace
-
 import pytest
 import yaml
 from world import environment, istio
@@ -12,7 +10,7 @@ from isthmus.adapters import istioctl
 
 @pytest.fixture
 def rendered(folders, monkeypatch, tmp_path):
-    monkeypatch.setattr(tools, "ensure", lambda: SimpleNamespace(istioctl=tmp_path / "istioctl"))
+    monkeypatch.setattr(tools, "ensure", lambda environment, name: tmp_path / name)
     monkeypatch.setattr(istioctl, "manifests", lambda program, operator: istio())
 
     def write(federation):

@@ -5,9 +5,28 @@ import json
 from typing import Any
 
 from isthmus.providers.lab.images import names
-from isthmus.providers.lab.programs import DNS, ETC, HOME, KUBECONFIG, PKI, PODS
+from isthmus.providers.lab.programs import (
+    DNS,
+    ETC,
+    HOME,
+    KUBECONFIG,
+    PKI,
+    PODS,
+    RUNTIME,
+    RUNTIME_IN_FILE,
+)
 
 POD_SUBNET = "10.244.0.0/24"
+SINCE = {
+    "localStorageCapacityIsolation": 25,
+    "containerRuntimeEndpoint": RUNTIME_IN_FILE,
+    "podLogsDir": 29,
+    "failCgroupV1": 31,
+}
+"""Minor of Kubernetes since which a kubelet knows a key (pkg/kubelet/apis/config of its tags).
+
+Before podLogsDir the logs are in /var/log/pods, and /var is each region's own.
+"""
 
 
 def kubeconfig(cluster: str, server: str, ca: bytes, token: str) -> str:
@@ -33,11 +52,11 @@ def kubeconfig(cluster: str, server: str, ca: bytes, token: str) -> str:
     )
 
 
-def files(cgroup: str, cluster: str) -> dict[str, str]:
+def files(cgroup: str, cluster: str, minor: int) -> dict[str, str]:
     """Return the configuration files below `etc/`, by name."""
     documents: dict[str, Any] = {
         "audit.json": AUDIT,
-        "kubelet.json": kubelet(cgroup),
+        "kubelet.json": kubelet(cgroup, minor),
         "kube-proxy.json": kube_proxy(cluster),
         "cni/10-bridge.conflist": CNI,
     }
@@ -45,9 +64,9 @@ def files(cgroup: str, cluster: str) -> dict[str, str]:
     return texts | {"containerd.toml": CONTAINERD}
 
 
-def kubelet(cgroup: str) -> dict[str, Any]:
+def kubelet(cgroup: str, minor: int) -> dict[str, Any]:
     """Return the kubelet's configuration; several kubelets share one machine."""
-    return {
+    whole = {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
         "authentication": {
@@ -59,7 +78,7 @@ def kubelet(cgroup: str) -> dict[str, Any]:
         "authorization": {"mode": "AlwaysAllow"},
         "tlsCertFile": f"{PKI}/kubelet.crt",
         "tlsPrivateKeyFile": f"{PKI}/kubelet.key",
-        "containerRuntimeEndpoint": f"unix://{HOME}/containerd.sock",
+        "containerRuntimeEndpoint": RUNTIME,
         "cgroupDriver": "cgroupfs",
         "cgroupRoot": cgroup,
         "cgroupsPerQOS": False,
@@ -78,6 +97,10 @@ def kubelet(cgroup: str) -> dict[str, Any]:
         "registryPullQPS": 0,
         "eventRecordQPS": 0,
     }
+    known = {key: value for key, value in whole.items() if minor >= SINCE.get(key, 0)}
+    if "localStorageCapacityIsolation" not in known:
+        known["featureGates"] = {"LocalStorageCapacityIsolation": False}
+    return known
 
 
 def kube_proxy(cluster: str) -> dict[str, Any]:

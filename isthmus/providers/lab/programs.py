@@ -18,6 +18,11 @@ REST = ("controller-manager", "scheduler", "kubelet", "kube-proxy", "load-balanc
 PODS = "10.244.0.0/16"
 SERVICES = "10.96.0.0/16"
 DNS = "10.96.0.10"
+RUNTIME = f"unix://{HOME}/containerd.sock"
+CRI_ALONE = 24
+"""Minor from which a kubelet knows no other kind of container runtime (dockershim was removed)."""
+RUNTIME_IN_FILE = 27
+"""Minor from which its configuration file says where the runtime is."""
 
 
 @dataclass(frozen=True)
@@ -34,12 +39,12 @@ def programs(node: Node, tools: Toolchain) -> dict[str, list[str]]:
     """Return the command line of every program of a region, by name."""
     return {
         "etcd": _etcd(tools.etcd),
-        "apiserver": _apiserver(tools.bin, node),
+        "apiserver": _apiserver(tools.kubernetes, node),
         "containerd": ["/usr/bin/containerd", "-c", f"{ETC}/containerd.toml"],
-        "controller-manager": _controller_manager(tools.bin),
-        "scheduler": _with_kubeconfig(tools.bin / "kube-scheduler", "--leader-elect=false"),
-        "kubelet": _kubelet(tools.bin, node),
-        "kube-proxy": [str(tools.bin / "kube-proxy"), f"--config={ETC}/kube-proxy.json"],
+        "controller-manager": _controller_manager(tools.kubernetes),
+        "scheduler": _with_kubeconfig(tools.kubernetes / "kube-scheduler", "--leader-elect=false"),
+        "kubelet": _kubelet(tools, node),
+        "kube-proxy": [str(tools.kubernetes / "kube-proxy"), f"--config={ETC}/kube-proxy.json"],
         "load-balancer": [
             sys.executable,
             str(Path(__file__).with_name("loadbalancer.py")),
@@ -123,13 +128,17 @@ def _controller_manager(bin_dir: Path) -> list[str]:
     )
 
 
-def _kubelet(bin_dir: Path, node: Node) -> list[str]:
+def _kubelet(tools: Toolchain, node: Node) -> list[str]:
+    old = ["--container-runtime=remote"] if tools.minor < CRI_ALONE else []
+    if tools.minor < RUNTIME_IN_FILE:
+        old.append(f"--container-runtime-endpoint={RUNTIME}")
     labels = f"topology.kubernetes.io/region={node.region}"
     return _with_kubeconfig(
-        bin_dir / "kubelet",
+        tools.kubernetes / "kubelet",
         f"--config={ETC}/kubelet.json",
         f"--hostname-override={node.cluster}",
         f"--root-dir={HOME}/kubelet",
         f"--node-ip={node.address}",
         f"--node-labels={labels},topology.kubernetes.io/zone={node.region}-1",
+        *old,
     )

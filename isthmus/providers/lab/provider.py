@@ -1,6 +1,7 @@
 """The lab as a provider: a region a cluster, made, found and deleted on this machine."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock
@@ -11,31 +12,39 @@ from isthmus.environment import ClusterSpec, Environment
 from isthmus.errors import NotReady
 from isthmus.facts import Access
 from isthmus.providers.contract import Defaults
-from isthmus.providers.lab import needs, network, preflight, region, start
-from isthmus.providers.lab.images import ensure_golden
+from isthmus.providers.lab import archives, needs, network, preflight, region, start
+from isthmus.providers.lab.images import ensure_golden, supply
 from isthmus.providers.lab.tools import ensure_toolchain
 
 
+@dataclass(frozen=True)
 class Lab:
-    """Regions on this machine."""
+    """Regions on this machine, for one stack."""
 
+    stack: str
     disposable = True
 
     @property
     def defaults(self) -> Defaults:
         """The lab's images, small requests, and what a vanilla Envoy needs."""
-        return needs.DEFAULTS
+        return needs.of(self.stack)
 
     def check(self, environment: Environment) -> None:
-        """Raise Unprepared with all that this machine lacks for so many regions."""
+        """Raise Unprepared with all that this machine lacks for so many regions.
+
+        Also if an image that they shall run is neither made here nor in an archive.
+        """
         preflight.check_machine(environment)
+        archives.wanted(environment, self.defaults.images)
 
     def ensure(self, environment: Environment, cluster: ClusterSpec) -> Access:
         """Make the cluster's region run and its API server answer."""
         tools = ensure_toolchain()
-        golden = ensure_golden(tools)
+        given = archives.wanted(environment, self.defaults.images)
+        golden = ensure_golden(tools, given)
         place = _place(environment, cluster)
         start.bring_up(place, tools, golden)
+        supply(place.folder, given)
         return _access(place)
 
     def access(self, environment: Environment, cluster: ClusterSpec) -> Access:

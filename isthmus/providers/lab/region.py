@@ -181,7 +181,7 @@ def _configure(region: Region, tools: Toolchain) -> None:
         address=region.network.node(region.index),
         pool=region.network.pool(region.index),
     )
-    texts = configuration.files(region.cgroup, region.cluster)
+    texts = configuration.files(region.cgroup, region.cluster, tools.minor)
     texts["supervisord.conf"] = programs.supervisor_config(programs.programs(node, tools))
     for name, text in texts.items():
         state.private(region.folder / "etc" / name, text)

@@ -26,7 +26,11 @@ class Toolchain:
     """Where each of the lab's programs lies."""
 
     bin: Path
-    """Everything built with Go: Kubernetes, Istio, KubeFed, CoreDNS, Helm."""
+    """Everything built with Go: Istio, KubeFed, CoreDNS, Helm, Kubernetes."""
+    kubernetes: Path
+    """Kubernetes' own programs: those in `bin`, or a release of the version that a stack needs."""
+    minor: int
+    """The number after the first dot of Kubernetes' version."""
     etcd: Path
     envoy: Path
     share: Path
@@ -74,7 +78,9 @@ def _toolchain(folder: Path) -> Toolchain:
     etcd, envoy = (_in_wheel(name) for name in WHEELS)
     versions = ",".join(importlib.metadata.version(name) for name in WHEELS)
     key = hashlib.sha256(f"{folder.name},{versions}".encode()).hexdigest()[:16]
-    return Toolchain(folder / "bin", etcd, envoy, folder / "share", key)
+    programs = folder / "bin"
+    minor = int(compiling.KUBERNETES.split(".")[1])
+    return Toolchain(programs, programs, minor, etcd, envoy, folder / "share", key)
 
 
 def _in_wheel(name: str) -> Path:

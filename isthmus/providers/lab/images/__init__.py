@@ -1,5 +1,6 @@
 """The lab's images: made once from Debian packages and the toolchain, shared by all regions."""
 
 from isthmus.providers.lab.images.golden import copy_golden, ensure_golden
+from isthmus.providers.lab.images.loading import supply
 
-__all__ = ["copy_golden", "ensure_golden"]
+__all__ = ["copy_golden", "ensure_golden", "supply"]

@@ -4,9 +4,10 @@ Layers and blobs are never written to, so regions may share them; the databases 
 """
 
 import hashlib
+import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,23 +16,27 @@ from filelock import FileLock
 from isthmus import progress, state, waiting
 from isthmus.adapters import shell
 from isthmus.errors import Rejected
+from isthmus.images import Archive
 from isthmus.providers.lab.images.archive import write_archive
+from isthmus.providers.lab.images.loading import load
 from isthmus.providers.lab.images.recipes import READABLE, build
 from isthmus.providers.lab.tools import Toolchain
 
+KEPT = 4
+"""Roots: with and without archives, of this toolchain and the one before; layers are shared."""
 SOURCES = ("recipes.py", "archive.py", "hello.py", "names.py")
 
 
-def ensure_golden(tools: Toolchain) -> Path:
-    """Make the golden root of this toolchain exist; return its folder."""
-    folder = state.cache() / "images" / _key(tools)
-    if folder.exists():
-        return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.with_suffix(".lock")):
-        if not folder.exists():
-            _make(folder, tools)
-    return folder
+def ensure_golden(tools: Toolchain, archives: Sequence[Archive] = ()) -> Path:
+    """Make the golden root of this toolchain, with what archives hold, exist; return its folder.
+
+    Raises Unprepared, naming the archive, if containerd does not take one.
+    """
+    base = _ensured(_key(tools), lambda part: _make(part, tools))
+    if not archives:
+        return base
+    key = hashlib.sha256(",".join([base.name, *(a.key() for a in archives)]).encode())
+    return _ensured(key.hexdigest()[:16], lambda part: _extend(part, base, archives))
 
 
 def copy_golden(golden: Path, target: Path) -> None:
@@ -51,11 +56,27 @@ def _key(tools: Toolchain) -> str:
     return digest.hexdigest()[:16]
 
 
-def _make(folder: Path, tools: Toolchain) -> None:
-    part = folder.with_suffix(".part")
-    shutil.rmtree(part, ignore_errors=True)
+def _ensured(key: str, make: Callable[[Path], None]) -> Path:
+    """Return the root of that key; `make` is given a folder in which to make one called `root`."""
+    folder = state.cache() / "images" / key
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_suffix(".lock")):
+        if not folder.exists():
+            part = folder.with_suffix(".part")
+            shutil.rmtree(part, ignore_errors=True)
+            part.mkdir()
+            make(part)
+            (part / "root").rename(folder)
+            shutil.rmtree(part)
+        # Before old ones are looked for, and because its age is that of its last use.
+        os.utime(folder)
+        _forget_older(folder.parent)
+    return folder
+
+
+def _make(part: Path, tools: Toolchain) -> None:
     work = part / "work"
-    work.mkdir(parents=True)
+    work.mkdir()
     progress.say("making images from packages and binaries")
     images = build(work, tools)
     archive = work / "images.tar"
@@ -63,16 +84,19 @@ def _make(folder: Path, tools: Toolchain) -> None:
     with _containerd(part) as socket:
         progress.say(f"unpacking {len(images)} images")
         shell.run(["ctr", "-a", socket, "-n", "k8s.io", "images", "import", archive], timeout=600)
-    _forget_older(folder.parent)
-    (part / "root").rename(folder)
-    shutil.rmtree(part)
+
+
+def _extend(part: Path, base: Path, archives: Sequence[Archive]) -> None:
+    copy_golden(base, part / "root")
+    with _containerd(part) as socket:
+        load(part / "root", socket, archives)
 
 
 def _forget_older(parent: Path) -> None:
     # Regions keep their own links, so an old root is only what the next region would start from.
-    for old in parent.iterdir():
-        if old.is_dir() and old.suffix != ".part":
-            shutil.rmtree(old)
+    roots = [old for old in parent.iterdir() if old.is_dir() and old.suffix != ".part"]
+    for old in sorted(roots, key=lambda root: root.stat().st_mtime)[:-KEPT]:
+        shutil.rmtree(old, ignore_errors=True)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from isthmus.adapters import shell
 from isthmus.errors import Unprepared
 from isthmus.providers.lab.images import names, packages, recipes
 from isthmus.providers.lab.images.archive import Entry, Image, write_archive, write_layer
+from isthmus.providers.lab.images.loading import socket_of
 from isthmus.providers.lab.tools import Toolchain
 
 NAME = f"{names.HUB}/isthmus:{names.TAG}"
@@ -57,10 +58,9 @@ def load(region: Path, tools: Toolchain) -> str:
         archive = work / "isthmus.tar"
         write_archive(archive, [build(work, tools)])
         progress.say(f"loading {NAME}")
-        # By way of a link: the path to the region may be too long for a socket.
-        (work / "region").symlink_to(region)
-        containerd = ["ctr", "-a", work / "region/containerd.sock", "-n", "k8s.io"]
-        shell.run([*containerd, "images", "import", archive], timeout=600)
+        with socket_of(region) as socket:
+            command = ["ctr", "-a", socket, "-n", "k8s.io", "images", "import", archive]
+            shell.run(command, timeout=600)
     return NAME
 
 

@@ -14,6 +14,8 @@ from isthmus.providers.lab import machine
 from isthmus.providers.lab.toolchain.complaints import explained
 
 SOURCES = Path(__file__).parent
+STACK = "istio-1.31"
+"""The stack whose programs these are."""
 KUBERNETES = "1.36.3"
 """What the programs call themselves: without it Helm refuses charts and istioctl warns."""
 STAMPS = {"gitVersion": f"v{KUBERNETES}", "gitMajor": "1", "gitMinor": "36"}

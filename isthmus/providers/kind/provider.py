@@ -1,0 +1,123 @@
+"""kind as a provider: a cluster is a container on this machine, all in one Docker network."""
+
+import shutil
+from collections.abc import Container
+from contextlib import suppress
+from pathlib import Path
+
+from isthmus import state, waiting
+from isthmus.adapters import kube
+from isthmus.environment import ClusterSpec, Environment
+from isthmus.errors import ClusterUnreachable, NotReady, Unprepared
+from isthmus.facts import Access
+from isthmus.providers.contract import Defaults
+from isthmus.providers.kind import balancer, preflight, programs, records
+
+ANSWER = 120.0
+"""Seconds for the API server of a node that was started again; 20 are usual."""
+
+
+class Kind:
+    """Clusters in Docker containers."""
+
+    disposable = True
+    defaults = Defaults()
+
+    def check(self, environment: Environment) -> None:
+        """Raise Unprepared with all that this machine lacks for so many kind clusters."""
+        preflight.check_machine(environment)
+
+    def ensure(self, environment: Environment, cluster: ClusterSpec) -> Access:
+        """Make the cluster exist, its API server answer, and its Services get addresses."""
+        name = records.full_name(environment.name, cluster.name)
+        if not _stands(environment, cluster, name):
+            _create(environment, cluster, name)
+        programs.start(name)
+        balancer.ensure()
+        access = _access(environment.name, cluster.name, name)
+        what = "the API server's answer"
+        uid = waiting.until(lambda: _uid(access), what, timeout=ANSWER, cluster=cluster.name)
+        return access.model_copy(update={"uid": uid})
+
+    def access(self, environment: Environment, cluster: ClusterSpec) -> Access:
+        """Return how to reach the cluster; raises NotReady if it was not made or is stopped."""
+        name = records.full_name(environment.name, cluster.name)
+        known = records.read(environment.name).get(cluster.name)
+        if not known or name not in programs.clusters():
+            hint = f"isthmus up {environment.name}"
+            raise NotReady("was never built, or is gone", cluster=cluster.name, hint=hint)
+        access = _access(environment.name, cluster.name, name)
+        return access.model_copy(update={"uid": kube.connect(access).uid()})
+
+    def release(self, environment: Environment, cluster: ClusterSpec) -> None:
+        """Leave neither the kind cluster nor its load balancers."""
+        if cluster.name in records.read(environment.name):
+            _remove(environment.name, cluster.name, programs.clusters())
+            _kubeconfig(environment.name, cluster.name).unlink(missing_ok=True)
+            records.strike(environment.name, cluster.name)
+
+    def delete(self, environment: Environment) -> None:
+        """Leave no kind cluster of the environment and none of its load balancers."""
+        known = records.read(environment.name)
+        there = programs.clusters() if known else []
+        for cluster in known:
+            _remove(environment.name, cluster, there)
+        shutil.rmtree(_folder(environment.name), ignore_errors=True)
+        records.forget(environment.name)
+        if known:
+            balancer.release()
+
+
+def _remove(environment: str, cluster: str, there: Container[str]) -> None:
+    name = records.full_name(environment, cluster)
+    if name in there:
+        if records.is_foreign(environment, cluster):
+            return  # somebody has put another in its place
+        programs.delete(name, _kubeconfig(environment, cluster))
+    balancer.remove_of(name)
+
+
+def _stands(environment: Environment, cluster: ClusterSpec, name: str) -> bool:
+    """Tell whether the cluster is there as a whole; one that was left half-made is deleted."""
+    if name not in programs.clusters():
+        return False
+    if records.is_foreign(environment.name, cluster.name):
+        what, hint = preflight.clash(name)
+        raise Unprepared(what, cluster=cluster.name, hint=hint)
+    if records.read(environment.name)[cluster.name] == records.BEGUN:
+        programs.delete(name, _kubeconfig(environment.name, cluster.name))
+        return False
+    return True
+
+
+def _create(environment: Environment, cluster: ClusterSpec, name: str) -> None:
+    # Written before anything is made, so that `down` knows of it whatever happens next.
+    records.note(environment.name, cluster.name, records.BEGUN)
+    path = _kubeconfig(environment.name, cluster.name)
+    path.parent.mkdir(exist_ok=True, mode=0o700)
+    programs.create(name, preflight.node_image(environment), cluster.region, path)
+    records.note(environment.name, cluster.name, programs.node(name).identity)
+    kube.forget()  # one of the same name before it had other keys
+
+
+def _access(environment: str, cluster: str, name: str) -> Access:
+    path = _kubeconfig(environment, cluster)
+    # Asked each time: Docker may have given the node another port or address since.
+    server, text = programs.server(name), programs.kubeconfig(name)
+    if not path.exists() or path.read_text() != text:
+        state.private(path, text)
+    return Access(cluster=cluster, kubeconfig=path, context=programs.context(name), server=server)
+
+
+def _uid(access: Access) -> str | None:
+    with suppress(ClusterUnreachable, NotReady):
+        return kube.connect(access).uid()
+    return None
+
+
+def _folder(environment: str) -> Path:
+    return state.folder(environment) / "kind"
+
+
+def _kubeconfig(environment: str, cluster: str) -> Path:
+    return _folder(environment) / f"{cluster}.kubeconfig"

@@ -1,0 +1,172 @@
+"""Official release files of a stack: fetched once, proven by checksum and version, unpacked safely.
+
+Below the cache's folder `releases`: PART/VERSION/FILE while it is on its way, and what was
+unpacked beside it. That an unpacked folder is there means that it was proven.
+"""
+
+import hashlib
+import platform
+import re
+import shutil
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from isthmus import progress, state, waiting
+from isthmus.adapters import archives, shell
+from isthmus.errors import Unprepared
+from isthmus.releases import accepted, fetching
+from isthmus.stacks import Stack
+from isthmus.stacks.releases import Arch, File, resolved
+
+ARCHES: dict[str, Arch] = {
+    "x86_64": "amd64",
+    "aarch64": "arm64",
+    "amd64": "amd64",
+    "arm64": "arm64",
+}
+OTHERS = 1800.0
+"""Seconds that another run may take to fetch and unpack the same file."""
+ACCEPT = "--accept-checksum"
+
+
+def ensure(stack: Stack, name: str, *, accept: bool = False) -> Path:
+    """Make the release of that name be here, and return the folder with what is wanted of it.
+
+    `accept` takes the checksum of what comes for a file whose stack knows none, and pins it.
+    Raises Unprepared if it cannot be had or is not what it must be, NotReady if a server keeps
+    breaking off.
+    """
+    file = _file(stack, name)
+    if found := known(stack, name):
+        return found
+    home = _home(file)
+    home.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(home / f"{file.name}.lock")
+    waiting.until(lambda: _taken(lock), f"{file.name}, which another run fetches", timeout=OTHERS)
+    try:
+        return known(stack, name) or _prove(file, accept)
+    finally:
+        lock.release()
+
+
+def known(stack: Stack, name: str) -> Path | None:
+    """Return the unpacked folder if it is here, without fetching or writing anything."""
+    file = _find(stack, name)
+    checksum = _checksum(file) if file else None
+    folder = _unpacked(file, checksum) if file and checksum else None
+    return folder if folder and folder.is_dir() else None
+
+
+def check(stack: Stack, name: str) -> None:
+    """Raise Unprepared if the release could only be had by accepting its checksum."""
+    if not _checksum(file := _file(stack, name)):
+        raise _unknown(file)
+
+
+def _prove(file: File, accept: bool) -> Path:
+    wanted = _checksum(file)
+    if not wanted and not accept:
+        raise _unknown(file)
+    archive = _home(file) / file.name
+    if not archive.exists():
+        fetching.bring(file, archive)
+    found = _sum(archive, wanted.split(":")[0] if wanted else "sha256")
+    if wanted and found != wanted:
+        archive.unlink()
+        raise _wrong(file, wanted, found)
+    folder = _unpack(file, archive, found)
+    if not wanted:
+        accepted.remember(file.place, found)
+        progress.say(f"{file.name}: accepted {found}")
+    archive.unlink()
+    return folder
+
+
+def _unpack(file: File, archive: Path, checksum: str) -> Path:
+    folder = _unpacked(file, checksum)
+    part = folder.with_name(f"{folder.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir()
+    try:
+        archives.unpack(archive, part, file.root, file.members)
+        for member in file.members:
+            (part / member).chmod(0o755)
+        _check_version(file, part)
+    except Unprepared:
+        shutil.rmtree(part)
+        archive.unlink()
+        raise
+    part.rename(folder)
+    return folder
+
+
+def _check_version(file: File, folder: Path) -> None:
+    """Raise Unprepared if the program tells another version than the wanted one."""
+    if not file.check:
+        return
+    program, *args = file.check
+    told = shell.run([folder / program, *args], timeout=60).strip()
+    if not any(re.search(rf"(?<![\d.]){re.escape(v)}(?![\d.-])", told) for v in file.says):
+        raise Unprepared(f"{file.name}: {program} calls itself {told!r}, not {file.version}")
+
+
+def _find(stack: Stack, name: str) -> File | None:
+    release = stack.releases.get(name)
+    arch = ARCHES.get(platform.machine())
+    if release is None or arch is None or arch not in release.checksums:
+        return None
+    return resolved(release, getattr(stack.versions, release.part), arch)
+
+
+def _file(stack: Stack, name: str) -> File:
+    if file := _find(stack, name):
+        return file
+    raise Unprepared(
+        f"stack {stack.name} knows no release file of {name} for {platform.machine()}",
+        hint="build it yourself and name its folder: ISTHMUS_TOOLS",
+    )
+
+
+def _checksum(file: File) -> str | None:
+    return file.checksum or accepted.known(file.place)
+
+
+def _home(file: File) -> Path:
+    return (state.cache() / "releases" / file.place).parent
+
+
+def _unpacked(file: File, checksum: str) -> Path:
+    return _home(file) / f"{file.name.split('.t')[0]}-{checksum.split(':')[1][:16]}"
+
+
+def _sum(path: Path, algorithm: str) -> str:
+    with path.open("rb") as content:
+        return f"{algorithm}:{hashlib.file_digest(content, algorithm).hexdigest()}"
+
+
+def _taken(lock: FileLock) -> bool | None:
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        progress.say("another step or run fetches the same file; waiting for it")
+        return None
+    return True
+
+
+def _unknown(file: File) -> Unprepared:
+    return Unprepared(
+        f"{file.name}: no checksum is known for it",
+        hint=f"accept the one of what is fetched, once: isthmus up ENV {ACCEPT}; "
+        "or name a folder that has the programs: ISTHMUS_TOOLS",
+    )
+
+
+def _wrong(file: File, wanted: str, found: str) -> Unprepared:
+    pinned = "pinned by the stack" if file.checksum else f"accepted in {accepted.path()}"
+    return Unprepared(
+        f"{file.name} is not what it must be, and was deleted: its sum is {found}, "
+        f"{pinned} is {wanted}",
+        hint="a proxy or mirror may have changed it: fetch again, or from elsewhere "
+        f"({fetching.MIRROR})",
+    )

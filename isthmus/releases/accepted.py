@@ -1,0 +1,33 @@
+"""Checksums that somebody accepted where nobody published one: a small file in the cache."""
+
+import json
+from pathlib import Path
+
+from filelock import FileLock
+
+from isthmus import state
+
+
+def path() -> Path:
+    """Return the file (0600): a JSON object, from a release file's place to its checksum."""
+    return state.cache() / "releases" / "accepted.json"
+
+
+def known(place: str) -> str | None:
+    """Return the checksum that was accepted for a release file, if one was."""
+    return everything().get(place)
+
+
+def remember(place: str, checksum: str) -> None:
+    """Accept a checksum; from now on nothing else is taken for that file."""
+    path().parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path().with_suffix(".lock")):
+        state.private(
+            path(), json.dumps({**everything(), place: checksum}, indent=2, sort_keys=True)
+        )
+
+
+def everything() -> dict[str, str]:
+    """Return all that was accepted, by place."""
+    found: dict[str, str] = json.loads(path().read_text()) if path().exists() else {}
+    return found
