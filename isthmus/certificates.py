@@ -1,19 +1,25 @@
 """Certificates and keys in the one form that all who read ours accept."""
 
 import datetime
+from typing import Literal
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 DAYS = 3650
 """Days that a certificate is valid, as in Istio's own generator (tools/certs/common.mk)."""
 
-Key = ec.EllipticCurvePrivateKey
+Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+Kind = Literal["ec", "rsa"]
+BITS = 3072
+"""As strong as the curve P-256 (NIST SP 800-57 part 1, table 2)."""
 
 
-def new_key() -> Key:
+def new_key(kind: Kind = "ec") -> Key:
     """Return a new key."""
+    if kind == "rsa":
+        return rsa.generate_private_key(65537, BITS)
     return ec.generate_private_key(ec.SECP256R1())
 
 
@@ -38,7 +44,7 @@ def pem(certificate: x509.Certificate) -> str:
 
 
 def key_pem(key: Key) -> str:
-    """Return a key as PEM, in SEC 1: no other form is read by both Istio's CA and the API server.
+    """Return a key as PEM, in SEC 1 or PKCS 1: nothing else is read by Istio and the API server.
 
     Sources: istio security/pkg/pki/util/crypto.go, kubernetes client-go util/keyutil/key.go.
     """

@@ -9,19 +9,21 @@ Our exception tree. Retry intent and exit code are the exception's type.
   x PermanentError          a person must act
     + Rejected              1: the API server or a tool answered no
     + BadEnvironment        65: the environment file breaks a rule
-    + Unprepared            69: this machine lacks a right, a program or room
+    + Unprepared            69: this machine or a cluster lacks a right, a program or room
     + Findings              79: the mesh was looked at and is not what was asked for
     + Usage                 64: the command line makes no sense
     + Stopped               130: the run was asked to end while it was at work
 """
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 
 class IsthmusError(Exception):
     """Base of everything raised on purpose; prints as one message for a person.
 
-    `cluster` and `step` say where, `hint` says what to type next.
+    `cluster` and `step` say where, `hint` says what to type next. `parts` are the errors of which
+    this one tells, if it tells of several.
     """
 
     exit_code: ClassVar[int] = 1
@@ -34,6 +36,7 @@ class IsthmusError(Exception):
         self.cluster = cluster
         self.step = step
         self.hint = hint
+        self.parts: tuple[IsthmusError, ...] = ()
 
     def __str__(self) -> str:
         """Say where, what, and what to type next."""
@@ -44,13 +47,21 @@ class IsthmusError(Exception):
     def __reduce__(self) -> tuple[object, ...]:
         """Survive pickling whole."""
         # keyword-only arguments do not survive the default pickling, which Prefect does to failures
-        return (_rebuild, (type(self), self.message, self.cluster, self.step, self.hint))
+        fields = (self.message, self.cluster, self.step, self.hint, self.parts)
+        return (_rebuild, (type(self), *fields))
 
 
 def _rebuild(
-    kind: type[IsthmusError], message: str, cluster: str | None, step: str | None, hint: str
+    kind: type[IsthmusError],
+    message: str,
+    cluster: str | None,
+    step: str | None,
+    hint: str,
+    parts: tuple[IsthmusError, ...],
 ) -> IsthmusError:
-    return kind(message, cluster=cluster, step=step, hint=hint)
+    error = kind(message, cluster=cluster, step=step, hint=hint)
+    error.parts = parts
+    return error
 
 
 class TransientError(IsthmusError):
@@ -88,7 +99,7 @@ class BadEnvironment(PermanentError):
 
 
 class Unprepared(PermanentError):
-    """This machine lacks a right, a program, a free port or room."""
+    """This machine, or a cluster, lacks a right, a program, a free port or room."""
 
     exit_code = 69
 
@@ -109,3 +120,28 @@ class Stopped(PermanentError):
     """The run was asked to end while it was at work."""
 
     exit_code = 130
+
+
+def together(parts: Sequence[IsthmusError], message: str, hint: str) -> IsthmusError:
+    """Return one error that lists all of several; a single one is returned as it is.
+
+    Its type, and so its exit code: BadEnvironment if the file must be changed for one of them, else
+    Unprepared if a person must act for one, else the first one's type: all may pass by themselves.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    kind = next((k for k in (BadEnvironment, PermanentError) if _some(parts, k)), type(parts[0]))
+    kind = Unprepared if kind is PermanentError else kind
+    listed = "".join(f"\n- {_entry(part)}" for part in parts)
+    error = kind(f"{message}{listed}", hint=hint)
+    error.parts = tuple(parts)
+    return error
+
+
+def _some(parts: Sequence[IsthmusError], kind: type[IsthmusError]) -> bool:
+    return any(isinstance(part, kind) for part in parts)
+
+
+def _entry(part: IsthmusError) -> str:
+    where = f"{part.cluster}: " if part.cluster else ""
+    return f"{where}{part.message}" + (f"\n    {part.hint}" if part.hint else "")

@@ -15,6 +15,8 @@ REMOTE_SECRET = "istio-remote-secret-"
 """What the name of a remote's secret in the host begins with, as istioctl has it."""
 STARTED_LAST = ("Deployment", "HorizontalPodAutoscaler", "PodDisruptionBudget")
 """Kinds of the gateway that wait for the injector: without it no pod of theirs can be made."""
+INJECTOR = "istio-sidecar-injector"
+"""The webhook that injects sidecars; its name is the same in all of Istio's versions here."""
 
 
 @dataclass(frozen=True)

@@ -33,16 +33,14 @@ def ensure(environment: Environment, name: str, *, accept: bool = False) -> Path
 def accept(environment: Environment) -> dict[str, str]:
     """Make all be here that the environment needs; return the checksums accepted for that."""
     before = releases.accepted.everything()
-    for name in _needed(environment):
+    for name in _to_be_had(environment):
         ensure(environment, name, accept=True)
     return {k: v for k, v in releases.accepted.everything().items() if k not in before}
 
 
 def check(environment: Environment) -> None:
     """Raise Unprepared if something needed could only be had by accepting its checksum."""
-    for name in _needed(environment):
-        if _comes_compiled(environment, name) and not os.environ.get(VARIABLE):
-            continue
+    for name in _to_be_had(environment):
         if not _at_hand(environment, name):
             releases.check(stacks.load(environment.stack), name)
 
@@ -60,8 +58,10 @@ def given(folder: Path, name: str) -> Path:
     return folder / name
 
 
-def _needed(environment: Environment) -> tuple[str, ...]:
-    return PROGRAMS[:1] if environment.federation == "direct" else (*PROGRAMS, CHART)
+def _to_be_had(environment: Environment) -> list[str]:
+    """Return what the environment needs and no lab compiles for it."""
+    needed = PROGRAMS[:1] if environment.federation == "direct" else (*PROGRAMS, CHART)
+    return [name for name in needed if not _comes_compiled(environment, name)]
 
 
 def _is_program(path: Path) -> bool:
@@ -104,4 +104,4 @@ def _comes_compiled(environment: Environment, name: str) -> bool:
     from isthmus.providers.lab.toolchain import compiling
 
     same = environment.stack == compiling.STACK or name in LAB_OWN
-    return environment.provider == "lab" and same
+    return environment.provider == "lab" and same and not os.environ.get(VARIABLE)

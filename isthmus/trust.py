@@ -10,10 +10,11 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
 from isthmus import state
-from isthmus.certificates import Key, builder, key_pem, new_key, pem
+from isthmus.certificates import Key, Kind, builder, key_pem, new_key, pem
 
 RENEW = datetime.timedelta(days=90)
 """An intermediate with less left is made anew by the next run."""
@@ -30,12 +31,15 @@ def known_root(folder: Path) -> str:
     return path.read_text() if path.exists() else ""
 
 
-def cacerts(folder: Path, cluster: str) -> dict[str, str]:
-    """Return the content of a cluster's Secret `cacerts`, key to PEM; the same at every call."""
+def cacerts(folder: Path, cluster: str, kind: Kind = "ec") -> dict[str, str]:
+    """Return the content of a cluster's Secret `cacerts`, key to PEM; the same at every call.
+
+    `kind` is that of the intermediate's key, with which istiod signs.
+    """
     root_key, root = _root(folder)
     path = folder / cluster
-    if not _current(path, root):
-        _issue(path, cluster, root_key, root)
+    if not _current(path, root, kind):
+        _issue(path, cluster, root_key, root, kind)
     own = (path / "ca-cert.pem").read_text()
     return {
         "ca-cert.pem": own,
@@ -62,10 +66,12 @@ def _root(folder: Path) -> tuple[Key, x509.Certificate]:
     return loaded, x509.load_pem_x509_certificate((folder / "root-cert.pem").read_bytes())
 
 
-def _current(path: Path, root: x509.Certificate) -> bool:
+def _current(path: Path, root: x509.Certificate, kind: Kind) -> bool:
     if not (path / "ca-cert.pem").exists():
         return False
     own = x509.load_pem_x509_certificate((path / "ca-cert.pem").read_bytes())
+    if isinstance(own.public_key(), rsa.RSAPublicKey) != (kind == "rsa"):
+        return False
     left = own.not_valid_after_utc - datetime.datetime.now(datetime.UTC)
     try:
         own.verify_directly_issued_by(root)  # by its key: a root made anew has the same name
@@ -74,8 +80,8 @@ def _current(path: Path, root: x509.Certificate) -> bool:
     return left > RENEW
 
 
-def _issue(path: Path, cluster: str, root_key: Key, root: x509.Certificate) -> None:
-    key = new_key()
+def _issue(path: Path, cluster: str, root_key: Key, root: x509.Certificate, kind: Kind) -> None:
+    key = new_key(kind)
     name = _name("isthmus intermediate CA", cluster)
     certificate = _builder(name, root.subject, key, 0).add_extension(
         x509.SubjectAlternativeName([x509.DNSName("istiod.istio-system.svc")]), False

@@ -14,7 +14,8 @@ NODES = 180.0
 @step("prepare", looks=True)
 def prepare(environment: Environment) -> Done:
     """Refuse what cannot go well before anything is changed; from then on the name is known."""
-    providers.of(environment).check(environment)
+    built.check(environment)
+    providers.check_once(environment)
     built.remember(environment)
     return Done(cluster="")
 

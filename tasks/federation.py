@@ -8,17 +8,15 @@ from pathlib import Path
 
 from isthmus import federation, state, tools, trust
 from isthmus.adapters import federated, helm, kube, kubeconfigs, kubefedctl, workloads
+from isthmus.adapters.federated import CONTROLLERS, RELEASE, WEBHOOK
 from isthmus.adapters.manifests import Manifest
 from isthmus.environment import Environment
 from isthmus.errors import Rejected
 from isthmus.facts import Access, Done, changed
 from isthmus.federation import Space
+from isthmus.stacks import load
 from tasks.install import filled
 from tasks.policies import step
-
-RELEASE = "kubefed"
-WEBHOOK = "kubefed-admission-webhook"
-CONTROLLERS = "kubefed-controller-manager"
 
 
 @step("install federation", of="host")
@@ -160,5 +158,5 @@ def _check_root(environment: Environment, access: Access) -> None:
 
 def _encoded(environment: Environment, cluster: str) -> federation.Data:
     folder = state.ensure_folder(environment.name) / "ca"
-    content = trust.cacerts(folder, cluster)
+    content = trust.cacerts(folder, cluster, load(environment.stack).ca_keys)
     return {key: base64.b64encode(text.encode()).decode() for key, text in content.items()}

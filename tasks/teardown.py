@@ -5,7 +5,6 @@ from isthmus.adapters import federated, helm, kube, kubeconfigs, kubefedctl, rem
 from isthmus.adapters.manifests import LABEL
 from isthmus.environment import Environment
 from isthmus.facts import Access, Done
-from tasks.federation import RELEASE
 from tasks.policies import step
 
 
@@ -38,7 +37,7 @@ def remove_federation(environment: Environment, host: Access, left: list[Done]) 
     # Their finalizers are taken off by the controller that is about to go.
     removal.remove_all(client, federated.CORE, "FederatedTypeConfig")
     program = tools.ensure(environment, "helm")
-    helm.uninstall(program, host, RELEASE, federated.NAMESPACE)
+    helm.uninstall(program, host, federated.RELEASE, federated.NAMESPACE)
     removal.remove_kinds(client, "kubefed.io")
     return Done(cluster=host.cluster, found="removed")
 

@@ -21,19 +21,13 @@ from isthmus.verification import (
     parse_clusters,
     probe_script,
 )
+from isthmus.verification.places import SIDECAR, THROUGH, URL, WARM_UP
 from tasks.policies import step
 
-HOST = "helloworld.sample.svc.cluster.local"
-URL = "http://helloworld.sample:5000/hello"
-SIDECAR = f"outbound|5000||{HOST}"
-THROUGH = f"outbound_.5000_._.{HOST}"
-"""The cluster by which a gateway hands requests on (model.BuildDNSSrvSubsetKey)."""
 ADMIN = "127.0.0.1:15000/clusters?format=json"
 SETTLED = 60.0
 """Seconds until a sidecar must have learnt the last change; a push takes one or two."""
 TABLE = "the sidecar's endpoint table"
-WARM_UP = 5
-"""Requests before those that count: the first ones open the sidecar's own connections."""
 
 
 class Unsettled(NotReady):

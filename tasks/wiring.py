@@ -8,7 +8,7 @@ from isthmus import waiting
 from isthmus.adapters import kube, kubeconfigs
 from isthmus.facts import Access, Done, changed
 from isthmus.federation import SYSTEM
-from isthmus.mesh import READER
+from isthmus.mesh import INJECTOR, READER
 from isthmus.render import render
 from tasks.policies import step
 
@@ -16,7 +16,6 @@ TOKEN = 30.0
 """Seconds for the token controller to fill a Secret in."""
 SERVED = 90.0
 """Seconds until istiod, having read the secret, must serve the remote."""
-INJECTOR = "istio-sidecar-injector"
 
 
 @step("wire", of="remote")

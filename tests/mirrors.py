@@ -26,11 +26,19 @@ class Web:
         return [headers.get("Range") for headers in self.headers]
 
 
+class Server(ThreadingHTTPServer):
+    """Threads end with the test; clients that hang up are what some tests are about."""
+
+    daemon_threads = True
+
+    def handle_error(self, request, client_address):
+        pass
+
+
 @contextmanager
 def serving():
     """Serve until the block ends."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
+    server = Server(("127.0.0.1", 0), Handler)
     server.web = Web(f"http://127.0.0.1:{server.server_port}")
     thread = threading.Thread(target=lambda: server.serve_forever(poll_interval=0.02))
     thread.start()

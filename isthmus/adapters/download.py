@@ -30,8 +30,9 @@ def fetch(url: str, target: Path) -> bool:
     A URL's user and password are sent and never shown. Raises Unprepared if nobody answers there
     or we are refused, NotReady if the server keeps breaking off.
     """
-    with _client(url) as client:
-        attempts = _Attempts(client, target)
+    client, shown = _client(url)
+    with client:
+        attempts = _Attempts(client, shown, target)
         size = -1
         while size < attempts.size():
             size = attempts.size()
@@ -48,34 +49,29 @@ def fetch(url: str, target: Path) -> bool:
         raise Unprepared(last.message) if attempts.nobody else last
 
 
-def _client(url: str) -> httpx.Client:
+def _client(url: str) -> tuple[httpx.Client, str]:
+    """Return what asks, and the URL without user and password."""
     try:
         where = httpx.URL(url)
         auth = httpx.BasicAuth(where.username, where.password) if where.userinfo else None
-        return httpx.Client(
-            base_url=where.copy_with(userinfo=b""), auth=auth, timeout=SILENCE,
-            follow_redirects=True,
-        )  # fmt: skip
-    except (httpx.InvalidURL, ValueError) as error:
+        client = httpx.Client(auth=auth, timeout=SILENCE, follow_redirects=True)
+        return client, str(where.copy_with(userinfo=b""))
+    except (httpx.InvalidURL, ValueError):
         # A proxy's address may hold a password, so what came back is not repeated.
         text = "an address that is none: the one to fetch from, or a proxy's"
-        raise Unprepared(text, hint="look at ISTHMUS_MIRROR and HTTPS_PROXY") from error
+        raise Unprepared(text, hint="look at ISTHMUS_MIRROR and HTTPS_PROXY") from None
 
 
 class _Attempts:
     """Attempts at one file; each begins with what the ones before it got."""
 
-    def __init__(self, client: httpx.Client, target: Path) -> None:
+    def __init__(self, client: httpx.Client, shown: str, target: Path) -> None:
         self._client = client
+        self.shown = shown
         self._target = target
         self._part = target.with_name(f"{target.name}.part")
         self.failure = ""
         self.nobody = False
-
-    @property
-    def shown(self) -> str:
-        """Where from, without user and password."""
-        return str(self._client.base_url).rstrip("/")
 
     def size(self) -> int:
         """Return how many bytes are here."""

@@ -10,6 +10,9 @@ from isthmus.adapters.manifests import Manifest, describe
 CORE = "core.kubefed.io/v1beta1"
 TYPES = "types.kubefed.io/v1beta1"
 NAMESPACE = "kube-federation-system"
+RELEASE = "kubefed"
+WEBHOOK = "kubefed-admission-webhook"
+CONTROLLERS = "kubefed-controller-manager"
 MEMBER = 90.0
 """Seconds from `join` to Ready: one health check and the start of the member's watches."""
 WATCHING = 1.0

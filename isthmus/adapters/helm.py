@@ -18,6 +18,12 @@ BESIDE = ("release: already exists", "another operation (install/upgrade/rollbac
 """What Helm says if another one, which may have outlived its killed run, came first."""
 
 
+def upgrade(name: str, namespace: str, chart: str) -> list[str]:
+    """Return Helm's arguments that make a release stand, whatever there is; values on stdin."""
+    release = ["upgrade", "--install", name, chart, f"--namespace={namespace}"]
+    return [*release, "--no-hooks", "--values=-"]
+
+
 def installed(client: Kube, name: str, namespace: str, chart: Path, values: Any) -> bool:
     """Tell whether the release stands as this chart and these values would make it."""
     wanted = f"owner=helm,name={name},status=deployed,{LABEL}={_hash(chart, values)}"
@@ -38,10 +44,9 @@ def install(
 
     Raises NotReady if the Helm of a run that was killed is still at it.
     """
-    flags = ["--no-hooks", "--values=-", f"--labels={LABEL}={_hash(chart, values)}"]
-    flags += [f"--post-renderer={sys.executable}"]
+    flags = [f"--labels={LABEL}={_hash(chart, values)}", f"--post-renderer={sys.executable}"]
     flags += [f"--post-renderer-args={part}" for part in ("-m", probing.__name__)]
-    command = [program, "upgrade", "--install", name, chart, *_where(access, namespace), *flags]
+    command = [program, *upgrade(name, namespace, str(chart)), *_where(access), *flags]
     try:
         shell.run(command, stdin=json.dumps(values), cluster=access.cluster, step=f"install {name}")
     except Rejected as error:
@@ -53,17 +58,13 @@ def install(
 
 def uninstall(program: Path, access: Access, name: str, namespace: str) -> None:
     """Leave no release of that name."""
-    flags = ["--no-hooks", "--ignore-not-found"]
-    command = [program, "uninstall", name, *_where(access, namespace), *flags]
+    flags = [f"--namespace={namespace}", "--no-hooks", "--ignore-not-found"]
+    command = [program, "uninstall", name, *_where(access), *flags]
     shell.run(command, cluster=access.cluster, step=f"uninstall {name}")
 
 
-def _where(access: Access, namespace: str) -> list[str]:
-    return [
-        f"--kubeconfig={access.kubeconfig}",
-        f"--kube-context={access.context}",
-        f"--namespace={namespace}",
-    ]
+def _where(access: Access) -> list[str]:
+    return [f"--kubeconfig={access.kubeconfig}", f"--kube-context={access.context}"]
 
 
 def _hash(chart: Path, values: Any) -> str:

@@ -10,6 +10,9 @@ from isthmus import state
 from isthmus.adapters import shell
 from isthmus.adapters.manifests import Manifest
 
+GENERATE = ("manifest", "generate", "-f")
+"""Then comes the file with the IstioOperator, or - for standard input."""
+
 
 def manifests(program: Path, operator: Manifest) -> list[Manifest]:
     """Return the objects that an IstioOperator stands for, in the order to apply them.
@@ -21,7 +24,7 @@ def manifests(program: Path, operator: Manifest) -> list[Manifest]:
     seed = f"{program.resolve()} {stamp.st_size} {stamp.st_mtime_ns} {text}"
     kept = state.cache() / "rendered" / f"{hashlib.sha256(seed.encode()).hexdigest()[:24]}.json"
     if not kept.exists():
-        printed = shell.run([program, "manifest", "generate", "-f", "-"], stdin=text)
+        printed = shell.run([program, *GENERATE, "-"], stdin=text)
         state.private(kept, json.dumps(_parse(printed)))
     found: list[Manifest] = json.loads(kept.read_text())
     return found

@@ -1,12 +1,16 @@
 """KubeFed's own command line: joining a cluster to a federation and taking it out again."""
 
 from pathlib import Path
+from typing import Literal
 
 from isthmus.adapters import shell
 from isthmus.errors import NotReady, Rejected
 
 NAMESPACE = "kube-federation-system"
 TIMEOUT = 60.0
+Verb = Literal["join", "unjoin"]
+FLAGS: dict[Verb, str] = {"join": "--error-on-existing=false", "unjoin": "--force"}
+"""What lets each verb be run again."""
 PASSING = ("failed calling webhook", "connection refused", "no endpoints available")
 """What is said in the moment between a ready webhook and the routes to it."""
 
@@ -16,18 +20,22 @@ def join(program: Path, kubeconfig: Path, host: str, member: str, name: str) -> 
 
     The federation knows it as `name`. A KubeFedCluster that exists already is written anew.
     """
-    _run([program, "join", name], kubeconfig, host, member, "--error-on-existing=false")
+    _run(program, kubeconfig, member, arguments("join", name, host, member))
 
 
 def unjoin(program: Path, kubeconfig: Path, host: str, member: str, name: str) -> None:
     """Leave nothing of the membership, in the host or in the member; a dead member is let go."""
-    _run([program, "unjoin", name], kubeconfig, host, member, "--force")
+    _run(program, kubeconfig, member, arguments("unjoin", name, host, member))
 
 
-def _run(command: list[Path | str], kubeconfig: Path, host: str, member: str, flag: str) -> None:
+def arguments(verb: Verb, name: str, host: str, member: str) -> list[str]:
+    """Return kubefedctl's arguments; `host` and `member` are contexts."""
     contexts = [f"--host-cluster-context={host}", f"--cluster-context={member}"]
-    verb = str(command[1])
-    command = [*command, f"--kubeconfig={kubeconfig}", *contexts, flag, "--v=0"]
+    return [verb, name, *contexts, FLAGS[verb]]
+
+
+def _run(program: Path, kubeconfig: Path, member: str, words: list[str]) -> None:
+    verb, command = words[0], [program, *words, f"--kubeconfig={kubeconfig}", "--v=0"]
     try:
         shell.run(command, timeout=TIMEOUT, cluster=member, step=verb)
     except Rejected as error:

@@ -64,14 +64,23 @@ def explain(client: Kube, name: str, namespace: str) -> str:
         for c in conditions
         if c["status"] != "True" or c["type"] == "ReplicaFailure"
     ]
-    for pod in client.objects("Pod", namespace, labels=_selector(found)):
-        said += _complaints(pod)
+    said += complaints(client, namespace, _selector(found))
+    said += last_warning(client, namespace, name)
+    return "; ".join(dict.fromkeys(said)) or "no pod yet"
+
+
+def complaints(client: Kube, namespace: str, labels: str) -> list[str]:
+    """Return what the pods with these labels wait for, as they say it themselves."""
+    return [said for pod in client.objects("Pod", namespace, labels=labels) for said in _said(pod)]
+
+
+def last_warning(client: Kube, namespace: str, name: str) -> list[str]:
+    """Return the last warning about an object of that name, or of a longer one; or nothing."""
     events = sorted(client.objects("Event", namespace), key=lambda e: e.get("lastTimestamp") or "")
     warnings = [
         e for e in events if e.get("type") == "Warning" and name in e["involvedObject"]["name"]
     ]
-    said += [f"{e['reason']}: {e['message']}" for e in warnings[-1:]]
-    return "; ".join(dict.fromkeys(said)) or "no pod yet"
+    return [f"{e['reason']}: {e['message']}" for e in warnings[-1:]]
 
 
 def current_address(client: Kube, service: str, namespace: str) -> str | None:
@@ -119,7 +128,7 @@ def _selector(deployment: Manifest) -> str:
     return ",".join(f"{k}={v}" for k, v in labels.items())
 
 
-def _complaints(pod: Manifest) -> list[str]:
+def _said(pod: Manifest) -> list[str]:
     status = pod.get("status", {})
     containers = [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
     waits = [(c["name"], c["state"]["waiting"]) for c in containers if "waiting" in c["state"]]

@@ -14,6 +14,7 @@ import click
 
 from isthmus import __version__, state
 from isthmus.cli import options, terminal, worker
+from isthmus.cli.checking import preflight
 from isthmus.cli.deploying import deploy
 from isthmus.cli.looking import status
 from isthmus.cli.reading import init, kubeconfig, render, validate, version
@@ -37,7 +38,9 @@ def isthmus() -> None:
     """
 
 
-for verb in (up, verify, status, down, validate, render, kubeconfig, init, deploy, server, version):
+for verb in (
+    up, verify, status, down, validate, preflight, render, kubeconfig, init, deploy, server, version
+):  # fmt: skip
     isthmus.add_command(verb)
 
 

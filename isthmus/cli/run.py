@@ -37,7 +37,9 @@ class Order:
     typed: str
     """The environment as they typed it: a file or a name."""
     timeout: float | None
-    """Seconds for the whole run."""
+    """Seconds for the whole command."""
+    begun: float | None = None
+    """When the command began, by the monotonic clock, if more than the run counts."""
 
     @property
     def again(self) -> str:
@@ -66,9 +68,9 @@ def run(order: Order) -> Result:
     tag = f"{order.environment.name}-{order.verb}-{int(start)}-{os.getpid()}"
     value: Any = None
     failure: BaseException | None = None
-    with progress.listening(steps), _view() as view, progress.listening(view):
+    with progress.listening(steps), view() as shown, progress.listening(shown):
         try:
-            value = worker.run(lambda: _call(order, tag), order.timeout)
+            value = worker.run(lambda: _call(order, tag), order.timeout, order.begun)
         except worker.Abandoned as error:
             failure = _explained(error, steps.running(), order.again)
         except Exception as error:
@@ -79,7 +81,8 @@ def run(order: Order) -> Result:
     return Result(finished, value, failure)
 
 
-def _view() -> Tree | Lines:
+def view() -> Tree | Lines:
+    """Return what shows a run as it goes: on a terminal a tree, else lines."""
     console, stream = terminal.stderr(), sys.stderr
     return Tree(console, terminal.marks(stream)) if terminal.is_live(stream) else Lines(console)
 

@@ -1,12 +1,13 @@
 """The verbs that change or prove an environment: up, down, verify."""
 
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import click
 
 from isthmus import state
-from isthmus.cli import environments, options, terminal
+from isthmus.cli import checking, environments, options, terminal
 
 if TYPE_CHECKING:
     from isthmus.cli.record import Run
@@ -31,15 +32,16 @@ def up(
     ENV is an environment file, or the name of an environment already built. Safe to run again.
     """
     environment = environments.find(env)
+    begun = time.monotonic()
     if accept_checksum:
         environments.accept_checksums(environment)
-    _check(environment)
+    checking.check(environment, timeout)
     environments.remember(environment)
     if not wait:
         return _in_background("up", environment, timeout, output)
     from isthmus.cli import results, run
 
-    result = run.run(run.Order("up", environment, env, timeout))
+    result = run.run(run.Order("up", environment, env, timeout, begun))
     _report(result.run, steps)
     results.show(_verification(result), output)
 
@@ -94,14 +96,6 @@ def _verification(result: "Result") -> "Verification":
         return result.failure.verification
     verification: Verification = result.get()
     return verification
-
-
-def _check(environment: "Environment") -> None:
-    """Refuse before anything is changed, were it only a file of our own."""
-    from isthmus import providers, tools
-
-    tools.check(environment)
-    providers.of(environment).check(environment)
 
 
 def _in_background(

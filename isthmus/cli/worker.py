@@ -6,6 +6,7 @@ A thread that waits for a cluster cannot be stopped: whoever catches Abandoned e
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
 from contextlib import contextmanager
@@ -36,18 +37,24 @@ class OutOfTime(Abandoned):
     exit_code = 75
 
 
-def run(work: Callable[[], T], timeout: float | None) -> T:
+def run(work: Callable[[], T], timeout: float | None, begun: float | None = None) -> T:
     """Return what `work` returns, or raise what it raises.
 
-    Raises OutOfTime after `timeout` seconds, and Interrupted on SIGINT or SIGTERM; from then on
-    another signal ends the process on the spot.
+    Raises OutOfTime after `timeout` seconds, counted from `begun` (monotonic) if that is given, and
+    Interrupted on SIGINT or SIGTERM; from then on another signal ends the process on the spot.
     """
     future: Future[T] = Future()
     with _answering_signals():
         threading.Thread(target=_fulfil, args=(future, work), name="run", daemon=True).start()
-        if not wait([future], timeout).done:
+        if not wait([future], _left(timeout, begun)).done:
             raise OutOfTime(f"out of time after {timeout:g} s")
         return future.result()
+
+
+def _left(timeout: float | None, begun: float | None) -> float | None:
+    if timeout is None or begun is None:
+        return timeout
+    return max(0.0, timeout - (time.monotonic() - begun))
 
 
 def _fulfil(future: Future[T], work: Callable[[], T]) -> None:

@@ -15,7 +15,15 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from isthmus.environment import form, rules
 from isthmus.environment.parts import Images, KindNodes, Overlays, Part, Resources, VerificationSpec
 from isthmus.environment.paths import AbsolutePath
-from isthmus.environment.patterns import LABEL_VALUE, ClusterName, Context, Name, Network, Region
+from isthmus.environment.patterns import (
+    LABEL_VALUE,
+    ClusterName,
+    Context,
+    Name,
+    Network,
+    Region,
+    Server,
+)
 from isthmus.errors import Usage
 
 Provider = Literal["lab", "kubeconfig", "kind"]
@@ -44,6 +52,8 @@ class ClusterSpec(Part):
     """A kubeconfig file, in a form by its absolute path; only for provider kubeconfig."""
     context: Context | None = None
     """The context to use in that file; only for provider kubeconfig."""
+    server: Server | None = None
+    """URL at which the other clusters reach its API server; by default as in the kubeconfig."""
     member: ClusterName | None = None
     """The cluster's name in the federation; by default its own."""
 

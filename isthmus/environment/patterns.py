@@ -14,6 +14,7 @@ _TAG = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
 HUB = f"^{_REPOSITORY}*$"
 TAG = f"^{_TAG}$"
 IMAGE = f"^{_REPOSITORY}+:{_TAG}$"
+SERVER = r"^https://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/[-A-Za-z0-9._~/]*)?$"
 CPU = r"^([0-9]+([.][0-9]{1,3})?|[0-9]+m)$"
 MEMORY = r"^[0-9]+([.][0-9]+)?(k|M|G|T|Ki|Mi|Gi|Ti)?$"
 
@@ -24,6 +25,7 @@ RULES = {
     HUB: "must be a registry and a path, with no tag: registry/path",
     TAG: "must be an image's tag: letters, digits, _, . and -, at most 128, no sign first",
     IMAGE: "must be a whole image, with its tag: repository/name:tag",
+    SERVER: "must be an API server's URL, with no account in it: https://ADDRESS:PORT",
     CPU: "must be a Kubernetes amount of CPU, such as 500m or 0.5",
     MEMORY: "must be a Kubernetes amount of memory, such as 512Mi (never m, a thousandth)",
 }
@@ -87,6 +89,7 @@ Region = Annotated[
     ),
 ]
 Context = Annotated[str, StringConstraints(pattern=PRINTABLE, max_length=253)]
+Server = Annotated[str, StringConstraints(pattern=SERVER, max_length=255)]
 Hub = Annotated[str, StringConstraints(pattern=HUB, max_length=255)]
 Tag = Annotated[str, StringConstraints(pattern=TAG)]
 Image = Annotated[str, StringConstraints(pattern=IMAGE, max_length=383)]

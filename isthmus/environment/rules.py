@@ -86,12 +86,12 @@ def _networks(data: Data) -> Broken:
 def _places(data: Data) -> Broken:
     provider = data.get("provider", "lab")
     for where, cluster in _clusters(data):
-        for key in ("kubeconfig", "context"):
+        for key in ("kubeconfig", "context", "server"):
             given = cluster.get(key)
             if provider in MAKERS and given is not None:
                 rule = f"is for provider kubeconfig only, not for {provider}"
                 yield _problem((*where, key), rule, given)
-            if provider == "kubeconfig" and given is None:
+            if provider == "kubeconfig" and given is None and key != "server":
                 yield _problem((*where, key), "is required by provider kubeconfig")
 
 

@@ -3,6 +3,8 @@
 from isthmus.environment import Environment
 from isthmus.providers.contract import Provider
 
+_passed: set[str] = set()
+
 
 def of(environment: Environment) -> Provider:
     """Return the provider that the environment names."""
@@ -18,3 +20,18 @@ def of(environment: Environment) -> Provider:
     from isthmus.providers.kubeconfig import Kubeconfig
 
     return Kubeconfig()
+
+
+def check(environment: Environment) -> None:
+    """Raise all for which the clusters cannot be had or used, before anything is changed."""
+    of(environment).check(environment)
+    _passed.add(environment.model_dump_json())
+
+
+def check_once(environment: Environment) -> None:
+    """Do the same, unless this process has just done it: then what it found counts once."""
+    text = environment.model_dump_json()
+    if text in _passed:
+        _passed.discard(text)
+    else:
+        of(environment).check(environment)

@@ -13,7 +13,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from isthmus import progress, state, waiting
-from isthmus.adapters import archives, shell
+from isthmus.adapters import shell, unpacking
 from isthmus.errors import Unprepared
 from isthmus.releases import accepted, fetching
 from isthmus.stacks import Stack
@@ -89,7 +89,7 @@ def _unpack(file: File, archive: Path, checksum: str) -> Path:
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir()
     try:
-        archives.unpack(archive, part, file.root, file.members)
+        unpacking.unpack(archive, part, file.root, file.members)
         for member in file.members:
             (part / member).chmod(0o755)
         _check_version(file, part)

@@ -4,8 +4,13 @@ import json
 from pathlib import Path
 
 from filelock import FileLock
+from pydantic import TypeAdapter, ValidationError
 
 from isthmus import state
+from isthmus.errors import Unprepared
+from isthmus.stacks.releases import Checksum
+
+KNOWN = TypeAdapter(dict[str, Checksum])
 
 
 def path() -> Path:
@@ -28,6 +33,13 @@ def remember(place: str, checksum: str) -> None:
 
 
 def everything() -> dict[str, str]:
-    """Return all that was accepted, by place."""
-    found: dict[str, str] = json.loads(path().read_text()) if path().exists() else {}
-    return found
+    """Return all that was accepted, by place; raises Unprepared if the file was damaged."""
+    if not path().exists():
+        return {}
+    try:
+        return KNOWN.validate_json(path().read_bytes())
+    except ValidationError as error:
+        raise Unprepared(
+            f"{path()} holds something else than checksums that were accepted",
+            hint=f"correct it, or begin anew: rm {path()}",
+        ) from error

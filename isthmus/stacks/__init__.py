@@ -9,7 +9,7 @@ from importlib.resources import files
 from typing import Literal, Self
 
 import yaml
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from isthmus.environment import Images
 from isthmus.environment.parts import PLACES
@@ -60,6 +60,8 @@ class Stack(Data):
     kubernetes: Window
     templates: str
     """Folder below `templates/` that knows this generation of Istio."""
+    remote_secret: list[str]
+    """The words by which its istioctl prints a remote secret."""
     networking: str
     """API version of Gateway and VirtualService."""
     networks: Literal["labels", "meshNetworks"]
@@ -68,10 +70,15 @@ class Stack(Data):
     """Whether a remote runs an istiod of its own, which certifies and injects its pods."""
     old_tokens: bool
     """Whether its proxies can do with tokens that name no audience, as old clusters give them."""
+    ca_keys: Literal["ec", "rsa"]
+    """The kind of key that its istiod can sign with: 1.7 repeats the algorithm of each request,
+    RSA, and an EC key cannot (security/pkg/pki/util/generate_cert.go)."""
     gateway: Gateway
     images: Images
     releases: dict[str, Release]
     """Official files of the programs, for machines that do not compile them."""
+    host_size: dict[str, str] = Field(default_factory=dict)
+    """CPU and memory that a host's nodes must have in all, if the stack's makers say so."""
 
     @model_validator(mode="after")
     def _choose_every_image(self) -> Self:

@@ -10,6 +10,7 @@ from live.images import LATER, TINY, later
 
 from isthmus import images, plan
 from isthmus.environment import load
+from isthmus.providers.lab.tools import ensure_toolchain
 
 SPACES = ("istio-system", "kube-federation-system", "sample")
 
@@ -49,9 +50,10 @@ def test_every_image_that_runs_is_in_the_list_and_every_listed_one_runs(mesh):
 @pytest.mark.parametrize("federation", ["kubefed", "direct"])
 @pytest.mark.parametrize("registry", [{}, {"registry": "registry.example/mirror"}])
 def test_what_istioctl_prints_names_no_image_that_the_list_lacks(
-    mesh, tmp_path, federation, registry
+    lab_possible, tmp_path, federation, registry
 ):
     """The proxy's image is no object's: the injector puts it where `auto` stands."""
+    ensure_toolchain()
     kept = {"kubeconfig": "/kept", "context": "kept"}
     file = write(
         tmp_path / "kept.yaml", name="kept", provider="kubeconfig", federation=federation,

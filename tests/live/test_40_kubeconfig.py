@@ -56,7 +56,7 @@ def test_what_somebody_else_made_is_neither_taken_over_nor_deleted(isthmus, hand
     theirs = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "istio-system"}}
     client.apply([theirs])
     try:
-        _, err = isthmus.run("up", environment(tmp_path, handed_over, "direct"), code=1)
+        _, err = isthmus.run("up", environment(tmp_path, handed_over, "direct"), code=69)
         assert "Namespace istio-system" in err and "one" in err
         isthmus.run("down", "theirs")
         assert client.get("Namespace", "istio-system"), "not ours to delete"

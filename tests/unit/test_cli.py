@@ -6,10 +6,11 @@ import sys
 import types
 from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from isthmus import errors, progress, providers, state, turn
+from isthmus import errors, plan, progress, providers, state, tools, turn
 from isthmus.cli import engine, environments, terminal
 from isthmus.cli.main import attempt
 from isthmus.cli.main import isthmus as group
@@ -207,10 +208,53 @@ def test_an_unprepared_machine_is_told_before_anything_is_written(
     assert not home.exists()
 
 
+def test_preflight_says_whether_it_can_be_built_and_writes_nothing(isthmus, provider, file, home):
+    code, out, _ = isthmus("preflight", file)
+    assert (code, out) == (0, "silk-road: can be built\n") and not home.exists()
+    document = json.loads(isthmus("preflight", file, "-o", "json")[1])
+    assert (document["kind"], document["verdict"]) == ("Preflight", "pass")
+    assert document["refusals"] == []
+
+
+def test_preflight_lists_every_refusal_and_ends_as_up_would(isthmus, provider, file):
+    parts = [
+        errors.ClusterUnreachable("is silent", cluster="beijing", hint="wake it"),
+        errors.BadEnvironment("is the same", cluster="shanghai", hint="choose another"),
+    ]
+    provider.trouble = errors.together(parts, "both are wrong:", "do that")
+    code, out, err = isthmus("preflight", file, "-o", "json")
+    assert code == 65
+    assert "- beijing: is silent\n    wake it" in err
+    assert json.loads(out)["refusals"] == [
+        {"cluster": "beijing", "kind": "ClusterUnreachable", "text": "is silent", "do": "wake it"},
+        {
+            "cluster": "shanghai",
+            "kind": "BadEnvironment",
+            "text": "is the same",
+            "do": "choose another",
+        },
+    ]
+
+
+def test_what_is_being_looked_at_is_shown(isthmus, provider, file, monkeypatch):
+    monkeypatch.setattr(provider, "check", lambda environment: progress.say("asking all"))
+    assert re.search(r"check +- +asking all", isthmus("preflight", file)[2])
+
+
+@pytest.mark.parametrize("verb", ["up", "preflight"])
+def test_no_cluster_is_probed_while_a_run_is_at_work(isthmus, provider, flow, file, verb):
+    flow("up", build)
+    isthmus("up", file)
+    provider.trouble = AssertionError("must not be asked")
+    with turn.taken("silk-road"):
+        assert isthmus(verb, file)[0] == 75
+
+
 def test_up_refuses_another_host_for_what_it_built(isthmus, provider, flow, file):
     flow("up", build)
     isthmus("up", file)
     Path(file).write_text(FILE.format(name="silk-road").replace("beijing", "delhi"))
+    provider.trouble = AssertionError("must not be asked")
     code, _, err = isthmus("up", file)
     assert code == 65
     assert "the host beijing" in err and "isthmus down silk-road" in err
@@ -358,11 +402,11 @@ def test_durations_are_read_as_people_write_them(
 
     asked = []
     monkeypatch.setattr(
-        worker, "run", lambda work, timeout: asked.append(timeout) or verification()
+        worker, "run", lambda work, timeout, begun=None: asked.append(timeout) or verification()
     )
     assert run.FLOWS["up"] == ("flows.build", "build")
     assert isthmus("up", file, "--timeout", text)[0] == 0
-    assert asked == [seconds]
+    assert set(asked) == {seconds}
 
 
 def test_no_wait_starts_the_same_in_the_background(isthmus, provider, file, monkeypatch, home):
@@ -481,3 +525,32 @@ def walk_by_name():
 
 def help_of(parameter):
     return parameter.param_type_name == "argument" or parameter.help
+
+
+@pytest.mark.parametrize("verb", [("render", "--to", "plan"), ("down",), ("up",)])
+def test_what_is_accepted_without_a_checksum_is_said(
+    isthmus, file, provider, monkeypatch, tmp_path, verb
+):
+    monkeypatch.chdir(tmp_path)
+    asked = []
+    pinned = {"istio/1.31.0/istio.tar.gz": "sha256:abc"}
+    monkeypatch.setattr(tools, "accept", lambda asking: asked.append(asking.name) or pinned)
+    monkeypatch.setattr(plan, "entries", lambda environment: [])
+    monkeypatch.setattr(environments, "remember", lambda environment: None)
+    monkeypatch.setattr("isthmus.adapters.processes.again", lambda *what: SimpleNamespace(pid=1))
+    background = [] if verb[0] == "render" else ["--no-wait"]
+    code, _, err = isthmus(verb[0], file, *verb[1:], *background, "--accept-checksum")
+    assert code == 0 and asked == ["silk-road"]
+    assert "accepted: istio/1.31.0/istio.tar.gz sha256:abc" in err
+
+
+def test_an_up_that_would_lack_a_program_is_refused_before_anything_is_changed(
+    isthmus, file, provider, monkeypatch, home
+):
+    def refuse(environment):
+        raise errors.Unprepared("istio.tar.gz: no checksum is known for it")
+
+    monkeypatch.setattr(tools, "check", refuse)
+    code, _, err = isthmus("up", file)
+    assert code == 69 and "no checksum is known" in err
+    assert not home.exists()

@@ -73,6 +73,16 @@ def test_a_lab_compiles_what_its_toolchain_is_made_for(toolchain, monkeypatch, v
     assert tools.ensure(LAB, "kubefed-chart") == toolchain.share / "kubefed-chart"
 
 
+def test_a_lab_of_another_stack_takes_all_but_istioctl_from_its_toolchain(toolchain, monkeypatch):
+    monkeypatch.setattr(lab, "ensure_toolchain", lambda: toolchain)
+    monkeypatch.setattr(lab, "known_toolchain", lambda: toolchain)
+    asked = LAB.model_copy(update={"stack": "guide"})
+    assert tools.ensure(asked, "kubefedctl") == toolchain.bin / "kubefedctl"
+    assert tools.ensure(asked, "kubefed-chart") == toolchain.share / "kubefed-chart"
+    with pytest.raises(Unprepared, match=r"istio-1\.7\.2.*: no checksum is known"):
+        tools.check(asked)
+
+
 def test_clusters_of_ones_own_use_a_toolchain_that_is_there(compiled):
     assert tools.ensure(THEIRS, "istioctl") == compiled.bin / "istioctl"
     tools.check(THEIRS)

@@ -1,6 +1,7 @@
 """Images: their names, what a registry of one's own makes of them, and the list of all."""
 
 import json
+from pathlib import Path
 
 import pytest
 from archives import in_plan
@@ -112,7 +113,7 @@ def test_the_list_is_every_image_of_the_plan_and_no_other(monkeypatch, federatio
     """Istio's objects are stand-ins here, with hub and tag as it is given them; a live test has
     the real ones (tests/live/test_14_images.py)."""
     monkeypatch.setattr(providers, "of", lambda environment: Everywhere())
-    monkeypatch.setattr(tools, "ensure", lambda *about: tools.Tools(*["x"] * 4))
+    monkeypatch.setattr(tools, "ensure", lambda environment, name: Path("/", name))
     monkeypatch.setattr(istioctl, "manifests", lambda program, operator: [*istio(), *ran(operator)])
     asked = of(stack, federation, registry=registry)
     assert set(plan.image_names(asked)) == set(in_plan(plan.entries(asked)))

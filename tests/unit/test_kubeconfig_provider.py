@@ -1,68 +1,322 @@
-"""Provider kubeconfig: what it refuses, before anything is written."""
+"""Provider kubeconfig: what it asks and probes before anything is built, and what it refuses."""
+
+import re
+import threading
 
 import pytest
+from fakes import FakeKube
 
-from isthmus.adapters import kube
+from isthmus import providers
+from isthmus.adapters import kube, reaching
+from isthmus.adapters.manifests import LABEL
 from isthmus.environment import Environment
-from isthmus.errors import BadEnvironment, Unprepared
-from isthmus.providers.kubeconfig import Kubeconfig
+from isthmus.errors import BadEnvironment, ClusterUnreachable, Rejected, Unprepared
+from isthmus.providers.kubeconfig import Kubeconfig, ground, probing
+
+ADDRESSES = {"one": "198.18.0.3", "two": "198.18.1.3"}
+READY = {"conditions": [{"type": "Ready", "status": "True"}]}
+ROOT = "root CA of "
 
 
-class Reader:
-    """A cluster that only says who it is."""
+class Existing(FakeKube):
+    """A cluster with a node, a load balancer and pods that reach whatever is not in `closed`."""
 
-    def __init__(self, uid, version):
-        self.uid, self.version = lambda: uid, lambda: version
+    def __init__(self, access):
+        super().__init__(access)
+        self.name, self.version = access.cluster, "v1.36.3"
+        self.forbidden, self.closed, self.called = set(), set(), []
+        self.asked, self.balances, self.lock = [], True, threading.RLock()
+        self.reactions, self.program = [self._control], self._curl
+        size = {"cpu": "4", "memory": "8Gi"}
+        self.put(thing("Node", "n", status={"allocatable": size, "capacity": size}, spec={}))
+        self.put(
+            thing("ConfigMap", "kube-root-ca.crt", "kube-system", data={"ca.crt": ROOT + self.name})
+        )
+        self.put(thing("Namespace", "kube-system", metadata_more={"uid": f"uid of {self.name}"}))
+
+    def request(self, method, path, body=None, content=""):
+        with self.lock:
+            if method != "POST" or self.failures:
+                return super().request(method, path, body, content)
+            assert path == "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+            asked = body["spec"]["resourceAttributes"]
+            part = f"/{asked['subresource']}" if "subresource" in asked else ""
+            right = f"{asked['verb']} {asked['resource']}{part}"
+            self.asked.append(right)
+            return {"status": {"allowed": right not in self.forbidden}}
+
+    def stand(self):
+        """Have a gateway of the environment, with an address."""
+        self.put(thing("Namespace", "istio-system", labels={LABEL: "theirs"}))
+        status = {"loadBalancer": {"ingress": [{"ip": ADDRESSES[self.name]}]}}
+        self.put(thing("Service", "istio-eastwestgateway", "istio-system", status=status))
+
+    def spaces(self):
+        return [m["metadata"]["name"] for m in self.objects("Namespace")]
+
+    def _control(self, cluster, made):
+        meta = made["metadata"]
+        if made["kind"] == "Namespace":
+            self.put(thing("ServiceAccount", "default", meta["name"]))
+        if made["kind"] == "Pod":
+            self.put({**made, "status": READY})
+        if made["kind"] == "Service" and self.balances:
+            status = {"loadBalancer": {"ingress": [{"ip": ADDRESSES[self.name]}]}}
+            self.put({**made, "status": status})
+
+    def _curl(self, pod, argv):
+        assert (pod, argv[:2]) == ("caller", ["sh", "-c"])
+        self.called.append((argv[3], argv[5] if "--cacert" in argv[2] else ""))
+        if argv[3] in self.closed:
+            return "000", "curl: (28) Connection timed out\n"
+        return "200", ""
+
+
+def thing(kind, name, namespace="", labels=None, metadata_more=None, **more):
+    meta = {"name": name, "labels": labels or {}, **(metadata_more or {})}
+    meta |= {"namespace": namespace} if namespace else {}
+    return {"apiVersion": "v1", "kind": kind, "metadata": meta, **more}
 
 
 @pytest.fixture
 def environment(tmp_path):
-    def cluster(name, network):
+    """Return a function that makes the environment; `two` are more keys of the remote."""
+
+    def cluster(name, **more):
         path = tmp_path / name
         path.write_text("")
-        return {"name": name, "network": network, "kubeconfig": str(path), "context": name}
+        return {"name": name, "kubeconfig": str(path), "context": name, **more}
 
-    return Environment.model_validate(
-        {
-            "name": "theirs",
-            "provider": "kubeconfig",
-            "host": cluster("one", "network1"),
-            "remotes": [cluster("two", "network2")],
-        }
-    )
+    def make(federation="kubefed", **two):
+        clusters = {"host": cluster("one"), "remotes": [cluster("two", **two)]}
+        return Environment.model_validate(
+            {"name": "theirs", "provider": "kubeconfig", "federation": federation, **clusters}
+        )
 
-
-def clusters(monkeypatch, **by_name):
-    monkeypatch.setattr(kube, "connect", lambda access: by_name[access.cluster])
+    return make
 
 
-def test_two_clusters_of_a_version_in_the_window_are_taken(environment, monkeypatch):
-    clusters(monkeypatch, one=Reader("a", "v1.36.3"), two=Reader("b", "v1.32.0-gke.1"))
-    Kubeconfig().check(environment)
+@pytest.fixture
+def clusters(monkeypatch):
+    """Two clusters with which nothing is wrong; waits are short."""
+    made = {}
+
+    def connect(access):
+        if access.cluster not in made:
+            made[access.cluster] = Existing(access)
+        return made[access.cluster]
+
+    def reach(access):
+        return f"https://{access.cluster}:6443", connect(access).version
+
+    monkeypatch.setattr(kube, "connect", connect)
+    monkeypatch.setattr(reaching, "reach", reach)
+    monkeypatch.setattr(reaching, "connect", lambda address, port: "")
+    for module, name in ((ground, "ADDRESS"), (probing, "ANSWER"), (probing, "AGAIN")):
+        monkeypatch.setattr(module, name, 0.0)
+    return connect
+
+
+@pytest.fixture
+def one(clusters, environment):
+    return clusters(access_of(environment, 0))
+
+
+@pytest.fixture
+def two(clusters, environment):
+    return clusters(access_of(environment, 1))
+
+
+def access_of(environment, number):
+    from isthmus.providers.kubeconfig.provider import _way
+
+    whole = environment()
+    return _way(whole, whole.clusters[number])
+
+
+def refused(environment):
+    with pytest.raises((Unprepared, BadEnvironment, ClusterUnreachable, Rejected)) as caught:
+        Kubeconfig().check(environment)
+    return caught.value
+
+
+def test_sound_clusters_are_taken_and_keep_nothing(environment, one, two):
+    before = [sorted(c.store) for c in (one, two)]
+    Kubeconfig().check(environment())
+    assert [sorted(c.store) for c in (one, two)] == before
+    assert one.writes and two.writes, "they were probed"
+
+
+def test_pods_of_the_host_call_every_api_server_and_gateways_are_called_from_everywhere(
+    environment, one, two
+):
+    Kubeconfig().check(environment())
+    assert sorted(one.called) == [
+        ("http://198.18.1.3:15443/", ""),
+        ("https://one:6443/version", ROOT + "one"),
+        ("https://two:6443/version", ROOT + "two"),
+    ]
+    ports = [f"http://198.18.0.3:{port}/" for port in (15012, 15017, 15443)]
+    assert sorted(url for url, _ in two.called) == ports
+
+
+def test_without_kubefed_nobody_calls_the_hosts_api_server(environment, one, two):
+    Kubeconfig().check(environment("direct"))
+    assert "https://one:6443/version" not in dict(one.called)
+
+
+def test_the_address_that_the_file_gives_is_the_one_that_is_called(environment, one, two):
+    Kubeconfig().check(environment(server="https://10.1.2.3:6443"))
+    called = dict(one.called)
+    assert "https://10.1.2.3:6443/version" in called and "https://two:6443/version" not in called
+
+
+def test_the_address_that_the_file_gives_is_the_one_that_the_mesh_gets(environment, one, two):
+    whole = environment(server="https://10.1.2.3:6443")
+    access = Kubeconfig().access(whole, whole.remotes[0])
+    assert (access.server, access.uid) == ("https://10.1.2.3:6443", "uid of two")
 
 
 @pytest.mark.parametrize("version", ["v1.31.9", "v1.37.0", "v1.21.14"])
-def test_a_version_outside_the_stacks_window_is_refused(environment, monkeypatch, version):
-    clusters(monkeypatch, one=Reader("a", "v1.36.3"), two=Reader("b", version))
-    with pytest.raises(Unprepared, match=f"{version}.*1.32 to 1.36") as caught:
-        Kubeconfig().check(environment)
-    assert caught.value.cluster == "two" and caught.value.hint
+def test_a_version_outside_the_stacks_window_is_refused(environment, one, two, version):
+    two.version = version
+    found = refused(environment())
+    assert re.search(f"{version}.*1.32 to 1.36", found.message)
+    assert found.cluster == "two" and found.hint
 
 
-def test_one_cluster_under_two_names_is_refused(environment, monkeypatch):
-    clusters(monkeypatch, one=Reader("a", "v1.36.3"), two=Reader("a", "v1.36.3"))
-    with pytest.raises(BadEnvironment, match="same cluster as one"):
-        Kubeconfig().check(environment)
+def test_one_cluster_under_two_names_is_refused(environment, one, two):
+    two.put(thing("Namespace", "kube-system", metadata_more={"uid": "uid of one"}))
+    found = refused(environment())
+    assert type(found) is BadEnvironment and "same cluster as one" in found.message
 
 
 def test_every_missing_file_is_named(environment, tmp_path):
+    whole = environment()
     for name in ("one", "two"):
         (tmp_path / name).unlink()
-    with pytest.raises(Unprepared, match=r"one: .*no such file; two: "):
-        Kubeconfig().check(environment)
+    found = refused(whole)
+    assert type(found) is Unprepared
+    assert re.search(r"- one: .*no such file.*\n.*\n- two: ", found.message)
 
 
-def test_clusters_are_left_when_an_environment_goes(environment, monkeypatch):
-    clusters(monkeypatch)
-    Kubeconfig().delete(environment)
-    assert not Kubeconfig().disposable
+def test_an_administrator_is_asked_one_question(environment, one, two):
+    Kubeconfig().check(environment())
+    assert one.asked == ["* *"]
+
+
+def test_each_right_that_is_missing_is_named(environment, one, two):
+    two.forbidden = {"* *", "create pods", "escalate clusterroles"}
+    found = refused(environment())
+    assert found.cluster == "two" and "create pods (core)" in found.message
+    assert "escalate clusterroles (rbac.authorization.k8s.io)" in found.message
+    assert len(found.message.split(", ")) == 2
+
+
+def test_who_may_not_read_is_told_so_and_asked_no_more(environment, one, two):
+    two.forbidden = {"* *", "list *"}
+    assert "list * (*)" in refused(environment()).message
+
+
+def test_a_kubeconfig_that_gives_no_credentials_is_told(environment, one, two):
+    anonymous = Rejected('cannot POST: HTTP 403: User "system:anonymous" cannot', cluster="two")
+    two.failures = [anonymous]
+    assert "`exec`" in refused(environment()).hint
+
+
+def test_everything_that_is_wrong_anywhere_is_told_at_once(environment, one, two):
+    one.version = "v1.37.0"
+    one.put(thing("Namespace", "sample"))
+    two.forbidden = {"* *", "create pods"}
+    found = refused(environment())
+    assert type(found) is Unprepared and [p.cluster for p in found.parts] == ["one", "one", "two"]
+    for said in ("v1.37.0", "Namespace sample", "create pods"):
+        assert said in str(found)
+    assert one.writes == two.writes == []
+
+
+def test_only_clusters_with_which_nothing_is_wrong_are_probed(environment, one, two):
+    one.version, two.balances = "v1.37.0", False
+    found = refused(environment())
+    assert [p.cluster for p in found.parts] == ["one", "two"]
+    assert one.writes == [] and two.writes != []
+
+
+def test_a_server_on_loopback_is_refused_unless_another_address_is_given(
+    environment, one, two, monkeypatch
+):
+    near = "https://127.0.0.1:6443"
+    monkeypatch.setattr(reaching, "reach", lambda access: (near, "v1.36.3"))
+    found = refused(environment("direct"))
+    assert type(found) is BadEnvironment and found.cluster == "two"
+    Kubeconfig().check(environment("direct", server="https://two:6443"))
+
+
+def test_a_load_balancer_that_gives_no_address_is_refused_and_nothing_stays(environment, one, two):
+    two.balances = False
+    found = refused(environment())
+    assert found.cluster == "two" and "no address" in found.message
+    assert ground.NAMESPACE not in one.spaces() + two.spaces()
+
+
+def test_ways_that_lead_nowhere_are_all_named(environment, one, two):
+    one.closed = {"https://two:6443/version", "http://198.18.1.3:15443/"}
+    found = refused(environment())
+    assert type(found) is BadEnvironment, "the file may have to say another address"
+    assert sorted(p.cluster for p in found.parts) == ["one", "two"]
+    assert "pods of one do not reach its API server" in str(found)
+    assert "its pods do not reach two's load balancer" in str(found)
+
+
+def test_a_machine_that_does_not_reach_the_host_is_told(environment, one, two, monkeypatch):
+    monkeypatch.setattr(reaching, "connect", lambda address, port: f"{address}:{port} is far")
+    found = refused(environment())
+    assert found.cluster == "one" and "198.18.0.3:15012 is far" in found.message
+
+
+def test_what_a_killed_run_left_is_removed_first(environment, one, two):
+    old = thing("Namespace", "isthmus-probe", labels={"isthmus/probe": "true"})
+    one.put(old)
+    Kubeconfig().check(environment())
+    assert one.writes[0] == "DELETE /api/v1/namespaces/isthmus-probe"
+    assert ground.NAMESPACE not in one.spaces()
+
+
+def test_where_all_gateways_stand_nothing_is_written(environment, one, two):
+    one.stand()
+    two.stand()
+    Kubeconfig().check(environment())
+    assert one.writes == two.writes == [] and one.called == two.called == []
+
+
+def test_beside_a_gateway_that_stands_only_what_is_new_is_probed(environment, one, two):
+    one.stand()
+    Kubeconfig().check(environment())
+    assert not any("services" in write for write in one.writes)
+    assert any("services" in write for write in two.writes)
+    assert "http://198.18.0.3:15443/" in dict(two.called)
+
+
+def test_a_failure_on_the_way_leaves_no_probe(environment, one, two, monkeypatch):
+    def fail(*_):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(probing, "_ways", fail)
+    with pytest.raises(RuntimeError):
+        Kubeconfig().check(environment())
+    assert ground.NAMESPACE not in one.spaces() + two.spaces()
+
+
+def test_what_was_just_looked_at_is_not_looked_at_again(environment, one, two):
+    whole = environment()
+    providers.check(whole)
+    one.writes.clear()
+    providers.check_once(whole)
+    assert one.writes == []
+    providers.check_once(whole)
+    assert one.writes != [], "a later run looks for itself"
+
+
+def test_clusters_are_left_when_an_environment_goes(environment, one):
+    Kubeconfig().delete(environment())
+    assert not Kubeconfig().disposable and one.writes == []

@@ -49,6 +49,14 @@ def test_each_service_of_the_type_gets_an_address_and_others_get_none(answering)
     assert answering == ["198.18.0.3/32", "198.18.0.4/32"]
 
 
+def test_a_service_of_another_class_is_left_to_others(answering):
+    others = service("a")
+    others["spec"]["loadBalancerClass"] = "example.com/other"
+    api = Api(others, service("b"))
+    Balancer(api, POOL).reconcile()
+    assert api.said == {"b": "198.18.0.3"}
+
+
 def test_an_address_that_was_given_is_kept_over_a_restart(answering):
     api = Api(service("new"), service("old", "LoadBalancer", "198.18.0.3"))
     Balancer(api, POOL).reconcile()

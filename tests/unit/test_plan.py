@@ -1,59 +1,359 @@
-"""The plan that `isthmus render` writes: whole, in order, and without a secret."""
+"""The plan that `isthmus render` writes: whole, in order, without a secret, and such as it runs."""
+
+import inspect
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 import yaml
-from world import environment, istio
+from world import istio
 
-from isthmus import plan, tools
+from isthmus import plan, state, tools, trust
 from isthmus.adapters import istioctl
+from isthmus.adapters.manifests import LABEL
+from isthmus.environment import Environment
+from isthmus.plan.istio import SAMPLE_ADDRESS
+from isthmus.stacks import load
+
+STACKS = ("istio-1.31", "guide")
+FEDERATIONS = ("kubefed", "direct")
+EVERY = [(s, f, n) for s in STACKS for f in FEDERATIONS for n in (1, 2)]
+SETS = "export ISTIOD_REMOTE_EP="
+USES = "envsubst '${ISTIOD_REMOTE_EP}' < "
 
 
-@pytest.fixture
-def rendered(folders, monkeypatch, tmp_path):
-    monkeypatch.setattr(tools, "ensure", lambda environment, name: tmp_path / name)
-    monkeypatch.setattr(istioctl, "manifests", lambda program, operator: istio())
+def environment(stack="istio-1.31", federation="kubefed", remotes=1):
+    """Return an environment of clusters whose names in the federation are others."""
+    names = ["beijing", "shanghai", "guangzhou"][: remotes + 1]
+    specs = [
+        {"name": n, "member": f"id-{n}", "kubeconfig": f"/k/{n}", "context": "admin"} for n in names
+    ]
+    return Environment(
+        name="pair",
+        provider="kubeconfig",
+        stack=stack,
+        federation=federation,
+        host=specs[0],
+        remotes=specs[1:],
+    )
 
-    def write(federation):
-        paths = plan.write(environment(federation), tmp_path / federation)
-        return {path.name: path.read_text() for path in paths}
+
+def rendered_objects(program, operator):
+    """Return what matters of what istioctl renders, for either stack; it needs an IP address."""
+    endpoint = operator["spec"]["values"]["global"].get("remotePilotAddress")
+    assert endpoint in (None, SAMPLE_ADDRESS), "for a word istioctl makes other objects"
+    [*objects, gateway] = istio()
+    name = load("guide" if "profile" not in operator["spec"] else "istio-1.31").gateway.name
+    meta = {"name": "endpoint", "namespace": "istio-system"}
+    addresses = {"kind": "Endpoints", "metadata": meta, "ip": endpoint, "text": "$x ${y}"}
+    kinds = {"kind": "CustomResourceDefinition", "spec": {"group": "networking.istio.io"}}
+    rule = {"apiVersion": "networking.istio.io/v1", "kind": "EnvoyFilter", "metadata": meta}
+    return [
+        rule,
+        {"apiVersion": "v1", **addresses},
+        {"apiVersion": "apiextensions.k8s.io/v1", **kinds, "metadata": {"name": "x"}},
+        *objects,
+        {**gateway, "metadata": {**gateway["metadata"], "name": name}},
+    ]
+
+
+@pytest.fixture(scope="module")
+def programs():
+    """Stand in for what asks for programs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tools, "ensure", lambda environment, name: Path("unused"))
+        patch.setattr(istioctl, "manifests", rendered_objects)
+        yield
+
+
+@pytest.fixture(scope="module")
+def written(programs, tmp_path_factory):
+    """Return what writes the plan of an environment and reads it: ORDER.txt, and the files."""
+
+    @cache
+    def write(*about):
+        return read(plan.write(environment(*about), tmp_path_factory.mktemp("plan")))
 
     return write
 
 
-@pytest.mark.parametrize("federation", ["kubefed", "direct"])
-def test_the_order_names_every_step_and_every_file(rendered, federation):
-    files = rendered(federation)
-    order = files.pop("ORDER.txt")
+def read(paths):
+    files = {path.name: path.read_text() for path in paths}
+    return files.pop("ORDER.txt"), MappingProxyType(files)
+
+
+def titles(order):
+    return [line.partition(" ")[2] for line in order.splitlines() if line[:2].isdigit()]
+
+
+def lines(order):
+    """Return the lines for a shell."""
+    return [line.strip() for line in order.splitlines() if line.startswith("   ")]
+
+
+@pytest.mark.parametrize("about", EVERY)
+def test_the_order_names_every_step_and_every_file_once(written, about):
+    order, files = written(*about)
     assert list(files) == sorted(files)
     numbers = [line[:2] for line in order.splitlines() if line[:2].isdigit()]
     assert numbers == [f"{n:02d}" for n in range(1, len(numbers) + 1)]
     assert all(order.count(name) == 1 for name in files)
+    assert set(re.findall(r"[0-9]{2}-\S+\.yaml", order)) == set(files)
     for text in files.values():
         assert list(yaml.safe_load_all(text)), "a file that says nothing helps nobody"
 
 
-def test_gateways_come_after_what_injects_their_pods(rendered):
-    order = rendered("kubefed")["ORDER.txt"].splitlines()
-    titles = [line.partition(" ")[2] for line in order if line[:2].isdigit()]
-    assert titles.index("beijing: istio host") < titles.index("beijing: gateway")
-    wired = titles.index("beijing: remote secret of shanghai")
-    assert titles.index("shanghai: istio remote") < wired < titles.index("shanghai: gateway")
-    joined = titles.index("beijing: join shanghai")
-    assert joined < titles.index("beijing: federated istio-system and cacerts")
+@pytest.mark.parametrize("about", EVERY)
+def test_its_lines_are_such_as_a_shell_reads(written, about):
+    script = "\n".join(lines(written(*about)[0]))
+    done = subprocess.run(["bash", "-n"], input=script, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "@" not in script.replace("[@]", ""), "a file's name is missing"
 
 
-@pytest.mark.parametrize("federation", ["kubefed", "direct"])
-def test_keys_and_tokens_are_masked_and_objects_bear_the_environments_name(rendered, federation):
-    whole = "".join(rendered(federation).values())
+@pytest.mark.parametrize("about", EVERY)
+def test_the_endpoint_is_set_before_it_is_used_and_only_where_it_is_needed(written, about):
+    order, files = written(*about)
+    sets = order.index(SETS)
+    uses = {m[1] for m in re.finditer(re.escape(USES) + r"(\S+)", order) if m.start() > sets}
+    assert uses == {name for name, text in files.items() if "${ISTIOD_REMOTE_EP}" in text}
+    assert order.count(USES) == len(uses) == 2 * about[2]
+    assert SAMPLE_ADDRESS not in "".join(files.values())
+
+
+def test_only_the_endpoint_is_put_in_and_no_other_dollar_of_istios(programs, tmp_path):
+    order, files = read(plan.write(environment(), tmp_path))
+    name, text = next((n, t) for n, t in files.items() if "${y}" in t and USES + n in order)
+    command = next(line for line in lines(order) if name in line).partition(" | ")[0]
+    if not shutil.which("envsubst"):
+        pytest.skip("there is no envsubst (package gettext-base) on this machine")
+    env = {"ISTIOD_REMOTE_EP": "198.18.0.3", "PATH": "/usr/bin:/bin", "x": "no", "y": "no"}
+    done = subprocess.run(
+        ["bash", "-c", command], env=env, cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.stdout == text.replace("${ISTIOD_REMOTE_EP}", "198.18.0.3")
+    assert "$x ${y}" in done.stdout
+
+
+@pytest.mark.parametrize("about", EVERY)
+def test_kinds_are_defined_before_what_is_of_them_and_gateways_come_last(written, about):
+    order, files = written(*about)
+
+    def at(kind, cluster):
+        return next(
+            n for n, t in files.items()
+            if f"-{cluster}-" in n and any(d.get("kind") == kind for d in yaml.safe_load_all(t))
+        )  # fmt: skip
+
+    for cluster in ("beijing", "shanghai"):
+        defined, rule = at("CustomResourceDefinition", cluster), at("EnvoyFilter", cluster)
+        served = order.index("condition=Established", order.index(defined))
+        assert served < order.index(rule)
+        gateway = load(about[0]).gateway.name
+        [last] = [n for n in files if re.fullmatch(rf"\d+-{cluster}-gateway.yaml", n)]
+        assert [d["metadata"]["name"] for d in yaml.safe_load_all(files[last])] == [gateway]
+        assert rule < last
+
+
+@pytest.mark.parametrize("about", EVERY)
+def test_all_that_is_applied_bears_the_environments_name(written, about):
+    order, files = written(*about)
+    read = [n for n in files if n.endswith(("-cluster.yaml", "-kubefed.yaml")) and "space" not in n]
+    assert len(read) == 1 + about[2] + (about[1] == "kubefed")
+    for name in set(files) - set(read):
+        for document in yaml.safe_load_all(files[name]):
+            assert document["metadata"]["labels"][LABEL] == "pair", name
+    for line in lines(order):
+        if "create-remote-secret" in line or "create secret" in line:
+            assert f"kubectl label --local -f - {LABEL}=pair" in line
+
+
+@pytest.mark.parametrize("about", EVERY)
+def test_no_secret_is_in_it_though_the_environment_has_been_built(programs, folders, about):
+    folder = state.ensure_folder("pair") / "ca"
+    secrets = [trust.cacerts(folder, c.name)["ca-key.pem"] for c in environment(*about).clusters]
+    secrets.append((folder / "root-key.pem").read_text())
+    order, files = read(plan.write(environment(*about), folders / "plan"))
+    whole = order + "".join(files.values())
+    for secret in secrets:
+        for line in secret.splitlines()[1:-1]:
+            assert line not in whole
     assert "PRIVATE KEY" not in whole and "token: ey" not in whole
-    assert "ca-key.pem: '***'" in whole
-    documents = [
-        d for text in rendered(federation).values() for d in yaml.safe_load_all(text)
-        if isinstance(d, dict) and "kind" in d
-    ]  # fmt: skip
-    assert documents
-    assert {d["metadata"]["labels"]["isthmus/environment"] for d in documents} == {"pair"}
+    documents = [d for text in files.values() for d in yaml.safe_load_all(text)]
+    # The token's own Secret is empty: Kubernetes fills it in.
+    shown = [list(values(d)) for d in documents if "Secret" in d.get("kind", "")]
+    masked = [found for found in shown if found]
+    assert len(masked) == (2 if about[1] == "kubefed" else 1 + about[2]) + about[2]
+    assert all(set(found) == {"***"} for found in masked)
 
 
-def test_without_kubefed_nothing_of_it_is_in_the_plan(rendered):
-    assert "kubefed" not in "".join(rendered("direct").values()).replace("kubefed.io/", "").lower()
+def values(secret):
+    """Yield every value that a Secret or a FederatedSecret gives."""
+    given = [secret.get("data", {}), secret.get("stringData", {})]
+    overrides = secret.get("spec", {}).get("overrides", [])
+    given += [o["value"] for c in overrides for o in c["clusterOverrides"]]
+    for data in given:
+        yield from data.values()
+
+
+def test_without_kubefed_nothing_of_it_is_in_the_plan(written):
+    order, files = written("istio-1.31", "direct")
+    whole = order + "".join(files.values())
+    assert "kubefed" not in whole.replace("kubefed.io/", "").lower()
+    assert "helm" not in order
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_the_guides_readers_find_its_files(written, stack):
+    _, files = written(stack, "kubefed", 2)
+    names = [name.partition("-")[2].removesuffix(".yaml") for name in files]
+    known = ["beijing-istio-main-cluster", "shanghai-istio-remote0-cluster"]
+    known += ["guangzhou-istio-remote1-cluster", "beijing-helloworld-deploy"]
+    known += ["beijing-helloworld-svc", "shanghai-helloworld-svc", "shanghai-sleep"]
+    if stack == "guide":
+        known += ["beijing-cluster-aware-gateway", "shanghai-cluster-aware-gateway"]
+    assert set(known) <= set(names)
+
+
+def test_each_stacks_istioctl_is_called_as_it_can_be(written):
+    for stack, words in (("guide", "istioctl x create-remote-secret --context=shanghai"),
+                         ("istio-1.31", "istioctl create-remote-secret")):  # fmt: skip
+        [line] = [line for line in lines(written(stack)[0]) if "create-remote-secret" in line]
+        assert line.startswith(words)
+        assert "--name=shanghai -n istio-system" in line
+
+
+def test_the_members_of_the_federation_are_called_as_it_knows_them(written):
+    order, _ = written()
+    [join] = [line for line in lines(order) if line.startswith("kubefedctl join id-shanghai")]
+    assert {"--cluster-context=shanghai", "--host-cluster-context=beijing"} <= {*join.split()}
+    assert "condition=Ready kubefedclusters.core.kubefed.io/id-shanghai" in order
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_the_trust_made_by_its_lines_is_one_that_istiod_takes(written, tmp_path, stack):
+    if not shutil.which("openssl"):
+        pytest.skip("there is no openssl on this machine")
+    preface = written(stack)[0].partition("\n01 ")[0]
+    made = [line for line in lines(preface) if not line.startswith("export")]
+    script = "\n".join(made).replace("rsa:4096", "rsa:2048")
+    subprocess.run(["bash", "-c", script], cwd=tmp_path, check=True, capture_output=True)
+    for cluster in ("beijing", "shanghai"):
+        own = tmp_path / "ca" / cluster
+        chain = ["-CAfile", tmp_path / "ca/root-cert.pem", "-untrusted", own / "cert-chain.pem"]
+        subprocess.run(
+            ["openssl", "verify", "-x509_strict", *chain, own / "ca-cert.pem"], check=True,
+            capture_output=True,
+        )  # fmt: skip
+        shown = subprocess.run(
+            ["openssl", "x509", "-in", own / "ca-cert.pem", "-noout", "-text"],
+            check=True, capture_output=True, text=True,
+        ).stdout  # fmt: skip
+        assert "CA:TRUE, pathlen:0" in shown and "DNS:istiod.istio-system.svc" in shown
+        assert (own / "ca-key.pem").exists()
+
+
+STEPS = {
+    "install federation": ["namespace of kubefed", "kubefed"],
+    "start federation": ["controllers of kubefed, once its webhook is ready"],
+    "install host": ["IstioOperator", "istio host", "istio host, its own rules"],
+    "expose host": ["exposure of the control plane"],
+    "open gateway": ["gateway"],
+    "check istiod remote endpoint": ["istiod remote endpoint"],
+    "install remote": ["IstioOperator", "istio remote", "istio remote, its own rules"],
+    "deploy caller": ["service of helloworld", "caller"],
+    "verify from": ["endpoint table", "requests"],
+    "look through gateway": ["view of the gateway"],
+}
+"""Step of the story -> titles in its cluster's part of the plan."""
+OTHERWISE = {
+    "make namespace istio-system": r"beijing: (namespace istio-system|cacerts)",
+    "join": r"beijing: join {cluster}",
+    "federate namespace istio-system": r"(?!beijing: n).*namespace istio-system",
+    "federate secret cacerts": r"(?!beijing: c).*cacerts",
+    "federate namespace sample": r".*namespace sample",
+    "wire": r"{cluster}: (token|trust).*|beijing: remote secret of {cluster}",
+    "expose services": r".*: exposure of services",
+    "deploy sample": r".*: (federated )?helloworld",
+}
+"""The same for steps whose titles are of other clusters too."""
+NOT_BY_HAND = {
+    "prepare": "a refusal before anything is changed",
+    "create cluster": "the clusters are there",
+    "wait for nodes": "the clusters are there",
+    "merge kubeconfigs": "the contexts are there",
+    "look at clusters": "a person sees it",
+    "judge": "a person sees it",
+}
+
+
+@pytest.mark.parametrize("about", EVERY)
+def test_the_plan_has_the_storys_steps_in_the_storys_order(programs, about):
+    wanted = environment(*about)
+    titles = [f"{e.cluster}: {e.title}" for e in plan.entries(wanted)]
+    assert len(titles) == len(set(titles)), "a title must say which of a cluster's steps it is"
+    story = told(wanted)
+    place = {step: where(step, titles) for step in story}
+    assert sorted(n for at in place.values() for n in at) == list(range(len(titles)))
+    for step in story:
+        for before in step.after:
+            if place[step] and place[before]:
+                assert max(place[before]) < min(place[step]), (before.name, step.name)
+
+
+def where(step, titles):
+    """Return the places of a step's entries in the plan."""
+    name = step.name.removesuffix(f" {step.cluster}")
+    if name in NOT_BY_HAND:
+        return []
+    pattern = OTHERWISE.get(name) or "{cluster}: (" + "|".join(map(re.escape, STEPS[name])) + ")"
+    pattern = pattern.replace("{cluster}", step.cluster)
+    found = [n for n, title in enumerate(titles) if re.fullmatch(pattern, title)]
+    absent = name == "expose host" or step.name == "federate secret cacerts"
+    assert found or absent, f"{step.name}: the plan does not have it"
+    return found
+
+
+def told(wanted):
+    """Return the steps of the story, each with those that it waits for."""
+    from flows.build import tell
+
+    teller = Teller()
+    tell(teller, wanted)
+    return teller.steps
+
+
+class Teller:
+    """Listens to the story instead of running it."""
+
+    def __init__(self):
+        self.steps = []
+
+    def __call__(self, task, *args, **more):
+        more.pop("wait_for", None)
+        given = inspect.signature(task.fn).bind(*args, **more).arguments
+        name = task.task_run_name(given)
+        cluster = name.removeprefix(task.name).strip()
+        after = [s for value in given.values() for s in flat(value)]
+        self.steps.append(Step(name, cluster, after))
+        return self.steps[-1]
+
+
+@dataclass(eq=False)
+class Step:
+    """A step of the story: its name with its cluster, and the steps that it waits for."""
+
+    name: str
+    cluster: str
+    after: list
+
+
+def flat(value):
+    if isinstance(value, list | tuple):
+        return [s for inner in value for s in flat(inner)]
+    return [value] if isinstance(value, Step) else []

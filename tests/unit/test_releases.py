@@ -159,7 +159,7 @@ def test_a_hostile_archive_is_refused_whole(web, tmp_path, member):
 
 
 def test_an_archive_that_swells_is_refused(web, monkeypatch):
-    monkeypatch.setattr(releases.archives, "MOST_BYTES", 10)
+    monkeypatch.setattr(releases.unpacking, "MOST_BYTES", 10)
     with pytest.raises(Unprepared, match="more is in it"):
         ensure(web)
 
@@ -195,6 +195,14 @@ def test_what_is_refused_is_not_accepted(web):
     with pytest.raises(Unprepared):
         releases.ensure(stack(web, None), "istioctl", accept=True)
     assert accepted.everything() == {}
+
+
+@pytest.mark.parametrize("text", ["{", '{"place": "md5:1"}', "[]"])
+def test_a_file_of_accepted_sums_that_was_damaged_is_told(web, text):
+    accepted.path().parent.mkdir(parents=True)
+    accepted.path().write_text(text)
+    with pytest.raises(Unprepared, match="holds something else than checksums"):
+        ensure(web, None)
 
 
 def test_no_file_at_its_address_is_said_with_the_address(web):

@@ -117,3 +117,13 @@ def test_a_damaged_key_is_told_without_its_text(folder, damage):
     said = "".join(traceback.format_exception(caught.value))
     assert "CANARY" not in said
     assert not [line for line in text.splitlines()[1:-1] if line in said]
+
+
+def test_an_istiod_that_signs_with_rsa_alone_gets_such_a_key_under_the_same_root(folder):
+    first = trust.cacerts(folder, "beijing")
+    content = trust.cacerts(folder, "beijing", "rsa")
+    assert "BEGIN RSA PRIVATE KEY" in content["ca-key.pem"]
+    assert load(content["ca-cert.pem"]).public_key().key_size == 3072
+    load(content["ca-cert.pem"]).verify_directly_issued_by(load(content["root-cert.pem"]))
+    assert content["root-cert.pem"] == first["root-cert.pem"]
+    assert trust.cacerts(folder, "beijing", "rsa") == content

@@ -8,9 +8,7 @@ from isthmus.errors import Unprepared
 from isthmus.images import Archive, find, needed, whole
 from isthmus.images.archives import KINDS
 from isthmus.providers.lab.images import names
-
-MIRROR = "ISTHMUS_MIRROR"
-"""Names a folder of what cannot be fetched here; its folder `images` may hold archives."""
+from isthmus.releases.fetching import MIRROR
 
 MADE = {
     *(names.PAUSE, names.COREDNS, names.KUBEFED, names.CALLER, names.PILOT, names.PROXY),
@@ -34,7 +32,7 @@ def wanted(environment: Environment, images: Images) -> list[Archive]:
 
 
 def mirror() -> Path | None:
-    """Return the mirror's folder of archives, if there is one."""
+    """Return the mirror's folder of archives, if the mirror is a folder that has one."""
     folder = Path(os.environ.get(MIRROR, ""), "images").expanduser()
     return folder if os.environ.get(MIRROR) and folder.is_dir() else None
 

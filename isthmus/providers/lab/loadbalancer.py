@@ -64,7 +64,7 @@ class Balancer:
         listed = json.load(self.api.request("GET", "/api/v1/services"))["items"]
         self.given = {_key(s): a for s in listed for a in addresses(s) if a in self.pool}
         for service in self.api.services():
-            if service["spec"]["type"] == "LoadBalancer":
+            if is_asked(service["spec"]):
                 self.serve(service)
 
     def serve(self, service: Service) -> None:
@@ -92,6 +92,11 @@ class Balancer:
                 return None
             self.given[key] = found
         return self.given[key]
+
+
+def is_asked(spec: dict[str, Any]) -> bool:
+    """Tell whether a Service wants a load balancer, and not one of a class that we are not."""
+    return spec["type"] == "LoadBalancer" and not spec.get("loadBalancerClass")
 
 
 def addresses(service: Service) -> list[str]:

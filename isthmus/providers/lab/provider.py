@@ -12,9 +12,8 @@ from isthmus.environment import ClusterSpec, Environment
 from isthmus.errors import NotReady
 from isthmus.facts import Access
 from isthmus.providers.contract import Defaults
-from isthmus.providers.lab import archives, needs, network, preflight, region, start
+from isthmus.providers.lab import archives, needs, network, parts, preflight, region, start
 from isthmus.providers.lab.images import ensure_golden, supply
-from isthmus.providers.lab.tools import ensure_toolchain
 
 
 @dataclass(frozen=True)
@@ -32,14 +31,16 @@ class Lab:
     def check(self, environment: Environment) -> None:
         """Raise Unprepared with all that this machine lacks for so many regions.
 
-        Also if an image that they shall run is neither made here nor in an archive.
+        Also if Kubernetes is of a version that is not to be had, or if an image that they shall run
+        is neither made here nor in an archive.
         """
         preflight.check_machine(environment)
+        parts.check(environment.stack)
         archives.wanted(environment, self.defaults.images)
 
     def ensure(self, environment: Environment, cluster: ClusterSpec) -> Access:
         """Make the cluster's region run and its API server answer."""
-        tools = ensure_toolchain()
+        tools = parts.ensure(environment.stack)
         given = archives.wanted(environment, self.defaults.images)
         golden = ensure_golden(tools, given)
         place = _place(environment, cluster)

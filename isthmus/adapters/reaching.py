@@ -1,0 +1,129 @@
+"""Whether an API server can be had at all, and if not, why: each cause in words of its own."""
+
+import errno
+import json
+import socket
+
+import yaml
+from kubernetes import client, config
+from kubernetes.client.exceptions import ApiException
+from kubernetes.config.config_exception import ConfigException
+from urllib3 import exceptions as http
+
+from isthmus.errors import ClusterUnreachable, IsthmusError, Unprepared
+from isthmus.facts import Access
+
+TIMEOUT = 10.0
+"""Seconds to connect, and again to answer: a server that needs more serves no mesh."""
+TELLING = {
+    errno.ECONNREFUSED: "nobody listens there (connection refused)",
+    errno.EHOSTUNREACH: "no way leads there (no route to host)",
+    errno.ENETUNREACH: "no way leads there (network is unreachable)",
+    errno.ECONNRESET: "the connection is cut off",
+}
+
+
+def reach(access: Access) -> tuple[str, str]:
+    """Return the API server's URL and version; it is asked once.
+
+    Raises ClusterUnreachable if it does not answer, Unprepared if the kubeconfig is no good for it.
+    """
+    try:
+        api = _new_client(access)
+    except (ConfigException, yaml.YAMLError, TypeError, AttributeError, ValueError, OSError) as e:
+        raise _unusable(access, e) from None
+    server = str(api.configuration.host)
+    try:
+        prepared = api.param_serialize("GET", "/version", auth_settings=["BearerToken"])
+        answer = api.call_api(*prepared, _request_timeout=(TIMEOUT, TIMEOUT))
+        body = answer.read()
+        if answer.status >= 400:
+            raise ApiException(status=answer.status, reason=answer.reason)
+        return server, str(json.loads(body)["gitVersion"])
+    except (ApiException, http.HTTPError, OSError, ValueError, KeyError, TypeError) as error:
+        raise refusal(access, server, error) from None
+
+
+def connect(address: str, port: int) -> str:
+    """Return nothing if there is a TCP connection to be had at `address:port`, else why not."""
+    try:
+        with socket.create_connection((address, port), timeout=TIMEOUT):
+            return ""
+    except OSError as error:
+        return str(error)
+
+
+def refusal(access: Access, server: str, error: Exception) -> IsthmusError:
+    """Return what a failed request to an API server means, and what to do about it."""
+    if isinstance(error, ApiException) and error.status:
+        return _answered(access, server, error.status)
+    seen, hint = _unanswered(error)
+    return ClusterUnreachable(f"{server}: {seen}", cluster=access.cluster, hint=hint)
+
+
+def _new_client(access: Access) -> client.ApiClient:
+    # One look: a server that is away is told of at once, and not after several timeouts.
+    made: client.ApiClient = config.new_client_from_config(
+        config_file=str(access.kubeconfig),
+        context=access.context,
+        persist_config=False,
+        client_configuration=client.Configuration(retries=False),
+    )
+    return made
+
+
+def _unusable(access: Access, error: Exception) -> Unprepared:
+    message = f"{access.kubeconfig}, context {access.context!r}: {error}"
+    look = f"kubectl --kubeconfig {access.kubeconfig} config get-contexts"
+    return Unprepared(message, cluster=access.cluster, hint=f"look: {look}")
+
+
+def _answered(access: Access, server: str, status: int) -> IsthmusError:
+    who = f"the account of context {access.context!r}"
+    if status == 401:
+        message = f"{server} does not know {who} (HTTP 401): its token or certificate is wrong, "
+        hint = f"get new credentials and put them into {access.kubeconfig}"
+        return Unprepared(f"{message}has expired or was revoked", cluster=access.cluster, hint=hint)
+    if status == 403:
+        message = f"{server} forbids {who} even to ask for its version (HTTP 403)"
+        hint = "give it the rights that docs/kubeconfig.md lists"
+        return Unprepared(message, cluster=access.cluster, hint=hint)
+    hint = "is it an API server, and well? kubectl get --raw /readyz"
+    message = f"{server} answers HTTP {status} when asked for its version"
+    return ClusterUnreachable(message, cluster=access.cluster, hint=hint)
+
+
+def _unanswered(error: Exception) -> tuple[str, str]:
+    if isinstance(error, http.NameResolutionError):
+        return "its name has no address (DNS)", "correct `server:` in the kubeconfig, or DNS here"
+    # A connection that is refused is a timeout too, as urllib3 has it.
+    if isinstance(error, http.TimeoutError) and not isinstance(error, http.NewConnectionError):
+        return (
+            f"no answer within {TIMEOUT:g} s",
+            "does a firewall, a VPN or an allow-list of addresses stand between here and it?",
+        )
+    if isinstance(error, ApiException):
+        # The client gives no status, and as the reason what TLS said, to nothing else.
+        said = str(error.reason).partition("\n")[2]
+        return f"TLS fails: {said}", _about_tls(said)
+    if isinstance(error, ValueError | KeyError | TypeError):
+        return "what answers there is no API server", "correct `server:` in the kubeconfig"
+    seen = next((said for n, said in TELLING.items() if _is(error, n)), str(error))
+    return seen, "does the cluster run, and is `server:` in the kubeconfig its address?"
+
+
+def _is(error: Exception, number: int) -> bool:
+    named = f"Errno {number}]" in str(error)
+    return named or getattr(error, "errno", None) == number
+
+
+def _about_tls(text: str) -> str:
+    if "alert" in text and "certificate" in text:
+        return "the server refuses the kubeconfig's client certificate: get a new one"
+    if "expired" in text:
+        return "the server's certificate has expired: renew it there (or is the clock here wrong?)"
+    if "mismatch" in text or "not valid for" in text:
+        return "put a name or address that the server's certificate has into `server:`"
+    if "WRONG_VERSION" in text or "RECORD" in text:
+        return "what listens there speaks no TLS: correct `server:` in the kubeconfig"
+    return "put the CA that signed the server's certificate into the kubeconfig"

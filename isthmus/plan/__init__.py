@@ -1,0 +1,10 @@
+"""The plan: all that a build applies and runs, per cluster and in order, for a person to read.
+
+Secrets are masked, and the one value that only a running host knows is named instead.
+"""
+
+from isthmus.plan.entry import Entry
+from isthmus.plan.story import entries, image_names
+from isthmus.plan.writing import write
+
+__all__ = ["Entry", "entries", "image_names", "write"]

@@ -1,0 +1,139 @@
+"""The federation by hand: KubeFed, its members, the namespaces and the trust of every cluster."""
+
+import shlex
+
+from isthmus import federation, tools
+from isthmus.adapters import federated, helm, kubefedctl
+from isthmus.adapters.manifests import Manifest
+from isthmus.environment import ClusterSpec, Environment
+from isthmus.federation import CACERTS, SAMPLE, SYSTEM, Space
+from isthmus.mesh import Mesh
+from isthmus.plan.entry import FILE, MASK, Entry, applied, apply, kubectl, owned, rolled_out, shown
+
+KEYS = {
+    "ca-cert.pem": "{cluster}/ca-cert.pem",
+    "ca-key.pem": "{cluster}/ca-key.pem",
+    "root-cert.pem": "root-cert.pem",
+    "cert-chain.pem": "{cluster}/cert-chain.pem",
+}
+"""Key of `cacerts` -> file below the folder `ca`."""
+SPACE = ("-n", federated.NAMESPACE)
+
+
+def entries(environment: Environment, mesh: Mesh) -> list[Entry]:
+    """Return what joins all clusters, and gives each istio-system, its `cacerts` and `sample`."""
+    host = environment.host.name
+    if environment.federation == "direct":
+        return _everywhere(environment)
+    return [
+        *_prepared(environment, [environment.host]),
+        *_kubefed(host, mesh),
+        *(_join(host, member) for member in environment.clusters),
+        *_federated(environment),
+    ]
+
+
+def _everywhere(environment: Environment) -> list[Entry]:
+    return [
+        *_prepared(environment, [environment.host]),
+        *_prepared(environment, environment.remotes),
+        *(_sample(environment, c.name) for c in environment.clusters),
+    ]
+
+
+def _prepared(environment: Environment, clusters: list[ClusterSpec]) -> list[Entry]:
+    return [made(environment, c.name) for made in (_system, _cacerts) for c in clusters]
+
+
+def _system(environment: Environment, cluster: str) -> Entry:
+    space = federation.system_space(environment).plain(cluster)
+    return applied(cluster, f"namespace {SYSTEM}", (space,))
+
+
+def _cacerts(environment: Environment, cluster: str) -> Entry:
+    files = [f"--from-file={key}=ca/{file.format(cluster=cluster)}" for key, file in KEYS.items()]
+    create = ("create", "secret", "generic", CACERTS, *files, "--dry-run=client", "-o", "yaml")
+    made = [
+        kubectl(cluster, "-n", SYSTEM, *create),
+        owned(environment.name),
+        apply(cluster, "-"),
+    ]
+    masked = federation.plain_secret(dict.fromkeys(KEYS, MASK))
+    return shown(cluster, CACERTS, masked, " | ".join(made))
+
+
+def _kubefed(host: str, mesh: Mesh) -> list[Entry]:
+    space = Space(federated.NAMESPACE, {}, {host: {}}).plain(host)
+    upgrade = helm.upgrade(federated.RELEASE, federated.NAMESPACE, tools.CHART)
+    install = shlex.join(["helm", *upgrade, f"--kube-context={host}"])
+    scale = ("scale", f"deployment/{federated.CONTROLLERS}", "--replicas=1")
+    running = "--for=jsonpath={.status.propagationController}=Running"
+    types = ("wait", running, "federatedtypeconfigs", "--all", "--timeout=90s")
+    return [
+        applied(host, "namespace of kubefed", (space,)),
+        Entry(
+            host,
+            "kubefed",
+            stdin=mesh.kubefed_values(),
+            commands=(
+                f"{install} < {FILE}",
+                rolled_out(host, federated.NAMESPACE, federated.WEBHOOK),
+            ),
+        ),
+        Entry(
+            host,
+            "controllers of kubefed, once its webhook is ready",
+            commands=(
+                kubectl(host, *SPACE, *scale),
+                rolled_out(host, federated.NAMESPACE, federated.CONTROLLERS),
+                kubectl(host, *SPACE, *types),
+            ),
+        ),
+    ]
+
+
+def _join(host: str, member: ClusterSpec) -> Entry:
+    name = member.in_federation
+    join = shlex.join(["kubefedctl", *kubefedctl.arguments("join", name, host, member.name)])
+    cluster = f"kubefedclusters.core.kubefed.io/{name}"
+    patch = ("patch", cluster, "--type=merge", '--patch={"spec": {"apiEndpoint": "https://..."}}')
+    ready = ("wait", "--for=condition=Ready", cluster, "--timeout=90s")
+    return Entry(
+        host,
+        f"join {member.name}",
+        commands=(
+            join,
+            f"# only if pods reach {member.name} at another URL than you do:",
+            f"# {kubectl(host, *SPACE, *patch)}",
+            kubectl(host, *SPACE, *ready),
+        ),
+    )
+
+
+def _federated(environment: Environment) -> list[Entry]:
+    host, name = environment.host.name, environment.name
+    masked = {c.in_federation: dict.fromkeys(KEYS, MASK) for c in environment.clusters}
+    secret = federation.federated_secret(name, masked)
+    system = federation.system_space(environment).federated(name)
+    sample = federation.sample_space(environment).federated(name)
+    by_hand = f"# put `base64 -w0 ca/...` of each cluster's files in the place of {MASK} first"
+    filled = applied(host, f"federate secret {CACERTS}", (secret,), propagated(host, secret))
+    return [
+        applied(host, f"federate namespace {SYSTEM}", (system,), propagated(host, system)),
+        Entry(host, filled.title, filled.objects, commands=(by_hand, *filled.commands)),
+        _sample(environment, host),
+        applied(host, f"federate namespace {SAMPLE}", (sample,), propagated(host, sample)),
+    ]
+
+
+def _sample(environment: Environment, cluster: str) -> Entry:
+    space = federation.sample_space(environment).plain(cluster)
+    return applied(cluster, f"namespace {SAMPLE}", (space,))
+
+
+def propagated(host: str, manifest: Manifest) -> str:
+    """Return the command that waits until KubeFed has carried an object to every cluster."""
+    meta = manifest["metadata"]
+    what = f"{manifest['kind'].lower()}s.types.kubefed.io/{meta['name']}"
+    wait = ("wait", "--for=condition=Propagation", what, "--timeout=90s")
+    return kubectl(host, "-n", meta["namespace"], *wait)

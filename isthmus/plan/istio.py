@@ -1,0 +1,168 @@
+"""Istio by hand: each cluster's IstioOperator, the objects that come of it, and the wiring."""
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+from isthmus.adapters import istioctl
+from isthmus.adapters.manifests import LABEL, Manifest
+from isthmus.environment import ClusterSpec, Environment
+from isthmus.facts import Endpoint
+from isthmus.federation import SYSTEM
+from isthmus.mesh import INJECTOR, READER, Mesh
+from isthmus.plan.entry import (
+    ENDPOINT,
+    FILE,
+    FILLED_IN,
+    MASK,
+    Entry,
+    applied,
+    apply,
+    kubectl,
+    owned,
+    rolled_out,
+    shown,
+    until,
+)
+from isthmus.render import render
+
+SAMPLE_ADDRESS = "203.0.113.1"
+"""An address of nobody's (RFC 5737). For a word istioctl would make other objects: it takes it for
+a host name."""
+ISTIOD = "istiod.istio-system.svc"
+SPACE = ("-n", SYSTEM)
+GENERATE = shlex.join(["istioctl", *istioctl.GENERATE])
+PRINTS = "# prints what the next files hold:"
+HOSTNAME = "# if the endpoint is a host name, they do not hold the same: apply what is printed"
+OLD_TOKENS = (
+    "# if `kubectl get --raw /api/v1` shows no serviceaccounts/token: "
+    "add --set values.global.jwtPolicy=first-party-jwt and apply what is printed"
+)
+LOAD_BALANCER = "{.status.loadBalancer.ingress[0].ip}"
+
+
+def entries(environment: Environment, mesh: Mesh, program: Path) -> list[Entry]:
+    """Return what installs the host, attaches every remote, and exposes services to all."""
+    made = _host(mesh, program)
+    for number, remote in enumerate(environment.remotes):
+        made += _remote(mesh, remote, number, program)
+    return made + _exposed(environment, mesh)
+
+
+def _host(mesh: Mesh, program: Path) -> list[Entry]:
+    host, operator = mesh.host, mesh.host_operator()
+    objects = istioctl.manifests(program, operator)
+    exposure = tuple(mesh.control_exposure())
+    exposed = [applied(host, "exposure of the control plane", exposure)] if exposure else []
+    return [
+        _operator(mesh, host, operator, "istio-main-cluster"),
+        *_installed(mesh, host, "istio host", objects, rolled_out(host, SYSTEM, "istiod")),
+        *exposed,
+        _gateway(mesh, host, objects),
+        _endpoint(mesh),
+    ]
+
+
+def _remote(mesh: Mesh, remote: ClusterSpec, number: int, program: Path) -> list[Entry]:
+    name = remote.name
+    made = istioctl.manifests(program, mesh.remote_operator(remote, SAMPLE_ADDRESS))
+    objects: list[Manifest] = _named(made)
+    own = [rolled_out(name, SYSTEM, "istiod")] if mesh.stack.istiod_in_remotes else []
+    operator = mesh.remote_operator(remote, ENDPOINT)
+    return [
+        _operator(mesh, name, operator, f"istio-remote{number}-cluster"),
+        *_installed(mesh, name, "istio remote", objects, *own),
+        *_wired(mesh, name),
+        _gateway(mesh, name, objects),
+    ]
+
+
+def _operator(mesh: Mesh, cluster: str, operator: Manifest, file: str) -> Entry:
+    """Return the entry of an IstioOperator: its file is called as in the guide."""
+    remote = cluster != mesh.host
+    command = f"{FILLED_IN} < {FILE} | {GENERATE} -" if remote else f"{GENERATE} {FILE}"
+    notes = [OLD_TOKENS] if mesh.stack.old_tokens else []
+    notes += [HOSTNAME] if remote and mesh.stack.gateway.hostnames else []
+    commands = (PRINTS, command, *notes)
+    return Entry(cluster, "IstioOperator", stdin=operator, commands=commands, file=file)
+
+
+def _installed(
+    mesh: Mesh, cluster: str, title: str, objects: list[Manifest], *then: str
+) -> list[Entry]:
+    """Return what applies all but what starts last; first what defines kinds, then those."""
+    first = [m for m in objects if not mesh.starts_last(m)]
+    kinds = [m for m in first if m["kind"] == "CustomResourceDefinition"]
+    groups = {m["spec"]["group"] for m in kinds}
+    own = [m for m in first if m["apiVersion"].partition("/")[0] in groups]
+    selector = f"--selector={LABEL}={mesh.environment.name}"
+    served = ("wait", "--for=condition=Established", "crds", selector, "--timeout=60s")
+    waits = [*([kubectl(cluster, *served)] if kinds else []), *then]
+    made = [applied(cluster, title, (m for m in first if m not in own), *waits)]
+    return made + ([applied(cluster, f"{title}, its own rules", own)] if own else [])
+
+
+def _gateway(mesh: Mesh, cluster: str, objects: list[Manifest]) -> Entry:
+    last = (m for m in objects if mesh.starts_last(m))
+    name = mesh.stack.gateway.name
+    look = _look_up(mesh, cluster)
+    ready = rolled_out(cluster, SYSTEM, name)
+    return applied(cluster, "gateway", last, until(f"{look} | grep ."), ready)
+
+
+def _endpoint(mesh: Mesh) -> Entry:
+    host, look = mesh.host, _look_up(mesh, mesh.host)
+    where = Endpoint(cluster=host, address=ENDPOINT).found
+    names = f"-servername {ISTIOD} -verify_hostname {ISTIOD}"
+    trust = "-CAfile ca/root-cert.pem -verify_return_error"
+    handshake = f'openssl s_client -connect "{where}" {names} {trust} < /dev/null'
+    commands = (f"export ISTIOD_REMOTE_EP=$({look})", until(handshake))
+    return Entry(host, "istiod remote endpoint", commands=commands)
+
+
+def _wired(mesh: Mesh, remote: str) -> list[Entry]:
+    token = render("wiring/token.yaml.j2", account=READER)
+    [secret] = render("wiring/remote-secret.yaml.j2", cluster=remote, kubeconfig=MASK)
+    data = ("-o", "jsonpath={.data.token}")
+    look = kubectl(remote, *SPACE, "get", "secret", token[0]["metadata"]["name"], *data)
+    secret_of = ("istioctl", *mesh.stack.remote_secret, f"--context={remote}", f"--name={remote}")
+    made = [shlex.join([*secret_of, *SPACE]), owned(mesh.environment.name), apply(mesh.host, "-")]
+    elsewhere = f"# only if pods reach {remote} at another URL than you do: make that its `server`"
+    return [
+        applied(remote, "token of the mesh's reader", token, until(f"{look} | grep -q .")),
+        shown(mesh.host, f"remote secret of {remote}", secret, " | ".join(made), elsewhere),
+        _served(remote),
+    ]
+
+
+def _served(remote: str) -> Entry:
+    root = kubectl(remote, *SPACE, "get", "configmap", "istio-ca-root-cert")
+    bundles = ("-o", "jsonpath={.webhooks[*].clientConfig.caBundle}")
+    injector = kubectl(remote, "get", "mutatingwebhookconfiguration", INJECTOR, *bundles)
+    commands = (until(root), until(f"{injector} | grep -q ."))
+    return Entry(remote, "trust and injector, once the host serves it", commands=commands)
+
+
+def _exposed(environment: Environment, mesh: Mesh) -> list[Entry]:
+    exposures = {c.name: mesh.service_exposure(c.name) for c in environment.clusters}
+    return [
+        applied(name, "exposure of services", objects, file=objects[0]["metadata"]["name"])
+        for name, objects in exposures.items()
+        if objects
+    ]
+
+
+def _look_up(mesh: Mesh, cluster: str) -> str:
+    """Return the command that prints the address of a cluster's gateway."""
+    gateway = mesh.stack.gateway
+    path = LOAD_BALANCER + (LOAD_BALANCER.replace(".ip", ".hostname") if gateway.hostnames else "")
+    return kubectl(cluster, *SPACE, "get", "service", gateway.name, "-o", f"jsonpath={path}")
+
+
+def _named(value: Any) -> Any:
+    """Return the value with the endpoint's name in the place of the address that stood for it."""
+    if isinstance(value, dict):
+        return {key: _named(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_named(inner) for inner in value]
+    return value.replace(SAMPLE_ADDRESS, ENDPOINT) if isinstance(value, str) else value

@@ -1,0 +1,35 @@
+"""The sample by hand: its Service and a caller in every cluster, helloworld v1 and v2."""
+
+from isthmus.environment import Environment
+from isthmus.federation import SAMPLE
+from isthmus.mesh import Mesh
+from isthmus.plan.entry import Entry, applied, rolled_out
+from isthmus.plan.federation import propagated
+
+DEPLOY = "helloworld-deploy"
+"""The file's name in the guide."""
+
+
+def entries(environment: Environment, mesh: Mesh) -> list[Entry]:
+    """Return what puts the sample everywhere."""
+    made = [e for c in environment.clusters for e in _callers(mesh, c.name)]
+    ready = {c.name: rolled_out(c.name, SAMPLE, "helloworld") for c in environment.clusters}
+    if environment.federation == "direct":
+        versions = {name: mesh.helloworld(mesh.version_on(name)) for name in ready}
+        return made + [
+            applied(name, "helloworld", (versions[name],), wait, file=DEPLOY)
+            for name, wait in ready.items()
+        ]
+    hello = mesh.federated_helloworld()
+    waits = (propagated(mesh.host, hello), *ready.values())
+    return [*made, applied(mesh.host, "federated helloworld", (hello,), *waits, file=DEPLOY)]
+
+
+def _callers(mesh: Mesh, cluster: str) -> list[Entry]:
+    objects = mesh.callers(cluster)
+    service = [m for m in objects if m["kind"] == "Service"]
+    rest = [m for m in objects if m["kind"] != "Service"]
+    return [
+        applied(cluster, "service of helloworld", service, file="helloworld-svc"),
+        applied(cluster, "caller", rest, rolled_out(cluster, SAMPLE, "sleep"), file="sleep"),
+    ]

@@ -1,0 +1,66 @@
+"""The verification by hand: what each caller's sidecar believes, and who really answers."""
+
+import shlex
+
+from isthmus.environment import Environment
+from isthmus.federation import SAMPLE, SYSTEM
+from isthmus.mesh import Mesh
+from isthmus.plan.entry import Entry, kubectl
+from isthmus.verification import places, probe_script
+
+TABLE = ("pilot-agent", "request", "GET", "/clusters?format=json")
+
+
+def entries(environment: Environment, mesh: Mesh) -> list[Entry]:
+    """Return what lets every region ask every other, and what looks through every gateway."""
+    names = [c.name for c in environment.clusters]
+    return [
+        *(_table(name, mesh) for name in names),
+        *(_calls(environment, name) for name in names),
+        *(_view(name, mesh) for name in names),
+    ]
+
+
+def _table(cluster: str, mesh: Mesh) -> Entry:
+    running = ("-l", "app=sleep", "--field-selector=status.phase=Running")
+    name = ("-o", "jsonpath={.items[0].metadata.name}")
+    caller = kubectl(cluster, "-n", SAMPLE, "get", "pod", *running, *name)
+    words = (f"--context={cluster}", "-n", SAMPLE, "proxy-config", "endpoints")
+    ask = shlex.join(["istioctl", *words])
+    ports = f":5000, and every other cluster's gateway, :{mesh.stack.gateway.port}"
+    return Entry(
+        cluster,
+        "endpoint table",
+        commands=(
+            f"# expect the cluster's own pods of helloworld, {ports}; nothing else",
+            f'{ask} "$({caller})" --cluster {shlex.quote(places.SIDECAR)}',
+        ),
+    )
+
+
+def _calls(environment: Environment, cluster: str) -> Entry:
+    wanted = environment.verification
+    probe = probe_script(places.WARM_UP + wanted.requests, places.URL, wanted.timeout)
+    into = ("exec", "deployment/sleep", "-c", "sleep", "--")
+    return Entry(
+        cluster,
+        "requests",
+        commands=(
+            f"# expect an answer to each, and from every cluster as many as from the others; the "
+            f"first {places.WARM_UP} do not count",
+            kubectl(cluster, "-n", SAMPLE, *into, *probe),
+        ),
+    )
+
+
+def _view(cluster: str, mesh: Mesh) -> Entry:
+    into = ("exec", f"deployment/{mesh.stack.gateway.name}", "-c", "istio-proxy", "--")
+    ask = kubectl(cluster, "-n", SYSTEM, *into, *TABLE)
+    return Entry(
+        cluster,
+        "view of the gateway",
+        commands=(
+            f"# expect under {places.THROUGH} the cluster's own pods alone",
+            ask,
+        ),
+    )

@@ -1,0 +1,155 @@
+"""What one cluster says when it is asked before the first write; nothing is written."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from isthmus.adapters import kube, reaching, workloads
+from isthmus.adapters.kube import Kube
+from isthmus.environment import ClusterSpec, Environment, Resources
+from isthmus.errors import IsthmusError, Unprepared
+from isthmus.facts import Access
+from isthmus.providers.kubeconfig import addresses, leftovers, needs, rights, room
+from isthmus.providers.kubeconfig.leftovers import Content
+from isthmus.stacks import load
+
+SIDE_BY_SIDE = 8
+"""Questions about rights at once: there are a hundred, and a far server needs 0.2 s for each."""
+SYSTEM = "istio-system"
+DEFINITIONS = "apiextensions.k8s.io/v1"
+ADMISSION = "admissionregistration.k8s.io/v1"
+WEBHOOKS = ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")
+
+
+@dataclass
+class Sight:
+    """One cluster as it was found, and all for which it is refused."""
+
+    cluster: ClusterSpec
+    access: Access | None = None
+    server: str = ""
+    """URL at which the other clusters reach its API server."""
+    version: str = ""
+    uid: str = ""
+    authority: str = ""
+    """The CA (PEM) by which pods elsewhere will know its API server."""
+    gateway: str = ""
+    """Address of our gateway, if one stands there already."""
+    refusals: list[IsthmusError] = field(default_factory=list)
+
+
+def look(environment: Environment, cluster: ClusterSpec, access: Access) -> Sight:
+    """Return what a cluster shows; what cannot be asked for want of an answer is left out."""
+    sight = Sight(cluster, access)
+    try:
+        server, sight.version = reaching.reach(access)
+        sight.server = access.server or server
+        sight.refusals += _version(environment, sight)
+        sight.refusals += _server(environment, sight)
+        client = kube.connect(access)
+        if missing := _missing(client, environment, cluster):
+            sight.refusals += rights.lacking(cluster.name, missing)
+        if not any(right.verb in rights.READ for right in missing):
+            _look_inside(environment, sight, client)
+    except IsthmusError as error:
+        error.cluster = error.cluster or cluster.name
+        error.hint = error.hint or _advice(error.message)
+        sight.refusals.append(error)
+    return sight
+
+
+def _advice(said: str) -> str:
+    if "system:anonymous" in said:
+        return "the kubeconfig gave no credentials: does the program in its `exec` run here?"
+    return "then look again: isthmus preflight ENV"
+
+
+def _look_inside(environment: Environment, sight: Sight, client: Kube) -> None:
+    name, kubefed = sight.cluster.name, environment.federation == "kubefed"
+    sight.uid = client.uid()
+    sight.authority = _authority(client)
+    content = _content(client)
+    sight.refusals += leftovers.judge(name, environment.name, content, kubefed=kubefed)
+    ours = {
+        space["metadata"]["name"]
+        for space in content.namespaces
+        if leftovers.is_ours(space, environment.name)
+    }
+    sight.refusals += _room(environment, sight.cluster, client, ours)
+    if SYSTEM in ours:
+        sight.gateway = (
+            workloads.current_address(client, load(environment.stack).gateway.name, SYSTEM) or ""
+        )
+
+
+def _version(environment: Environment, sight: Sight) -> list[Unprepared]:
+    stack = load(environment.stack)
+    if stack.kubernetes.holds(sight.version):
+        return []
+    message = (
+        f"runs Kubernetes {sight.version}; stack {stack.name} is for "
+        f"{stack.kubernetes.min} to {stack.kubernetes.max}"
+    )
+    hint = "take a cluster of such a version, or another `stack`"
+    return [Unprepared(message, cluster=sight.cluster.name, hint=hint)]
+
+
+def _server(environment: Environment, sight: Sight) -> list[IsthmusError]:
+    if not is_called(environment, sight.cluster):
+        return []
+    whose = f"pods of {environment.host.name}"
+    return [*addresses.unusable(sight.cluster.name, sight.server, whose)]
+
+
+def is_called(environment: Environment, cluster: ClusterSpec) -> bool:
+    """Tell whether pods of the host call the cluster's API server; KubeFed calls the host's too."""
+    return cluster != environment.host or environment.federation == "kubefed"
+
+
+def _missing(client: Kube, environment: Environment, cluster: ClusterSpec) -> list[rights.Right]:
+    rules = rights.needed(
+        host=cluster == environment.host,
+        kubefed=environment.federation == "kubefed",
+        istiod=cluster == environment.host or load(environment.stack).istiod_in_remotes,
+    )
+    if _may(client, rights.EVERYTHING):
+        return []
+    wanted = [right for rule in rules for right in rule.each()]
+    with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
+        allowed = list(pool.map(lambda right: _may(client, right), wanted))
+    return [right for right, may in zip(wanted, allowed, strict=True) if not may]
+
+
+def _may(client: Kube, right: rights.Right) -> bool:
+    path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+    answer = client.request("POST", path, right.review)
+    return bool(answer.get("status", {}).get("allowed"))
+
+
+def _authority(client: Kube) -> str:
+    found = client.get("ConfigMap", "kube-root-ca.crt", "kube-system") or {}
+    return str(found.get("data", {}).get("ca.crt", ""))
+
+
+def _content(client: Kube) -> Content:
+    webhooks = [w for kind in WEBHOOKS for w in client.objects(kind, api=ADMISSION)]
+    called = [c.get("clientConfig", {}) for w in webhooks for c in w.get("webhooks") or []]
+    services = {(s["namespace"], s["name"]) for c in called if (s := c.get("service"))}
+    return Content(
+        namespaces=client.objects("Namespace"),
+        webhooks=webhooks,
+        definitions=client.objects("CustomResourceDefinition", api=DEFINITIONS),
+        services=frozenset(f"{n}/{s}" for n, s in services if client.get("Service", s, n)),
+    )
+
+
+def _room(
+    environment: Environment, cluster: ClusterSpec, client: Kube, ours: set[str]
+) -> list[Unprepared]:
+    """Judge the room without what our own pods take, if some run already."""
+    nodes = client.objects("Node")
+    pods = [p for p in client.objects("Pod") if p["metadata"]["namespace"] not in ours]
+    found = room.judge(cluster.name, room.free(nodes, pods), needs.pods(environment, cluster))
+    stack = load(environment.stack)
+    if stack.host_size and cluster == environment.host and environment.resources == Resources():
+        found += room.judge_size(cluster.name, nodes, room.amount(stack.host_size), stack.name)
+    return found

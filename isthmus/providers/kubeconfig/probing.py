@@ -1,0 +1,121 @@
+"""What only a pod can tell: whether load balancers give addresses, and who reaches whom."""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+from isthmus import waiting
+from isthmus.adapters import reaching
+from isthmus.environment import Environment
+from isthmus.errors import IsthmusError, NotReady, Unprepared
+from isthmus.providers.kubeconfig import calls, ground, needs
+from isthmus.providers.kubeconfig.asking import Sight, is_called
+
+ANSWER = 90.0
+"""Seconds from an address to the first answer there: clouds look at a new backend a few times."""
+AGAIN = 10.0
+"""Seconds in which what stands already must answer: a packet may be lost, a minute not."""
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Place:
+    """A cluster with a pod that calls, and the address at which others call it."""
+
+    sight: Sight
+    address: str
+
+    @property
+    def name(self) -> str:
+        """The cluster's name."""
+        return self.sight.cluster.name
+
+
+def probe(environment: Environment, sights: Sequence[Sight]) -> list[IsthmusError]:
+    """Return all that pods of these clusters found wrong; none of them keeps anything of it."""
+
+    def prepared(sight: Sight) -> Place:
+        return Place(sight, ground.prepare(environment, sight))
+
+    with ThreadPoolExecutor(len(sights)) as pool:
+        futures = [pool.submit(_attempt, partial(prepared, sight)) for sight in sights]
+        try:
+            outcomes = [future.result() for future in futures]
+            places = [place for place, _ in outcomes if place]
+            refusals = [error for _, found in outcomes for error in found]
+            refusals += _ways(environment, places)
+        finally:
+            wait(futures)  # or one would make what has just been removed
+            ended = list(pool.map(_attempt, [partial(ground.remove, s) for s in sights]))
+    return refusals + [error for _, found in ended for error in found]
+
+
+def _ways(environment: Environment, places: Sequence[Place]) -> list[IsthmusError]:
+    """Return a refusal for each way that leads nowhere; all are tried at once."""
+    wanted = [(place, call) for place in places for call in _calls(environment, place, places)]
+    actions = [partial(_call, *way) for way in wanted]
+    actions += [partial(_connect, p) for p in places if p.sight.cluster == environment.host]
+    with ThreadPoolExecutor(max(len(actions), 1)) as pool:
+        return [error for _, found in pool.map(_attempt, actions) for error in found]
+
+
+def _attempt(action: Callable[[], T]) -> tuple[T | None, list[IsthmusError]]:
+    """Return what an action returns, or what it refuses: others go on meanwhile."""
+    try:
+        return action(), []
+    except IsthmusError as error:
+        waiting.go_on()
+        return None, [error]
+
+
+def _calls(environment: Environment, place: Place, places: Sequence[Place]) -> Iterator[calls.Call]:
+    """Give what its pods must reach: gateways from everywhere, API servers from the host."""
+    if place.sight.cluster == environment.host:
+        for other in places:
+            if is_called(environment, other.sight.cluster):
+                yield calls.server(other.name, other.sight.server, other.sight.authority)
+    for other in places:
+        if other != place and not (place.sight.gateway and other.sight.gateway):
+            for port in needs.ports(environment, other.sight.cluster).values():
+                stands = bool(other.sight.gateway)
+                yield calls.gateway(other.name, other.address, port, stands=stands)
+
+
+def _call(place: Place, call: calls.Call) -> None:
+    """Wait until one address answers a cluster's pod."""
+    client, said = ground.client_of(place.sight), ""
+
+    def answers() -> bool | None:
+        nonlocal said
+        printed = client.execute("caller", ground.NAMESPACE, "caller", call.command)
+        said = calls.problem(call, *printed)
+        return None if said else True
+
+    limit = ANSWER if call.to == "stand-in" else AGAIN
+    try:
+        waiting.until(answers, call.url, timeout=limit, interval=1.0, cluster=place.name)
+    except NotReady:
+        raise calls.refusal(place.name, call, said) from None
+
+
+def _connect(host: Place) -> None:
+    """Wait until this machine comes to a connection with the host's gateway, as `up` has to."""
+    port, said = needs.ISTIOD_PORT, ""
+
+    def connects() -> bool | None:
+        nonlocal said
+        said = reaching.connect(host.address, port)
+        return None if said else True
+
+    limit = AGAIN if host.sight.gateway else ANSWER
+    try:
+        waiting.until(connects, "a connection", timeout=limit, interval=1.0, cluster=host.name)
+    except NotReady:
+        raise Unprepared(
+            f"this machine does not reach its load balancer at {host.address}:{port}: {said}; "
+            "`up` looks there whether remotes will find istiod",
+            cluster=host.name,
+            hint="open that port to this machine, or run Isthmus where it is open",
+        ) from None

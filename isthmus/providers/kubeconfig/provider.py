@@ -1,0 +1,63 @@
+"""The contract's provider of clusters that exist, by kubeconfig file and context."""
+
+from isthmus.adapters import kube
+from isthmus.environment import ClusterSpec, Environment
+from isthmus.errors import Unprepared, together
+from isthmus.facts import Access
+from isthmus.providers.contract import Defaults
+from isthmus.providers.kubeconfig import preflight
+
+
+class Kubeconfig:
+    """The provider of clusters that somebody else made."""
+
+    disposable = False
+    defaults = Defaults()
+
+    def check(self, environment: Environment) -> None:
+        """Raise everything for which the clusters are refused; what was probed is removed again.
+
+        Its type says what must be done: change the file, do something in a cluster, or wait.
+        """
+        missing = [
+            Unprepared(
+                f"{c.kubeconfig}: no such file",
+                cluster=c.name,
+                hint="correct `kubeconfig` in the environment file",
+            )
+            for c in environment.clusters
+            if not (c.kubeconfig and c.kubeconfig.is_file())
+        ]
+        if missing:
+            raise together(
+                missing, "kubeconfig files are missing:", "correct that, then run the same again"
+            )
+        preflight.check(environment, [_way(environment, c) for c in environment.clusters])
+
+    def ensure(self, environment: Environment, cluster: ClusterSpec) -> Access:
+        """Return how to reach the cluster; it must answer."""
+        return self.access(environment, cluster)
+
+    def access(self, environment: Environment, cluster: ClusterSpec) -> Access:
+        """Return how to reach the cluster; raises ClusterUnreachable if it is silent."""
+        access = _way(environment, cluster).model_copy(update={"environment": ""})
+        return access.model_copy(update={"uid": kube.connect(access).uid()})
+
+    def release(self, environment: Environment, cluster: ClusterSpec) -> None:
+        """Leave the cluster: it is not ours."""
+
+    def delete(self, environment: Environment) -> None:
+        """Leave the clusters: they are not ours."""
+
+
+def _way(environment: Environment, cluster: ClusterSpec) -> Access:
+    """Return how a cluster is to be reached, without a look whether it can be."""
+    if cluster.kubeconfig is None or cluster.context is None:
+        raise Unprepared("no kubeconfig and context in the environment", cluster=cluster.name)
+    return Access(
+        cluster=cluster.name,
+        kubeconfig=cluster.kubeconfig,
+        context=cluster.context,
+        server=cluster.server or "",
+        environment=environment.name,
+    )

@@ -1,0 +1,116 @@
+"""What an account must be allowed to do: all that `up`, `verify` and `down` do in a cluster; pure.
+
+Reading is asked for as a whole, because `down` finds what is ours by its label in every kind. What
+writes is listed. `escalate` and `bind` are needed because Istio and KubeFed come with roles of
+their own, whose rights the account would else have to have itself; whoever may do that can do
+anything, so that a separate account limits mistakes and not malice.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from isthmus.errors import Unprepared
+
+READ = ("get", "list")
+MAKE = ("create", "patch", "delete")
+"""Server-side apply is a patch, and a create where the object is not there yet."""
+UPDATED = ("create", "patch", "update", "delete")
+"""What Helm and kubefedctl write too: with updates."""
+PAGE = "docs/kubeconfig.md"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Some verbs on some resources of one API group, as a rule of a ClusterRole has them."""
+
+    group: str
+    resources: tuple[str, ...]
+    verbs: tuple[str, ...] = MAKE
+
+    def each(self) -> "Iterator[Right]":
+        """Give every single right."""
+        for resource in self.resources:
+            yield from (Right(verb, resource, self.group) for verb in self.verbs)
+
+
+@dataclass(frozen=True)
+class Right:
+    """One verb on one resource, as one question to the cluster has it."""
+
+    verb: str
+    resource: str
+    group: str
+
+    def __str__(self) -> str:
+        """Name it as people know it: create clusterroles (rbac.authorization.k8s.io)."""
+        return f"{self.verb} {self.resource} ({self.group or 'core'})"
+
+    @property
+    def review(self) -> dict[str, object]:
+        """The question, a SelfSubjectAccessReview about all namespaces."""
+        resource, _, part = self.resource.partition("/")
+        attributes = {"verb": self.verb, "resource": resource, "group": self.group}
+        attributes |= {"subresource": part} if part else {}
+        return {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": attributes},
+        }
+
+
+EVERYTHING = Right("*", "*", "*")
+"""What an administrator has; asked first, because it makes all others needless."""
+RBAC = "rbac.authorization.k8s.io"
+EVERYWHERE = (
+    Rule("*", ("*",), READ),
+    Rule("", ("namespaces", "secrets", "configmaps", "services", "serviceaccounts"), UPDATED),
+    Rule("", ("pods",)),
+    Rule("", ("pods/exec",), ("create",)),
+    Rule("apps", ("deployments",), UPDATED),
+    Rule("autoscaling", ("horizontalpodautoscalers",)),
+    Rule("policy", ("poddisruptionbudgets",)),
+    Rule(RBAC, ("clusterroles", "roles"), (*UPDATED, "escalate", "bind")),
+    Rule(RBAC, ("clusterrolebindings", "rolebindings"), UPDATED),
+    Rule("apiextensions.k8s.io", ("customresourcedefinitions",), UPDATED),
+    Rule(
+        "admissionregistration.k8s.io",
+        ("mutatingwebhookconfigurations", "validatingwebhookconfigurations"),
+        UPDATED,
+    ),
+)
+OF_ISTIOD = (
+    Rule(
+        "networking.istio.io",
+        ("gateways", "virtualservices", "destinationrules", "envoyfilters"),
+    ),
+)
+"""Where an istiod runs; the last two are made by the stack guide only."""
+OF_REMOTES = {
+    True: Rule("", ("endpoints",)),
+    False: Rule("discovery.k8s.io", ("endpointslices",)),
+}
+"""How a remote knows the host's istiod, by whether it has an istiod of its own (stack guide)."""
+OF_KUBEFED = (
+    Rule("core.kubefed.io", ("kubefedclusters", "kubefedconfigs", "federatedtypeconfigs"), UPDATED),
+    Rule("types.kubefed.io", ("federatednamespaces", "federatedsecrets", "federateddeployments")),
+)
+"""On the host; the members give KubeFed's own account its rights by a role that `join` makes."""
+
+
+def needed(*, host: bool, kubefed: bool, istiod: bool) -> tuple[Rule, ...]:
+    """Return the rules of an account for a cluster of this role; `istiod`: it will run one."""
+    return (
+        *EVERYWHERE,
+        *(OF_ISTIOD if istiod else ()),
+        *(() if host else (OF_REMOTES[istiod],)),
+        *(OF_KUBEFED if host and kubefed else ()),
+    )
+
+
+def lacking(cluster: str, missing: Iterable[Right]) -> list[Unprepared]:
+    """Return one refusal that names every right that an account lacks, or none."""
+    if not (names := ", ".join(map(str, missing))):
+        return []
+    message = f"the kubeconfig's account may not: {names}"
+    hint = f"give it those rights ({PAGE} has a ClusterRole with all that are needed)"
+    return [Unprepared(message, cluster=cluster, hint=hint)]
