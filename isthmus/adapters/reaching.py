@@ -10,6 +10,7 @@ from kubernetes.client.exceptions import ApiException
 from kubernetes.config.config_exception import ConfigException
 from urllib3 import exceptions as http
 
+from isthmus.adapters import credentials
 from isthmus.errors import ClusterUnreachable, IsthmusError, Unprepared
 from isthmus.facts import Access
 
@@ -41,7 +42,10 @@ def reach(access: Access) -> tuple[str, str]:
             raise ApiException(status=answer.status, reason=answer.reason)
         return server, str(json.loads(body)["gitVersion"])
     except (ApiException, http.HTTPError, OSError, ValueError, KeyError, TypeError) as error:
-        raise refusal(access, server, error) from None
+        found = refusal(access, server, error)
+        if isinstance(error, ApiException) and error.status == 401:
+            found.message += credentials.ended(api.configuration)
+        raise found from None
 
 
 def connect(address: str, port: int) -> str:

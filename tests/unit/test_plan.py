@@ -161,6 +161,31 @@ def test_kinds_are_defined_before_what_is_of_them_and_gateways_come_last(written
 
 
 @pytest.mark.parametrize("about", EVERY)
+def test_what_must_be_so_before_the_next_step_is_waited_for(written, about):
+    stack, federation, remotes = about
+    clusters, kubefed = remotes + 1, federation == "kubefed"
+    own = load(stack).istiod_in_remotes
+    order, _ = written(*about)
+    waits = {
+        "rollout status deployment/kubefed-": 2 * kubefed,
+        "propagationController": kubefed,
+        "wait --for=condition=Ready kubefedclusters": clusters * kubefed,
+        "wait --for=condition=Propagation": 4 * kubefed,
+        "wait --for=condition=Established": clusters,
+        "rollout status deployment/istiod": clusters if own else 1,
+        f"rollout status deployment/{load(stack).gateway.name}": clusters,
+        "| grep .; do": clusters,  # an address
+        "until openssl s_client": 1,
+        ".data.token": remotes,
+        "until kubectl --context=shanghai -n istio-system get configmap istio-ca-root-cert": 1,
+        ".clientConfig.caBundle": remotes,
+        "rollout status deployment/sleep": clusters,
+        "rollout status deployment/helloworld": clusters,
+    }
+    assert {text: order.count(text) for text in waits} == waits
+
+
+@pytest.mark.parametrize("about", EVERY)
 def test_all_that_is_applied_bears_the_environments_name(written, about):
     order, files = written(*about)
     read = [n for n in files if n.endswith(("-cluster.yaml", "-kubefed.yaml")) and "space" not in n]

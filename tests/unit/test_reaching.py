@@ -116,6 +116,33 @@ def test_what_the_server_refuses_is_told_apart(api, access, status, kind, said):
     assert len(api.seen) == 1, "it is asked once"
 
 
+def jwt(**claims):
+    parts = (json.dumps(part).encode() for part in ({"alg": "none"}, claims))
+    return ".".join([base64.urlsafe_b64encode(p).decode().rstrip("=") for p in parts] + ["sig"])
+
+
+@pytest.mark.parametrize(
+    ("token", "said"),
+    [
+        (jwt(exp=1764000000), "the token ended on 2025-11-24 at 16:00 UTC"),
+        (jwt(exp=9999999999), None),
+        (jwt(sub="no end"), None),
+        (jwt(exp="soon"), None),
+        ("opaque", None),
+        ("a.b.c", None),
+    ],
+)
+def test_a_token_that_says_when_it_ended_is_told_so(api, access, token, said):
+    api.answer = (401, b"{}")
+    mine = access(url_of(api))
+    document = json.loads(mine.kubeconfig.read_text())
+    document["users"][0]["user"]["token"] = token
+    mine.kubeconfig.write_text(json.dumps(document))
+    message = refused(mine).message
+    assert said in message if said else "ended" not in message
+    assert token not in message
+
+
 @pytest.mark.parametrize("body", [b"<html>hello</html>", b'{"name": "something else"}', b"[]"])
 def test_something_else_that_answers_is_no_api_server(api, access, body):
     api.answer = (200, body)
