@@ -13,7 +13,7 @@ from isthmus.verification import Verification
 
 @flow(name="build", flow_run_name="build {environment.name}", **STORY)
 @skippable
-def build(environment: Environment, if_busy: IfBusy = "wait") -> Verification:
+def build(environment: Environment, if_busy: IfBusy = "wait", buy: bool = False) -> Verification:
     """Make the environment true and prove it; what is true already is only looked at.
 
     Raises Unproven, with the verification, if the mesh is not what it should be.
@@ -21,14 +21,15 @@ def build(environment: Environment, if_busy: IfBusy = "wait") -> Verification:
     Args:
         environment: What is to be built.
         if_busy: What to do while another run is at work on it.
+        buy: Say yes to clusters that cost money; without it none is bought.
     """
     with steps_of(environment, if_busy) as start:
-        return start.proven(tell(start, environment))
+        return start.proven(tell(start, environment, buy))
 
 
-def tell(start: Steps, environment: Environment) -> Future:
+def tell(start: Steps, environment: Environment, buy: bool) -> Future:
     """Start all that makes the environment true; return the future of its verification."""
-    clusters = chapters.create(start, environment)
+    clusters = chapters.create(start, environment, buy)
     parted = chapters.part(start, environment, clusters)
     federation = chapters.federate(start, environment, clusters, parted)
     mesh = chapters.install(start, environment, clusters, federation)

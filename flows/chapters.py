@@ -38,9 +38,9 @@ class Mesh:
     exposed: Future
 
 
-def create(start: Steps, environment: Environment) -> list[Future]:
+def create(start: Steps, environment: Environment, buy: bool) -> list[Future]:
     """Make or find every cluster, side by side."""
-    prepared = start(cluster_tasks.prepare, environment)
+    prepared = start(cluster_tasks.prepare, environment, buy)
     create_cluster = cluster_tasks.create_cluster
     clusters = [start(create_cluster, environment, c, prepared) for c in environment.clusters]
     for cluster in clusters:
@@ -72,7 +72,9 @@ def federate(
     merged = start(federation_tasks.merge_kubeconfigs, environment, clusters)
     # What KubeFed is to carry to a cluster no longer, it deletes there.
     joined: list[Future] = [*parted]
-    if environment.federation == "kubefed":
+    if environment.federation_is_given:
+        joined.append(start(federation_tasks.take_over, environment, host, clusters))
+    elif environment.federation == "kubefed":
         kubefed = start(federation_tasks.install_federation, environment, host)
         join = federation_tasks.join
         joined += [start(join, environment, host, c, merged, kubefed) for c in clusters]

@@ -13,7 +13,7 @@ from tasks import clusters
 
 @flow(name="rebuild", flow_run_name="rebuild {environment.name}", **STORY)
 @skippable
-def rebuild(environment: Environment, if_busy: IfBusy = "wait") -> Verification:
+def rebuild(environment: Environment, if_busy: IfBusy = "wait", buy: bool = False) -> Verification:
     """Make the environment anew; of the one before nothing is kept, not even its root CA.
 
     Raises Unproven, with the verification, if the mesh is not what it should be.
@@ -21,10 +21,11 @@ def rebuild(environment: Environment, if_busy: IfBusy = "wait") -> Verification:
     Args:
         environment: The environment to take away and to build again.
         if_busy: What to do while another run is at work on it.
+        buy: Say yes to clusters that cost money; without it none is bought.
     """
     with steps_of(environment, if_busy) as start:
         # What could not be built again is left standing.
-        start(clusters.prepare, environment).result()
+        start(clusters.prepare, environment, buy, anew=True).result()
         teardown.tell(start, environment)
         start.end()
-        return start.proven(build.tell(start, environment))
+        return start.proven(build.tell(start, environment, buy))

@@ -48,4 +48,4 @@ def region_pair(
     choices = {"provider": provider, "stack": stack, "federation": federation}
     environment = environments.pair(host_region, remote_region, kubeconfig, **choices)
     with steps_of(environment, if_busy) as start:
-        return start.proven(build.tell(start, environment))
+        return start.proven(build.tell(start, environment, buy=False))

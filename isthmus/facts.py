@@ -50,6 +50,8 @@ class Leaver(Fact):
     cluster: str
     access: Access | None = None
     """How to reach it; none if it does not answer."""
+    member: str = ""
+    """Its name in the federation, if it does not answer; empty: the cluster's own."""
     silence: str = ""
     """Why it cannot be reached."""
 

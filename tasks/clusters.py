@@ -4,18 +4,30 @@ from isthmus import built, providers, waiting
 from isthmus.adapters import kube
 from isthmus.adapters.manifests import Manifest
 from isthmus.environment import ClusterSpec, Environment
+from isthmus.errors import Usage
 from isthmus.facts import Access, Done
+from tasks import secrets
 from tasks.policies import step
 
 NODES = 180.0
 """Seconds until a cluster must have a Ready node; 8 in the lab, minutes in a cloud."""
 
 
+secrets.read_blocks()
+
+
 @step("prepare", looks=True)
-def prepare(environment: Environment) -> Done:
-    """Refuse what cannot go well before anything is changed; from then on the name is known."""
+def prepare(environment: Environment, buy: bool = False, anew: bool = False) -> Done:
+    """Refuse what cannot go well before anything is changed; from then on the name is known.
+
+    Raises Usage, with what they are, if clusters would be bought, or bought ones deleted since the
+    file has them no longer, and nobody has said yes to that.
+    `anew` tells that all will be, because what there is now is taken away before.
+    """
     built.check(environment)
     providers.check_once(environment)
+    if not buy:
+        _refuse_to_buy(environment, anew)
     built.remember(environment)
     return Done(cluster="")
 
@@ -29,7 +41,7 @@ def create_cluster(environment: Environment, cluster: ClusterSpec, prepared: Don
 @step("find cluster", of="cluster", looks=True)
 def find_cluster(environment: Environment, cluster: ClusterSpec) -> Access:
     """Return how to reach a cluster that must exist."""
-    return reach(environment, cluster)
+    return _known(environment, cluster, providers.of(environment).access(environment, cluster))
 
 
 @step("wait for nodes", of="access")
@@ -44,9 +56,17 @@ def await_nodes(access: Access) -> Done:
     return Done(cluster=access.cluster, found=f"{nodes} ready")
 
 
-def reach(environment: Environment, cluster: ClusterSpec) -> Access:
-    """Return how to reach a cluster; raises NotReady or ClusterUnreachable if it is not there."""
-    return _known(environment, cluster, providers.of(environment).access(environment, cluster))
+def _refuse_to_buy(environment: Environment, anew: bool) -> None:
+    if not (seller := providers.seller_of(environment)):
+        return
+    hint = f"isthmus up {environment.name} --yes; in Prefect's pages: set parameter buy"
+    unasked = "and nobody has said yes"
+    if wanted := seller.to_buy(environment, anew):
+        text = f"these clusters would be bought, {unasked}: {'; '.join(wanted)}"
+        raise Usage(text, hint=hint)
+    if leaving := seller.to_release(environment, built.leavers(environment)):
+        text = f"these clusters would be deleted, {unasked}: {'; '.join(leaving)}"
+        raise Usage(text, hint=hint)
 
 
 def _known(environment: Environment, cluster: ClusterSpec, access: Access) -> Access:

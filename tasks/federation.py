@@ -14,6 +14,7 @@ from isthmus.environment import Environment
 from isthmus.errors import Rejected
 from isthmus.facts import Access, Done, changed
 from isthmus.federation import Space
+from isthmus.providers.kce import takeover
 from isthmus.stacks import load
 from tasks.install import filled
 from tasks.policies import step
@@ -42,6 +43,17 @@ def start_federation(host: Access, installed: Done) -> Done:
     workloads.await_deployment(client, CONTROLLERS, federated.NAMESPACE)
     federated.await_types(client)
     return Done(cluster=host.cluster, found="started" if started else "unchanged")
+
+
+@step("take over federation", of="host", looks=True)
+def take_over(environment: Environment, host: Access, members: list[Access]) -> Done:
+    """Make sure that the federation which the cloud's console made has every cluster, Ready."""
+    client = kube.connect(host)
+    takeover.check_members(client, takeover.keep(client, environment.name), members)
+    for member in members:
+        federated.await_member(client, member.in_federation)
+    federated.await_types(client)
+    return Done(cluster=host.cluster, found=f"{len(members)} members Ready")
 
 
 @step("merge kubeconfigs", looks=True)
@@ -81,7 +93,8 @@ def federate_namespace(
     prepared: Done,
 ) -> Done:
     """Make istio-system exist in every cluster, each labelled with its own network."""
-    return _federate(environment, federation.system_space(environment), host, members)
+    space = federation.system_space(named(environment, members))
+    return _federate(environment, space, host, members)
 
 
 @step("federate namespace sample")
@@ -89,7 +102,8 @@ def federate_sample(
     environment: Environment, host: Access, members: list[Access], joined: list[Done]
 ) -> Done:
     """Make the sample's namespace exist in every cluster, its pods injected."""
-    return _federate(environment, federation.sample_space(environment), host, members)
+    space = federation.sample_space(named(environment, members))
+    return _federate(environment, space, host, members)
 
 
 @step("federate secret cacerts")
@@ -124,6 +138,11 @@ def _federate(environment: Environment, space: Space, host: Access, members: lis
     if not direct:
         made += propagate(host, space.federated(environment.name), members)
     return changed(host.cluster, made)
+
+
+def named(environment: Environment, members: list[Access]) -> Environment:
+    """Return the environment with the names by which its federation really knows the clusters."""
+    return environment.known_as({member.cluster: member.in_federation for member in members})
 
 
 def propagate(host: Access, manifest: Manifest, members: list[Access]) -> list[str]:

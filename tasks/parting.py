@@ -15,7 +15,6 @@ from isthmus.mesh import REMOTE_SECRET
 from isthmus.reporting import scrub
 from isthmus.stacks import load
 from isthmus.verification import connections, lists
-from tasks.clusters import reach
 from tasks.policies import step
 from tasks.teardown import is_ours, unjoin
 
@@ -72,8 +71,9 @@ def drain(environment: Environment, leaver: Leaver, silent: Done) -> Done:
 
     def ended() -> bool | None:
         nonlocal left
-        pods = workloads.running_pods(client, SYSTEM, load(environment.stack).gateway.selector)
-        left = sum(connections(proxies.table(client, pod)) for pod in pods)
+        left = sum(
+            connections(proxies.table(client, pod)) for pod in _gateway_pods(environment, client)
+        )
         return None if left else True
 
     try:
@@ -88,16 +88,18 @@ def drain(environment: Environment, leaver: Leaver, silent: Done) -> Done:
 @step("leave federation", of="leaver")
 def leave_federation(environment: Environment, host: Access, leaver: Leaver, drained: Done) -> Done:
     """Make the cluster no member any more; one that does not answer is struck off in the host."""
+    if environment.federation_is_given:
+        return Done(cluster=leaver.cluster, found="take it out of the federation in its console")
     if leaver.access:
         return unjoin(environment, host, leaver.access)
-    client, spec = kube.connect(host), _spec(environment, leaver.cluster)
-    name = spec.in_federation if spec else leaver.cluster
-    member = client.get("KubeFedCluster", name, federated.NAMESPACE, federated.CORE)
+    client = kube.connect(host)
+    known_as = leaver.member or leaver.cluster
+    member = client.get("KubeFedCluster", known_as, federated.NAMESPACE, federated.CORE)
     if not member:
         return Done(cluster=leaver.cluster, found="was no member")
-    secret = member["spec"].get("secretRef", {}).get("name")
-    if token := client.get("Secret", secret, federated.NAMESPACE) if secret else None:
-        client.delete(token)
+    name, space = member["spec"].get("secretRef", {}).get("name", ""), federated.NAMESPACE
+    if secret := client.get("Secret", name, space) if name else None:
+        client.delete(secret)
     client.delete(member)
     return Done(cluster=leaver.cluster, found="struck off")
 
@@ -129,29 +131,36 @@ def _known_to_host(environment: Environment, host: kube.Kube) -> list[str]:
     names = [s.removeprefix(REMOTE_SECRET) for s in secrets if s.startswith(REMOTE_SECRET)]
     if is_ours(environment, host):
         names += map(_name, host.objects("KubeFedCluster", federated.NAMESPACE, federated.CORE))
-    kept = {name for c in environment.clusters for name in (c.name, c.in_federation)}
-    return [name for name in names if name not in kept]
+    clusters = [*environment.clusters, *built.leavers(environment)]
+    known = {name for c in clusters for name in (c.name, c.in_federation)}
+    return [name for name in names if name not in known]
 
 
 def _reached(environment: Environment, name: str, spec: ClusterSpec | None) -> Leaver:
     if spec is None:
         return Leaver(cluster=name, silence="this machine has no record of how to reach it")
     try:
-        return Leaver(cluster=name, access=reach(environment, spec))
+        access = providers.of(environment).access(environment, spec)
     except (TransientError, Unprepared, Rejected) as error:
         silence = scrub(error.message)
         progress.say(f"{name} does not answer: {silence}")
-        return Leaver(cluster=name, silence=silence)
+        return Leaver(cluster=name, member=spec.in_federation, silence=silence)
+    known = {"environment": environment.name, "member": access.member or spec.in_federation}
+    return Leaver(cluster=name, access=access.model_copy(update=known))
 
 
 def _gateway(environment: Environment, leaver: Leaver) -> str | None:
     if leaver.access is None:
         return None
-    gateway = load(environment.stack).gateway
+    name = load(environment.stack).gateway.name
     try:
-        return workloads.current_address(kube.connect(leaver.access), gateway.name, SYSTEM)
+        return workloads.current_address(kube.connect(leaver.access), name, SYSTEM)
     except ClusterUnreachable:
         return None
+
+
+def _gateway_pods(environment: Environment, client: kube.Kube) -> list[Manifest]:
+    return workloads.running_pods(client, SYSTEM, load(environment.stack).gateway.selector)
 
 
 def _await_forgotten(client: kube.Kube, pod: Manifest, address: str) -> None:

@@ -5,7 +5,7 @@ from isthmus.environment import Environment
 from isthmus.facts import Access, Done, changed
 from isthmus.federation import SAMPLE, SYSTEM
 from isthmus.stacks import load
-from tasks.federation import propagate
+from tasks.federation import named, propagate
 from tasks.install import filled
 from tasks.policies import step
 
@@ -26,8 +26,8 @@ def deploy_sample(
     environment: Environment, host: Access, members: list[Access], namespace: Done, wired: object
 ) -> Done:
     """Make helloworld run in every cluster, its version as the cluster's role wants it."""
-    _await_ways_in(environment, members)
-    sample = filled(environment)
+    _await_ways_in(load(environment.stack).gateway.name, members)
+    sample = filled(named(environment, members))
     if environment.federation == "direct":
         made = [
             name
@@ -43,10 +43,10 @@ def deploy_sample(
     return changed(host.cluster, made)
 
 
-def _await_ways_in(environment: Environment, members: list[Access]) -> None:
+def _await_ways_in(gateway: str, members: list[Access]) -> None:
     """Wait for the gateways of clusters that join others at work: these will ask there at once."""
     clients = [kube.connect(member) for member in members]
     new = [c for c in clients if not c.get("Deployment", "helloworld", SAMPLE, "apps/v1")]
     if len(new) < len(clients):
         for client in new:
-            workloads.await_deployment(client, load(environment.stack).gateway.name, SYSTEM)
+            workloads.await_deployment(client, gateway, SYSTEM)

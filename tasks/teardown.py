@@ -69,14 +69,15 @@ def forget(environment: Environment, deleted: Done) -> Done:
 def unjoin(environment: Environment, host: Access, member: Access) -> Done:
     """Leave nothing of the membership, in the host or in the member."""
     client, name = kube.connect(host), member.cluster
-    if not client.get("KubeFedCluster", member.in_federation, federated.NAMESPACE, federated.CORE):
+    known_as = member.in_federation
+    if not client.get("KubeFedCluster", known_as, federated.NAMESPACE, federated.CORE):
         return Done(cluster=name, found="was no member")
     # A file of its own: members leave side by side.
     path = state.ensure_folder(environment.name) / f"kubeconfig.leave-{name}"
     try:
         kubeconfigs.merge([host, member] if host != member else [host], path)
         program = tools.ensure(environment, "kubefedctl")
-        kubefedctl.unjoin(program, path, host.cluster, name, member.in_federation)
+        kubefedctl.unjoin(program, path, host.cluster, name, known_as)
     finally:
         path.unlink(missing_ok=True)
     return Done(cluster=name, found="left")

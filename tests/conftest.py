@@ -75,6 +75,23 @@ def _world(folders, monkeypatch, regions):
 
 
 @pytest.fixture
+def cloud(folders, monkeypatch):
+    """The API of Kingsoft Cloud, with keys for it; whoever waits for it waits for moments."""
+    import kce
+
+    from isthmus.providers.kce import api, buying, credentials
+
+    monkeypatch.setenv(credentials.ACCESS, kce.ACCESS)
+    monkeypatch.setenv(credentials.SECRET, kce.SECRET)
+    monkeypatch.setattr(api, "PAUSE", 0.01)
+    monkeypatch.setattr(buying, "LOOK", 0.01)
+    monkeypatch.setattr(buying, "LISTED", 0.3)
+    with kce.Kce() as made:
+        monkeypatch.setenv(api.ENDPOINT, made.url)
+        yield made
+
+
+@pytest.fixture
 def told():
     """What a run tells: (kind, step, cluster), in order."""
     heard = []

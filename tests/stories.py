@@ -27,6 +27,7 @@ SECRETS = {
     "url": "postgresql+asyncpg://prefect:CANARYpassword7f3a@db.internal/prefect",
     "header": "Authorization: Basic CANARYheader7f3a",
     "bearer": "with Bearer CANARYbearer7f3a",
+    "cloud": "KSYUN_SECRET_KEY=CANARYcloud7f3a secret_key: CANARYcloud7f3b",
     "query": "GET /hook?token=CANARYquery7f3a&x=1",
 }
 
@@ -45,7 +46,7 @@ def access(cluster, kubeconfig=Path("/nowhere/kubeconfig")):
 
 
 def gateway(of, cluster):
-    return Gateway(cluster=cluster, address=f"198.18.{_names(of).index(cluster)}.3")
+    return Gateway(cluster=cluster, address=f"198.18.{_names(of).index(cluster)}.3", port=15443)
 
 
 def verification(of, silent=None):

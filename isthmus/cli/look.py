@@ -9,6 +9,7 @@ from isthmus.adapters import kube, kubefedctl
 from isthmus.cli.status import Count, Seen, Sight
 from isthmus.environment import ClusterSpec, Environment
 from isthmus.errors import ClusterUnreachable, IsthmusError
+from isthmus.facts import Access
 from isthmus.stacks import load
 
 FEDERATED = "core.kubefed.io/v1beta1"
@@ -17,6 +18,8 @@ SYSTEM = "istio-system"
 
 class Reader(Protocol):
     """As much of a cluster's client as looking needs."""
+
+    access: Access
 
     def version(self) -> str:
         """Return the API server's version."""
@@ -52,7 +55,7 @@ def look_at(
         seen = see(reader, environment, cluster)
     except IsthmusError as error:
         return Sight(cluster, None, error.message, isinstance(error, ClusterUnreachable))
-    return Sight(cluster, seen)
+    return Sight(cluster, seen, member=reader.access.member)
 
 
 def see(reader: Reader, environment: Environment, cluster: ClusterSpec) -> Seen:

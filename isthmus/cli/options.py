@@ -60,6 +60,12 @@ timeout = click.option(
     help="Give up after this long (90s, 10m, 1h): exit 75, run again to go on.  [default: never]",
 )
 
+yes = click.option(
+    "--yes",
+    is_flag=True,
+    help="Do not ask before clusters that cost money are bought or deleted.",
+)
+
 accept_checksum = click.option(
     "--accept-checksum",
     is_flag=True,

@@ -40,6 +40,8 @@ class Order:
     """Seconds for the whole command."""
     begun: float | None = None
     """When the command began, by the monotonic clock, if more than the run counts."""
+    agreed: bool = False
+    """Whether a person has said yes to what it costs."""
 
     @property
     def again(self) -> str:
@@ -90,7 +92,9 @@ def view() -> Tree | Lines:
 def _call(order: Order, tag: str) -> Any:
     with engine.ready(tag):
         module, name = FLOWS[order.verb]
-        return getattr(importlib.import_module(module), name)(order.environment, if_busy="refuse")
+        flow = getattr(importlib.import_module(module), name)
+        agreed = {"buy": True} if order.verb == "up" and order.agreed else {}
+        return flow(order.environment, if_busy="refuse", **agreed)
 
 
 def _explained(error: worker.Abandoned, running: Sequence[Step], again: str) -> worker.Abandoned:

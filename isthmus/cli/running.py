@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from isthmus import state
-from isthmus.cli import checking, environments, options, terminal
+from isthmus.cli import checking, environments, money, options, terminal
 
 if TYPE_CHECKING:
     from isthmus.cli.record import Run
@@ -22,10 +22,17 @@ if TYPE_CHECKING:
 @options.wait
 @options.timeout
 @options.color
+@options.yes
 @options.accept_checksum
 @click.option("--steps", is_flag=True, help="Show at the end what took how long, and why.")
 def up(
-    env: str, output: str, wait: bool, timeout: float | None, accept_checksum: bool, steps: bool
+    env: str,
+    output: str,
+    wait: bool,
+    timeout: float | None,
+    yes: bool,
+    accept_checksum: bool,
+    steps: bool,
 ) -> None:
     """Build ENV, or what is missing of it, and prove it by traffic.
 
@@ -36,12 +43,13 @@ def up(
     if accept_checksum:
         environments.accept_checksums(environment)
     checking.check(environment, timeout)
+    agreed = money.confirm_purchase(environment, env, yes)
     environments.remember(environment)
     if not wait:
-        return _in_background("up", environment, timeout, output)
+        return _in_background("up", environment, timeout, output, agreed)
     from isthmus.cli import results, run
 
-    result = run.run(run.Order("up", environment, env, timeout, begun))
+    result = run.run(run.Order("up", environment, env, timeout, begun, agreed))
     _report(result.run, steps)
     results.show(_verification(result), output)
 
@@ -50,9 +58,10 @@ def up(
 @options.environment
 @options.wait
 @options.timeout
+@options.yes
 @options.color
 @options.accept_checksum
-def down(env: str, wait: bool, timeout: float | None, accept_checksum: bool) -> None:
+def down(env: str, wait: bool, timeout: float | None, yes: bool, accept_checksum: bool) -> None:
     """Take ENV down and leave nothing of it.
 
     ENV is the name of an environment already built, or its file; also one that was half built.
@@ -60,8 +69,10 @@ def down(env: str, wait: bool, timeout: float | None, accept_checksum: bool) -> 
     environment = environments.find(env)
     if accept_checksum:
         environments.accept_checksums(environment)
+    money.ready(environment)
+    agreed = money.confirm_deletion(environment, env, yes)
     if not wait:
-        return _in_background("down", environment, timeout, "text")
+        return _in_background("down", environment, timeout, "text", agreed)
     from isthmus import built
     from isthmus.cli import run
 
@@ -99,14 +110,15 @@ def _verification(result: "Result") -> "Verification":
 
 
 def _in_background(
-    verb: str, environment: "Environment", timeout: float | None, output: str
+    verb: str, environment: "Environment", timeout: float | None, output: str, agreed: bool
 ) -> None:
     from isthmus.adapters import processes
 
     name = environment.name
     log = state.home() / "logs" / f"{verb}-{name}.log"
     limit = [f"--timeout={timeout:.0f}s"] if timeout else []
-    process = processes.again([verb, name, *limit], log)
+    yes = ["--yes"] if agreed else []
+    process = processes.again([verb, name, *yes, *limit], log)
     if output == "json":
         fields = {"environment": name, "verb": verb, "pid": process.pid, "log": str(log)}
         terminal.document("Start", fields)

@@ -50,6 +50,8 @@ class Sight:
     seen: Seen | None
     trouble: str = ""
     unreachable: bool = False
+    member: str = ""
+    """Its name in the federation, where only the cluster's provider knows it."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,8 @@ def _of_cluster(environment: "Environment", sight: Sight, host: Seen | None) -> 
     yield Check(name, "reachable", True, sight.seen.version)
     yield Check(name, "nodes", sight.seen.nodes.ok, str(sight.seen.nodes))
     if environment.federation == "kubefed" and host:
-        yield _present(name, "federated", name in host.joined, "KubeFed calls it Ready")
+        member = sight.member or sight.cluster.in_federation
+        yield _present(name, "federated", member in host.joined, "KubeFed calls it Ready")
     if sight.cluster == environment.host:
         yield Check(name, "istiod", sight.seen.istiod.ok, str(sight.seen.istiod))
     elif host:

@@ -5,6 +5,7 @@ other; form says how Prefect's pages show them, regions makes an environment of 
 source reads YAML that remembers its lines, words puts what is wrong in a person's words.
 """
 
+from isthmus.environment.cloud import Kce, Site
 from isthmus.environment.loading import load
 from isthmus.environment.models import ClusterSpec, Environment, Federation, Provider, Stack
 from isthmus.environment.parts import Amount, Images, Overlays, Resources, VerificationSpec
@@ -21,10 +22,12 @@ __all__ = [
     "Federation",
     "FilePath",
     "Images",
+    "Kce",
     "Overlays",
     "Provider",
     "Region",
     "Resources",
+    "Site",
     "Stack",
     "VerificationSpec",
     "dumps",

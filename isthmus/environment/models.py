@@ -13,6 +13,7 @@ from pydantic import (
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from isthmus.environment import form, rules
+from isthmus.environment.cloud import Kce, Site
 from isthmus.environment.parts import Images, KindNodes, Overlays, Part, Resources, VerificationSpec
 from isthmus.environment.paths import AbsolutePath
 from isthmus.environment.patterns import (
@@ -26,7 +27,7 @@ from isthmus.environment.patterns import (
 )
 from isthmus.errors import Usage
 
-Provider = Literal["lab", "kubeconfig", "kind"]
+Provider = Literal["lab", "kubeconfig", "kind", "kce"]
 Stack = Literal["istio-1.31", "guide"]
 Federation = Literal["kubefed", "direct"]
 
@@ -56,6 +57,8 @@ class ClusterSpec(Part):
     """URL at which the other clusters reach its API server; by default as in the kubeconfig."""
     member: ClusterName | None = None
     """The cluster's name in the federation; by default its own."""
+    kce: Site = Field(default=Site(), json_schema_extra=form.fold)
+    """Where it stands in Kingsoft Cloud; only for provider kce."""
 
     @property
     def in_federation(self) -> str:
@@ -80,7 +83,7 @@ class Environment(Part):
     name: Name
     """The environment's name, which all objects made for it carry: a-z, 0-9 and -, at most 40."""
     provider: Provider = "lab"
-    """Where clusters come from: kubeconfig takes yours, the others make them where the run is."""
+    """Where clusters come from: kubeconfig takes yours, kce buys, the others make them here."""
     stack: Stack = "istio-1.31"
     """The set of versions that go together."""
     federation: Federation = "kubefed"
@@ -95,10 +98,27 @@ class Environment(Part):
     """Other requests than the provider's or Istio's."""
     overlays: Overlays = Field(default=Overlays(), json_schema_extra=form.fold)
     """Your own changes to how Istio is installed."""
+    kce: Kce = Field(default=Kce(), json_schema_extra=form.fold)
+    """What clusters of Kingsoft Cloud have in common; only for provider kce."""
     kind: KindNodes = Field(default=KindNodes(), json_schema_extra=form.fold)
     """What provider kind makes its clusters of."""
     verification: VerificationSpec = VerificationSpec()
     """How much traffic proves the mesh."""
+
+    @property
+    def federation_is_given(self) -> bool:
+        """Whether the federation is the cloud's: taken over, and never taken away."""
+        ours = self.kce.federation == "isthmus" or self.federation == "direct"
+        return self.provider == "kce" and not ours
+
+    def known_as(self, members: dict[str, str]) -> Self:
+        """Return the environment with the names (cluster -> member) that its federation uses."""
+
+        def named(cluster: ClusterSpec) -> ClusterSpec:
+            return cluster.model_copy(update={"member": members.get(cluster.name, cluster.member)})
+
+        update = {"host": named(self.host), "remotes": [named(c) for c in self.remotes]}
+        return self.model_copy(update=update)
 
     @property
     def clusters(self) -> list[ClusterSpec]:
@@ -116,7 +136,7 @@ class Environment(Part):
     @model_validator(mode="wrap")
     @classmethod
     def _obey_rules(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
-        data = rules.with_networks(data)
+        data = rules.with_places(data)
         try:
             made = handler(data)
         except ValidationError as error:

@@ -35,7 +35,7 @@ class Choice(Part):
 
 
 def _title(name: str) -> str:
-    words = {"cpu": "CPU", "kubefed": "KubeFed"}
+    words = {"cpu": "CPU", "kubefed": "KubeFed", "kce": "KCE", "vpc": "VPC"}
     return words.get(name) or name.replace("_", " ").capitalize()
 
 

@@ -17,6 +17,10 @@ IMAGE = f"^{_REPOSITORY}+:{_TAG}$"
 SERVER = r"^https://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/[-A-Za-z0-9._~/]*)?$"
 CPU = r"^([0-9]+([.][0-9]{1,3})?|[0-9]+m)$"
 MEMORY = r"^[0-9]+([.][0-9]+)?(k|M|G|T|Ki|Mi|Gi|Ti)?$"
+RELEASE = r"^v1[.][0-9]{1,3}[.][0-9]{1,3}$"
+IDENTITY = r"^[A-Za-z0-9][-A-Za-z0-9]{0,63}$"
+INSTANCE = r"^[A-Za-z0-9][-A-Za-z0-9.]{0,31}$"
+CIDR = r"^[0-9]{1,3}([.][0-9]{1,3}){3}/[0-9]{1,2}$"
 
 RULES = {
     LABEL: "must be a DNS label: a-z, 0-9 and -, beginning and ending with a letter or a digit",
@@ -28,6 +32,10 @@ RULES = {
     SERVER: "must be an API server's URL, with no account in it: https://ADDRESS:PORT",
     CPU: "must be a Kubernetes amount of CPU, such as 500m or 0.5",
     MEMORY: "must be a Kubernetes amount of memory, such as 512Mi (never m, a thousandth)",
+    RELEASE: "must be a Kubernetes version as KCE lists it, such as v1.32.3",
+    IDENTITY: "must be an identity as the cloud's console shows it: letters, digits and -",
+    INSTANCE: "must be an instance type such as S6.4B",
+    CIDR: "must be a network such as 172.16.0.0/16",
 }
 """Pattern -> what a person must do; source: the Kubernetes API conventions, the OCI image names."""
 

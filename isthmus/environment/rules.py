@@ -9,6 +9,8 @@ from typing import Any
 
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from isthmus.environment import cloud
+
 Where = tuple[str | int, ...]
 Data = dict[str, Any]
 Broken = Iterator[InitErrorDetails]
@@ -17,7 +19,7 @@ LAB_NAME = 40
 """Characters of a name in the lab, where it becomes part of names of folders and namespaces."""
 LAB_REGIONS = 10
 """Regions of one lab: its /24 holds no more (providers/lab/network.py: 20 addresses each)."""
-MAKERS = ("lab", "kind")
+MAKERS = ("lab", "kind", "kce")
 """Providers that make the clusters themselves."""
 KIND_NAME = 50
 """Characters of a kind cluster's name: Linux cuts `NAME-control-plane` at 64 (kind create.go)."""
@@ -31,10 +33,11 @@ INSTEAD = {
 AROUND = ("apiVersion", "kind", "metadata", "spec", "status")
 
 
-def with_networks(data: Any) -> Any:
-    """Return the data with a network for each cluster that names none: network1 for the host."""
+def with_places(data: Any) -> Any:
+    """Return the data with a network, and for a cloud a region, for clusters that name none."""
     if not isinstance(data, dict):
         return data
+    data = cloud.with_regions(data)
     remotes = data.get("remotes")
     filled = {**data, "host": _with_network(data["host"], 1)} if "host" in data else dict(data)
     if isinstance(remotes, list):
@@ -51,7 +54,7 @@ def broken(data: Any) -> list[InitErrorDetails]:
     if not isinstance(data, dict):
         return []
     rules: list[Callable[[Data], Broken]] = [
-        _names, _members, _networks, _places, _twins, _room, _kind, _images, _overlays,
+        _names, _members, _networks, _places, _twins, _room, _kind, _cloud, _images, _overlays,
     ]  # fmt: skip
     return [problem for rule in rules for problem in rule(data)]
 
@@ -110,6 +113,11 @@ def _room(data: Data) -> Broken:
     if data.get("provider", "lab") == "lab" and count > LAB_REGIONS:
         rule = f"must be at most {LAB_REGIONS - 1} in the lab, which has room for the host and them"
         yield _problem(("remotes",), rule, count - 1)
+
+
+def _cloud(data: Data) -> Broken:
+    for where, rule in cloud.broken(data, _clusters(data)):
+        yield _problem(where, rule, _at(data, where))
 
 
 def _kind(data: Data) -> Broken:

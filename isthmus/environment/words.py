@@ -10,8 +10,6 @@ from pydantic_core import ErrorDetails
 from isthmus.environment.models import Environment
 from isthmus.environment.patterns import RULES
 
-PLANNED = ("kce",)
-"""Words of the design whose provider or stack is not built yet."""
 NAMES = ("name", "network")
 """Keys whose values stay words even when quoted."""
 
@@ -56,9 +54,7 @@ def _no_text(error: ErrorDetails) -> str:
 
 
 def _no_choice(error: ErrorDetails) -> str:
-    choices = f"must be {error['ctx']['expected']}"
-    planned = error["input"] in PLANNED if isinstance(error["input"], str) else False
-    return f"{choices}; {error['input']} is not built yet" if planned else choices
+    return f"must be {error['ctx']['expected']}"
 
 
 def _no_mapping(error: ErrorDetails) -> str:

@@ -1,5 +1,6 @@
 """The federation by hand: KubeFed, its members, the namespaces and the trust of every cluster."""
 
+import json
 import shlex
 
 from isthmus import federation, tools
@@ -9,6 +10,7 @@ from isthmus.environment import ClusterSpec, Environment
 from isthmus.federation import CACERTS, SAMPLE, SYSTEM, Space
 from isthmus.mesh import Mesh
 from isthmus.plan.entry import FILE, MASK, Entry, applied, apply, kubectl, owned, rolled_out, shown
+from isthmus.providers.kce import takeover
 
 KEYS = {
     "ca-cert.pem": "{cluster}/ca-cert.pem",
@@ -25,6 +27,12 @@ def entries(environment: Environment, mesh: Mesh) -> list[Entry]:
     host = environment.host.name
     if environment.federation == "direct":
         return _everywhere(environment)
+    if environment.federation_is_given:
+        return [
+            *_prepared(environment, [environment.host]),
+            _given(environment),
+            *_federated(environment),
+        ]
     return [
         *_prepared(environment, [environment.host]),
         *_kubefed(host, mesh),
@@ -92,20 +100,36 @@ def _kubefed(host: str, mesh: Mesh) -> list[Entry]:
     ]
 
 
+def _given(environment: Environment) -> Entry:
+    host = environment.host.name
+    shows = "# its kubeconfig, keys in it; put the clusters' identities in the place of id-of-..."
+    read = kubectl(host, "-n", takeover.SPACE, "get", "configmap", takeover.NAME, "-o", "yaml")
+    members = [
+        _ready(host, f"kubefedclusters.core.kubefed.io/{cluster.in_federation}")
+        for cluster in environment.clusters
+    ]
+    return Entry(host, "federation of the console", commands=(shows, read, *members))
+
+
+def _ready(host: str, cluster: str) -> str:
+    ready = ("wait", "--for=condition=Ready", cluster, "--timeout=90s")
+    return kubectl(host, *SPACE, *ready)
+
+
 def _join(host: str, member: ClusterSpec) -> Entry:
     name = member.in_federation
     join = shlex.join(["kubefedctl", *kubefedctl.arguments("join", name, host, member.name)])
     cluster = f"kubefedclusters.core.kubefed.io/{name}"
-    patch = ("patch", cluster, "--type=merge", '--patch={"spec": {"apiEndpoint": "https://..."}}')
-    ready = ("wait", "--for=condition=Ready", cluster, "--timeout=90s")
+    url = json.dumps({"spec": {"apiEndpoint": member.server or "https://..."}})
+    patch = kubectl(host, *SPACE, "patch", cluster, "--type=merge", f"--patch={url}")
+    elsewhere = f"# only if pods reach {member.name} at another URL than you do:"
     return Entry(
         host,
         f"join {member.name}",
         commands=(
             join,
-            f"# only if pods reach {member.name} at another URL than you do:",
-            f"# {kubectl(host, *SPACE, *patch)}",
-            kubectl(host, *SPACE, *ready),
+            *([patch] if member.server else [elsewhere, f"# {patch}"]),
+            _ready(host, cluster),
         ),
     )
 

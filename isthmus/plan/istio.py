@@ -72,7 +72,7 @@ def _remote(mesh: Mesh, remote: ClusterSpec, number: int, program: Path) -> list
     return [
         _operator(mesh, name, operator, f"istio-remote{number}-cluster"),
         *_installed(mesh, name, "istio remote", objects, *own),
-        *_wired(mesh, name),
+        *_wired(mesh, remote),
         _gateway(mesh, name, objects),
     ]
 
@@ -120,17 +120,21 @@ def _endpoint(mesh: Mesh) -> Entry:
     return Entry(host, "istiod remote endpoint", commands=commands)
 
 
-def _wired(mesh: Mesh, remote: str) -> list[Entry]:
+def _wired(mesh: Mesh, cluster: ClusterSpec) -> list[Entry]:
+    remote = cluster.name
     token = render("wiring/token.yaml.j2", account=READER)
     [secret] = render("wiring/remote-secret.yaml.j2", cluster=remote, kubeconfig=MASK)
     data = ("-o", "jsonpath={.data.token}")
     look = kubectl(remote, *SPACE, "get", "secret", token[0]["metadata"]["name"], *data)
     secret_of = ("istioctl", *mesh.stack.remote_secret, f"--context={remote}", f"--name={remote}")
-    made = [shlex.join([*secret_of, *SPACE]), owned(mesh.environment.name), apply(mesh.host, "-")]
-    elsewhere = f"# only if pods reach {remote} at another URL than you do: make that its `server`"
+    # The guide's istioctl has no flag for it.
+    at = [shlex.join(["sed", f"s|server: .*|server: {cluster.server}|"])] if cluster.server else []
+    printed = [shlex.join([*secret_of, *SPACE]), *at]
+    made = " | ".join([*printed, owned(mesh.environment.name), apply(mesh.host, "-")])
+    note = f"# only if pods reach {remote} at another URL than you do: make that its `server`"
     return [
         applied(remote, "token of the mesh's reader", token, until(f"{look} | grep -q .")),
-        shown(mesh.host, f"remote secret of {remote}", secret, " | ".join(made), elsewhere),
+        shown(mesh.host, f"remote secret of {remote}", secret, made, *([] if at else [note])),
         _served(remote),
     ]
 

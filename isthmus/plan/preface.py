@@ -39,7 +39,7 @@ def text(environment: Environment) -> str:
     """Return all that comes before the first entry."""
     stack, names = load(environment.stack), [c.name for c in environment.clusters]
     kubefed, more, chart = "", "", ""
-    if environment.federation == "kubefed":
+    if environment.federation == "kubefed" and not environment.federation_is_given:
         kubefed = f", KubeFed {stack.versions.kubefed}"
         more, chart = ", helm, kubefedctl", "\nKubeFed's Helm chart is the folder kubefed-chart."
     return TEXT.format(

@@ -9,6 +9,11 @@ from isthmus.plan.entry import Entry
 
 def entries(environment: Environment) -> list[Entry]:
     """Return all that a build does, in an order in which a person can do it."""
+    if environment.federation_is_given:
+        # Only the cloud knows how the clusters are called in its federation.
+        environment = environment.known_as(
+            {c.name: f"id-of-{c.name}" for c in environment.clusters}
+        )
     whole = mesh(environment, providers.of(environment).defaults)
     return [
         *federation.entries(environment, whole),

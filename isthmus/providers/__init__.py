@@ -1,7 +1,7 @@
 """Where clusters come from: one contract (ensure, access, delete), a module or folder each."""
 
 from isthmus.environment import Environment
-from isthmus.providers.contract import Provider
+from isthmus.providers.contract import Provider, Seller
 
 _passed: set[str] = set()
 
@@ -17,9 +17,20 @@ def of(environment: Environment) -> Provider:
         from isthmus.providers.kind.provider import Kind
 
         return Kind()
+    if seller := seller_of(environment):
+        return seller
     from isthmus.providers.kubeconfig import Kubeconfig
 
     return Kubeconfig()
+
+
+def seller_of(environment: Environment) -> Seller | None:
+    """Return the provider that the environment names if its clusters cost money."""
+    if environment.provider != "kce":
+        return None
+    from isthmus.providers.kce.provider import Kce
+
+    return Kce()
 
 
 def check(environment: Environment) -> None:

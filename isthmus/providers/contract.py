@@ -44,3 +44,13 @@ class Provider(Protocol):
     @property
     def defaults(self) -> Defaults:
         """What these clusters need where the environment says nothing."""
+
+
+class Seller(Provider, Protocol):
+    """A provider whose clusters cost money: a person says yes before any is bought or deleted."""
+
+    def to_buy(self, environment: Environment, anew: bool = False) -> list[str]:
+        """Return in words what `ensure` would buy; if `anew`, as if there were nothing yet."""
+
+    def to_delete(self, environment: Environment) -> list[str]:
+        """Return in words what `delete` would delete."""

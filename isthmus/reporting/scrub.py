@@ -10,7 +10,7 @@ _QUOTE = r"[\"']?"
 _NAMES = (
     r"(?:client-key-data|client-certificate-data|certificate-authority-data|ca-key\.pem|"
     r"(?:[\w-]*[-_])?(?:token|password|passwd|client[-_]secret|api[-_]?key|private[-_]?key|"
-    r"auth[-_]string))"
+    r"secret[-_]?key|access[-_]?key|auth[-_]string))"
 )
 _SECRETS = (
     # PEM, also with its line ends written out, and also if its end was cut off.

@@ -56,9 +56,10 @@ def test_what_somebody_else_made_is_neither_taken_over_nor_deleted(isthmus, hand
     theirs = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "istio-system"}}
     client.apply([theirs])
     try:
-        _, err = isthmus.run("up", environment(tmp_path, handed_over, "direct"), code=69)
+        file = environment(tmp_path, handed_over, "direct")
+        _, err = isthmus.run("up", file, code=69)
         assert "Namespace istio-system" in err and "one" in err
-        isthmus.run("down", "theirs")
+        isthmus.run("down", file)
         assert client.get("Namespace", "istio-system"), "not ours to delete"
     finally:
         client.delete(theirs)

@@ -535,7 +535,7 @@ def test_what_is_accepted_without_a_checksum_is_said(
     asked = []
     pinned = {"istio/1.31.0/istio.tar.gz": "sha256:abc"}
     monkeypatch.setattr(tools, "accept", lambda asking: asked.append(asking.name) or pinned)
-    monkeypatch.setattr(plan, "entries", lambda environment: [])
+    monkeypatch.setattr(plan, "write", lambda environment, directory: [])
     monkeypatch.setattr(environments, "remember", lambda environment: None)
     monkeypatch.setattr("isthmus.adapters.processes.again", lambda *what: SimpleNamespace(pid=1))
     background = [] if verb[0] == "render" else ["--no-wait"]

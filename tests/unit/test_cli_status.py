@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from stories import access
 
 from isthmus import errors
 from isthmus.cli import environments, look, status
@@ -84,6 +85,15 @@ def test_a_cluster_that_does_not_answer_is_69_with_what_was_tried():
     assert "shanghai: cannot GET /api/v1: refused" in str(error)
 
 
+def test_a_cluster_is_federated_under_the_name_that_the_federation_has_for_it():
+    known = ENVIRONMENT.known_as({"beijing": "fcb0f8d3"})
+    found = look.look_at(known, known.host, lambda *_: Reader())
+    seen = Seen(**{**WELL, "joined": ("fcb0f8d3", "d161c69e")})
+    assert found.member == ""
+    named = [Sight(known.host, seen), Sight(REMOTE, seen, member="d161c69e")]
+    assert failed(named, known) == []
+
+
 def test_a_host_that_does_not_answer_accuses_no_remote():
     seen = [Sight(HOST, None, "refused", True), sights()[1]]
     assert failed(seen) == ["beijing: reachable"]
@@ -91,6 +101,8 @@ def test_a_host_that_does_not_answer_accuses_no_remote():
 
 class Reader:
     """A cluster as a table of objects."""
+
+    access = access("beijing")
 
     def __init__(self, *items, secrets=()):
         self.items, self.secrets = items, secrets

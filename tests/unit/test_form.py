@@ -70,7 +70,7 @@ def test_a_region_is_chosen_from_the_known_ones_or_typed():
 
 def test_what_is_seldom_needed_is_folded_and_no_field_asks_for_none():
     found = schema()
-    for name in ("images", "resources", "overlays"):
+    for name in ("images", "resources", "overlays", "kce"):
         field = found["definitions"]["Environment"]["properties"][name]
         assert field["anyOf"][0]["title"] == "Default"
         assert field["default"] == {}
@@ -78,7 +78,8 @@ def test_what_is_seldom_needed_is_folded_and_no_field_asks_for_none():
 
 
 def test_what_the_form_sends_when_nothing_is_changed_is_the_default():
-    sent = {"images": {}, "resources": {}, "overlays": {}, "verification": {"requests": 100}}
+    parts = {"images": {}, "resources": {}, "overlays": {}, "kce": {}}
+    sent = {**parts, "verification": {"requests": 100}}
     assert Environment.model_validate({**GOOD, **sent}) == Environment.model_validate(GOOD)
 
 
@@ -100,7 +101,12 @@ def start(prefect, tmp_path):
 WRONG = [
     ({"name": "Form_1"}, "environment.name", "does not match"),
     ({"name": "x" * 41}, "environment.name", "is too long"),
-    ({"provider": "kce"}, "environment.provider", "is not one of ['lab', 'kubeconfig', 'kind']"),
+    (
+        {"provider": "aws"},
+        "environment.provider",
+        "is not one of ['lab', 'kubeconfig', 'kind', 'kce']",
+    ),
+    ({"kce": {"nodes": 0}}, "environment.kce.nodes", "minimum of 1"),
     ({"stack": "istio-9"}, "environment.stack", "is not one of ['istio-1.31', 'guide']"),
     ({"federation": "none"}, "environment.federation", "is not one of ['kubefed', 'direct']"),
     ({"remotes": []}, "environment.remotes", "should be non-empty"),

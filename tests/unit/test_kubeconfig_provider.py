@@ -289,6 +289,19 @@ def test_where_all_gateways_stand_nothing_is_written(environment, one, two):
     assert one.writes == two.writes == [] and one.called == two.called == []
 
 
+def test_the_namespace_that_a_join_made_in_a_remote_is_no_leftover(environment, one, two):
+    one.stand()
+    two.stand()
+    one.put(thing("Namespace", "kube-federation-system", labels={LABEL: "theirs"}))
+    two.put(thing("Namespace", "kube-federation-system"))
+    Kubeconfig().check(environment())
+
+
+def test_another_federation_in_the_host_is_refused(environment, one, two):
+    one.put(thing("Namespace", "kube-federation-system"))
+    assert "kube-federation-system" in refused(environment()).message
+
+
 def test_beside_a_gateway_that_stands_only_what_is_new_is_probed(environment, one, two):
     one.stand()
     Kubeconfig().check(environment())

@@ -1,7 +1,6 @@
 """kind as a provider: a cluster is a container on this machine, all in one Docker network."""
 
 import shutil
-from collections.abc import Container
 from contextlib import suppress
 from pathlib import Path
 
@@ -50,25 +49,24 @@ class Kind:
         return access.model_copy(update={"uid": kube.connect(access).uid()})
 
     def release(self, environment: Environment, cluster: ClusterSpec) -> None:
-        """Leave neither the kind cluster nor its load balancers."""
+        """Leave nothing of one cluster; a cluster that somebody put in its place stays."""
         if cluster.name in records.read(environment.name):
-            _remove(environment.name, cluster.name, programs.clusters())
-            _kubeconfig(environment.name, cluster.name).unlink(missing_ok=True)
-            records.strike(environment.name, cluster.name)
+            _delete(environment.name, cluster.name, programs.clusters())
+            records.drop(environment.name, cluster.name)
 
     def delete(self, environment: Environment) -> None:
         """Leave no kind cluster of the environment and none of its load balancers."""
         known = records.read(environment.name)
         there = programs.clusters() if known else []
         for cluster in known:
-            _remove(environment.name, cluster, there)
+            _delete(environment.name, cluster, there)
         shutil.rmtree(_folder(environment.name), ignore_errors=True)
         records.forget(environment.name)
         if known:
             balancer.release()
 
 
-def _remove(environment: str, cluster: str, there: Container[str]) -> None:
+def _delete(environment: str, cluster: str, there: list[str]) -> None:
     name = records.full_name(environment, cluster)
     if name in there:
         if records.is_foreign(environment, cluster):

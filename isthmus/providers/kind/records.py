@@ -27,15 +27,18 @@ def read(environment: str) -> dict[str, str]:
 
 def note(environment: str, cluster: str, identity: str) -> None:
     """Write down a cluster; several may be written side by side."""
-    with _lock(environment):
-        state.private(_path(environment), json.dumps({**read(environment), cluster: identity}))
+    path = _path(environment)
+    state.ensure_folder(environment)
+    with FileLock(path.with_suffix(".lock")):
+        state.private(path, json.dumps({**read(environment), cluster: identity}))
 
 
-def strike(environment: str, cluster: str) -> None:
-    """Leave no record of one cluster that does not exist any more."""
-    with _lock(environment):
-        rest = {name: node for name, node in read(environment).items() if name != cluster}
-        state.private(_path(environment), json.dumps(rest))
+def drop(environment: str, cluster: str) -> None:
+    """Leave no record of one cluster."""
+    path = _path(environment)
+    with FileLock(path.with_suffix(".lock")):
+        rest = {name: identity for name, identity in read(environment).items() if name != cluster}
+        state.private(path, json.dumps(rest))
 
 
 def forget(environment: str) -> None:
@@ -55,11 +58,6 @@ def is_foreign(environment: str, cluster: str) -> bool:
     if known in (None, BEGUN):
         return known is None
     return known != programs.node(full_name(environment, cluster)).identity
-
-
-def _lock(environment: str) -> FileLock:
-    state.ensure_folder(environment)
-    return FileLock(_path(environment).with_suffix(".lock"))
 
 
 def _path(environment: str) -> Path:

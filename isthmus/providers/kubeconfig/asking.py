@@ -64,7 +64,9 @@ def _advice(said: str) -> str:
 
 
 def _look_inside(environment: Environment, sight: Sight, client: Kube) -> None:
-    name, kubefed = sight.cluster.name, environment.federation == "kubefed"
+    name, is_host = sight.cluster.name, sight.cluster == environment.host
+    # In a remote `join` makes KubeFed's namespace, without our label.
+    kubefed = is_host and environment.federation == "kubefed"
     sight.uid = client.uid()
     sight.authority = _authority(client)
     content = _content(client)

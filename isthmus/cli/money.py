@@ -1,0 +1,60 @@
+"""What costs money: shown before, and done only if a person says yes."""
+
+import importlib
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from isthmus.cli import terminal
+from isthmus.errors import Usage
+
+if TYPE_CHECKING:
+    from isthmus.environment import Environment
+
+PRICES = "Isthmus knows no prices: look in the cloud's console. Load balancers come on top."
+
+
+def ready(environment: "Environment") -> None:
+    """Make the cloud's credentials readable, if they are in a block of Prefect's."""
+    if environment.provider == "kce" and environment.kce.credentials_block:
+        from isthmus.cli import engine
+
+        engine.connect()
+        importlib.import_module("tasks.secrets").read_blocks()
+
+
+def confirm_purchase(environment: "Environment", typed: str, yes: bool) -> bool:
+    """Show what `up` would buy; tell whether a person had to say yes, and did.
+
+    Raises Usage if nobody did.
+    """
+    from isthmus import providers
+
+    if seller := providers.seller_of(environment):
+        again = f"isthmus up {typed} --yes"
+        return _confirm(seller.to_buy(environment), "buy", PRICES, again, yes)
+    return False
+
+
+def confirm_deletion(environment: "Environment", typed: str, yes: bool) -> bool:
+    """Show what `down` would delete in a cloud; tell whether a person had to say yes, and did.
+
+    Raises Usage if nobody did.
+    """
+    from isthmus import providers
+
+    if seller := providers.seller_of(environment):
+        lines = seller.to_delete(environment)
+        again = f"isthmus down {typed} --yes"
+        return _confirm(lines, "delete", "Nothing of them can be had back.", again, yes)
+    return False
+
+
+def _confirm(lines: list[str], verb: str, note: str, again: str, yes: bool) -> bool:
+    if not lines:
+        return False
+    terminal.say("\n".join([f"This will {verb}:", *(f"  - {line}" for line in lines), note]))
+    if yes or (sys.stdin.isatty() and click.confirm(f"{verb.capitalize()}?", err=True)):
+        return True
+    raise Usage(f"nothing was done: nobody said yes to what it would {verb}", hint=again)

@@ -1,0 +1,61 @@
+"""The cloud's keys: from two variables, or from a block of Prefect's that the environment names."""
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from isthmus.environment import Environment
+from isthmus.errors import Unprepared
+
+ACCESS, SECRET = "KSYUN_ACCESS_KEY", "KSYUN_SECRET_KEY"
+"""The variables of the cloud's own tools (terraform-provider-ksyun, ksyun/provider.go)."""
+FIELDS = ("access_key", "secret_key")
+"""The keys of a block's content."""
+
+Read = Callable[[str], Any]
+_reader: list[Read] = []
+
+
+@dataclass(frozen=True, repr=False)
+class Keys:
+    """What requests are signed with; never shown."""
+
+    access: str
+    secret: str
+
+    def hide(self, text: str) -> str:
+        """Return the text without the keys: the cloud's answers may repeat them."""
+        return text.replace(self.secret, "***").replace(self.access, "***")
+
+
+def read_blocks_with(read: Read) -> None:
+    """Make `read` the way to a block's content: the library does not know Prefect, its steps do."""
+    _reader[:] = [read]
+
+
+def keys(environment: Environment) -> Keys:
+    """Return the keys; raises Unprepared if there are none, without a word of what was found."""
+    block = environment.kce.credentials_block
+    found = _of_block(block) if block else (os.environ.get(ACCESS), os.environ.get(SECRET))
+    given = [text.strip() for text in found if isinstance(text, str) and text.strip()]
+    if len(given) != len(FIELDS):
+        where = f"block {block} with {' and '.join(FIELDS)}" if block else f"{ACCESS} and {SECRET}"
+        raise Unprepared(
+            f"no credentials for Kingsoft Cloud: there is no {where}",
+            hint=f"set {ACCESS} and {SECRET}, or name a Secret block of Prefect's: "
+            "kce: {credentials_block: NAME}",
+        )
+    return Keys(*given)
+
+
+def _of_block(name: str) -> tuple[Any, Any]:
+    content = _reader[0](name) if _reader else None
+    if isinstance(content, str):
+        try:
+            content = json.loads(content)
+        except ValueError:
+            content = None
+    access, secret = (content.get(f) if isinstance(content, dict) else None for f in FIELDS)
+    return access, secret

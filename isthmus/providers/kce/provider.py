@@ -1,0 +1,132 @@
+"""Kingsoft Cloud as a provider: clusters bought, found by name and mark, and given back."""
+
+from isthmus.environment import ClusterSpec, Environment
+from isthmus.errors import ClusterUnreachable, NotReady, Rejected, Unprepared
+from isthmus.facts import Access
+from isthmus.providers.contract import Defaults
+from isthmus.providers.kce import buying, credentials, keeping, leaving, notes, requests
+from isthmus.providers.kce.api import Cloud, Found
+from isthmus.stacks import load
+
+
+class Kce:
+    """Managed clusters of Kingsoft Cloud."""
+
+    disposable = True
+    defaults = Defaults()
+
+    def check(self, environment: Environment) -> None:
+        """Raise Unprepared without credentials, or for a version that the stack does not take.
+
+        Raises Rejected if the cloud takes the credentials not, or has a cluster of one's name that
+        is not the environment's.
+        """
+        stack, version = load(environment.stack), str(environment.kce.version)
+        if not stack.kubernetes.holds(version):
+            raise Unprepared(
+                f"kce.version is {version}; stack {stack.name} is for Kubernetes "
+                f"{stack.kubernetes.min} to {stack.kubernetes.max}",
+                hint="take another `version` (below `kce`), or another `stack`",
+            )
+        for cluster in environment.clusters:
+            buying.find(_cloud(environment, cluster), environment, cluster)
+
+    def to_buy(self, environment: Environment, anew: bool = False) -> list[str]:
+        """Return in words what `ensure` would buy; if `anew`, as if there were nothing yet."""
+        lacking = [
+            cluster
+            for cluster in environment.clusters
+            if anew or not buying.stands(_cloud(environment, cluster), environment, cluster)
+        ]
+        return [requests.purchase(environment, cluster) for cluster in lacking]
+
+    def to_delete(self, environment: Environment) -> list[str]:
+        """Return in words what `delete` would delete."""
+        return [
+            f"{found.name}: KCE cluster {found.identity} in {found.region}, {found.status}, "
+            "with its nodes and load balancers"
+            for cloud in self._clouds(environment)
+            for found in buying.all_of(cloud, environment)
+        ]
+
+    def ensure(self, environment: Environment, cluster: ClusterSpec) -> Access:
+        """Make the cluster exist, run and answer; nothing is bought twice."""
+        cloud = _cloud(environment, cluster)
+        identity = buying.ensure(cloud, environment, cluster)
+        return self._access(environment, cluster, identity)
+
+    def access(self, environment: Environment, cluster: ClusterSpec) -> Access:
+        """Return how to reach the cluster; KCE is asked only if what is kept works no more."""
+        if identity := keeping.known(environment.name, cluster.name):
+            if access := keeping.kept(environment.name, cluster.name, identity):
+                return _as_member(environment, access, identity)
+        found = buying.find(_cloud(environment, cluster), environment, cluster)
+        if found is None:
+            hint = f"isthmus up {environment.name}"
+            raise NotReady("is not in KCE", cluster=cluster.name, hint=hint)
+        return self._access(environment, cluster, found.identity)
+
+    def release(self, environment: Environment, cluster: ClusterSpec) -> None:
+        """Leave nothing of one cluster in KCE; one that is not there, or not ours, is let be."""
+        cloud = _cloud(environment, cluster)
+        found = buying.awaited(cloud, environment, cluster)
+        self._leave(environment, [(cloud, found)] if found else [])
+
+    def delete(self, environment: Environment) -> None:
+        """Leave no cluster of the environment's in KCE, and none that may still appear."""
+        clouds = self._clouds(environment)
+        found = [(cloud, one) for cloud in clouds for one in buying.all_of(cloud, environment)]
+        listed = {one.name for _, one in found}
+        for cluster in environment.clusters:
+            if requests.name(environment.name, cluster.name) not in listed:
+                cloud = _cloud(environment, cluster)
+                late = buying.awaited(cloud, environment, cluster)
+                found += [(cloud, late)] if late else []
+        self._leave(environment, found)
+
+    def _leave(self, environment: Environment, found: list[tuple[Cloud, Found]]) -> None:
+        for cloud, one in found:
+            if access := self._reachable(environment, cloud, one):
+                leaving.release(access)
+            leaving.ask(cloud, one)
+        for cloud, one in found:
+            buying.await_gone(cloud, one)
+
+    def _reachable(self, environment: Environment, cloud: Cloud, one: Found) -> Access | None:
+        """Return how to reach a cluster that is to go; a half-made one cannot be reached."""
+        if one.status.lower() != buying.RUNNING:
+            return None
+        name = one.name.partition("_")[2]
+        try:
+            kept = keeping.kept(environment.name, name, one.identity)
+            return kept or keeping.fetch(cloud, environment.name, name, one.identity)
+        except (Rejected, NotReady, ClusterUnreachable):
+            return None
+
+    def _access(self, environment: Environment, cluster: ClusterSpec, identity: str) -> Access:
+        access = keeping.kept(environment.name, cluster.name, identity)
+        if access is None:
+            cloud = _cloud(environment, cluster)
+            access = buying.until_it_answers(
+                lambda: keeping.fetch(cloud, environment.name, cluster.name, identity),
+                cluster.name,
+            )
+        return _as_member(environment, access, identity)
+
+    def _clouds(self, environment: Environment) -> list[Cloud]:
+        keys = credentials.keys(environment)
+        regions = [cluster.region for cluster in environment.clusters]
+        return [
+            Cloud(region, keys)
+            for region in dict.fromkeys([*regions, *notes.regions(environment.name)])
+        ]
+
+
+def _cloud(environment: Environment, cluster: ClusterSpec) -> Cloud:
+    return Cloud(cluster.region, credentials.keys(environment))
+
+
+def _as_member(environment: Environment, access: Access, identity: str) -> Access:
+    """Return the access with the name by which the console's federation knows the cluster."""
+    member = identity if environment.federation_is_given else ""
+    return access.model_copy(update={"member": member})

@@ -1,0 +1,110 @@
+"""Provider kce for real but for the cloud: a stub of its API hands out two regions of the lab."""
+
+import kce as stub
+import pytest
+from live.bare import client, regions
+from live.files import write
+
+from isthmus import tools
+from isthmus.adapters import federated, helm, kubeconfigs, kubefedctl, workloads
+from isthmus.environment import load
+from isthmus.facts import Access
+from isthmus.federation import Space
+from isthmus.mesh import mesh
+from isthmus.providers.kce import api, credentials
+from isthmus.providers.lab import needs
+
+NAME = "clouds"
+CLUSTERS = {"one": "cn-beijing-6", "two": "cn-shanghai-2"}
+
+
+@pytest.fixture(scope="module")
+def handed_out(isthmus, tmp_path_factory):
+    """Two bare regions, as the cloud's clusters would be."""
+    with regions(isthmus, tmp_path_factory.mktemp("clouds"), "sky", list(CLUSTERS)) as found:
+        yield found
+
+
+@pytest.fixture
+def cloud(isthmus, handed_out, monkeypatch):
+    with stub.Kce() as made:
+        made.polls = 1
+        for name, path in handed_out.items():
+            made.kubeconfigs[f"{NAME}_{name}"] = path.read_text()
+        for name, value in {
+            credentials.ACCESS: stub.ACCESS,
+            credentials.SECRET: stub.SECRET,
+            api.ENDPOINT: made.url,
+        }.items():
+            monkeypatch.setitem(isthmus.env, name, value)
+        yield made
+
+
+def environment(folder):
+    lab = needs.DEFAULTS
+    content = stub.content(NAME, list(CLUSTERS))
+    return write(
+        folder / "clouds.yaml",
+        **{**content, "kce": {**stub.COMMON, "version": "v1.36.3"}},
+        images=lab.images.model_dump(exclude_none=True),
+        resources=lab.resources.model_dump(exclude_none=True),
+        overlays={"host": lab.host_overlay, "remote": lab.remote_overlay},
+    )
+
+
+def make_federation(file, clusters, identities, folder):
+    """Do what a person does in the console: a federation in the host, each cluster a member."""
+    of = load(file)
+    host, *_ = accesses = [
+        Access(cluster=name, kubeconfig=path, context=name) for name, path in clusters.items()
+    ]
+    kube = client(host.cluster, host.kubeconfig)
+    kube.apply([Space(federated.NAMESPACE, {}, {host.cluster: {}}).plain(host.cluster)])
+    values = mesh(of, needs.DEFAULTS).kubefed_values()
+    chart, program = tools.ensure(of, tools.CHART), tools.ensure(of, "helm")
+    helm.install(program, host, federated.RELEASE, federated.NAMESPACE, chart, values)
+    workloads.await_deployment(kube, federated.WEBHOOK, federated.NAMESPACE)
+    workloads.start_deployment(kube, federated.CONTROLLERS, federated.NAMESPACE)
+    workloads.await_deployment(kube, federated.CONTROLLERS, federated.NAMESPACE)
+    merged = kubeconfigs.merge(accesses, folder / "merged")
+    join = tools.ensure(of, "kubefedctl")
+    for name, identity in identities.items():
+        kubefedctl.join(join, merged, host.cluster, name, identity)
+        federated.await_member(kube, identity)
+    text = "".join(f"- name: context-{identity}\n" for identity in identities.values())
+    meta = {"name": "kubefedconfig", "namespace": "kube-system"}
+    data = {"config": f"kind: Config\ncontexts:\n{text}"}
+    kube.apply([{"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": data}])
+    return kube
+
+
+def test_clusters_are_bought_joined_by_the_console_meshed_proven_and_given_back(
+    isthmus, handed_out, cloud, tmp_path
+):
+    file = environment(tmp_path)
+    _, err = isthmus.run("up", file, code=64)
+    assert "This will buy:" in err and not cloud.clusters
+    _, err = isthmus.run("up", file, "--yes", code=69)
+    assert "no federation: " in err and "federation: isthmus" in err
+    identities = {
+        name: found["ClusterId"] for name in CLUSTERS for found in cloud.named(f"{NAME}_{name}")
+    }
+    host = make_federation(file, handed_out, identities, tmp_path)
+
+    assert isthmus.document("up", file)["verdict"] == "pass"
+    assert isthmus.document("status", NAME)["verdict"] == "pass"
+    made = host.get("FederatedDeployment", "helloworld", "sample", federated.TYPES)
+    placed = {entry["name"] for entry in made["spec"]["placement"]["clusters"]}
+    assert placed == set(identities.values())
+    assert len(cloud.asked("CreateCluster")) == 2
+
+    _, err = isthmus.run("down", NAME, code=64)
+    assert "This will delete:" in err and len(cloud.clusters) == 2
+    isthmus.run("down", NAME, "--yes")
+    assert cloud.clusters == {}
+    for name, path in handed_out.items():
+        services = client(name, path).objects("Service")
+        assert not [s for s in services if s["spec"].get("type") == "LoadBalancer"]
+    for identity in identities.values():
+        assert federated.member_is_ready(host, identity), "the console's federation is not ours"
+    assert not (isthmus.home / "environments" / NAME).exists()
