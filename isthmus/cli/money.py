@@ -12,6 +12,7 @@ from isthmus.errors import Usage
 if TYPE_CHECKING:
     from isthmus.environment import Environment
 
+GONE = "Nothing of them can be had back."
 PRICES = "Isthmus knows no prices: look in the cloud's console. Load balancers come on top."
 
 
@@ -25,15 +26,17 @@ def ready(environment: "Environment") -> None:
 
 
 def confirm_purchase(environment: "Environment", typed: str, yes: bool) -> bool:
-    """Show what `up` would buy; tell whether a person had to say yes, and did.
+    """Show what `up` would buy and delete; tell whether a person had to say yes, and did.
 
     Raises Usage if nobody did.
     """
-    from isthmus import providers
+    from isthmus import built, providers
 
     if seller := providers.seller_of(environment):
         again = f"isthmus up {typed} --yes"
-        return _confirm(seller.to_buy(environment), "buy", PRICES, again, yes)
+        leaving = seller.to_release(environment, built.leavers(environment))
+        parted = _confirm(leaving, "delete", GONE, again, yes)
+        return _confirm(seller.to_buy(environment), "buy", PRICES, again, yes) or parted
     return False
 
 
@@ -47,7 +50,7 @@ def confirm_deletion(environment: "Environment", typed: str, yes: bool) -> bool:
     if seller := providers.seller_of(environment):
         lines = seller.to_delete(environment)
         again = f"isthmus down {typed} --yes"
-        return _confirm(lines, "delete", "Nothing of them can be had back.", again, yes)
+        return _confirm(lines, "delete", GONE, again, yes)
     return False
 
 

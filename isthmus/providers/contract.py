@@ -52,5 +52,8 @@ class Seller(Provider, Protocol):
     def to_buy(self, environment: Environment, anew: bool = False) -> list[str]:
         """Return in words what `ensure` would buy; if `anew`, as if there were nothing yet."""
 
+    def to_release(self, environment: Environment, leaving: list[ClusterSpec]) -> list[str]:
+        """Return in words which of these clusters `release` would delete."""
+
     def to_delete(self, environment: Environment) -> list[str]:
         """Return in words what `delete` would delete."""

@@ -9,10 +9,11 @@ import click.termui
 import kce as stub
 import pytest
 
-from isthmus import state, tools
+from isthmus import built, state, tools
 from isthmus.cli import engine
 from isthmus.cli.main import attempt
 from isthmus.cli.main import isthmus as group
+from isthmus.environment import Environment
 from isthmus.providers.kce import credentials, requests
 
 
@@ -96,6 +97,22 @@ def test_what_will_be_deleted_is_listed_and_asked_for(isthmus, ran, file, cloud)
     assert f"isthmus down {file} --yes" in said.err
     isthmus("down", file, "--yes")
     assert ran == [{"if_busy": "refuse"}]
+
+
+def test_a_cluster_that_the_file_has_no_longer_is_deleted_only_if_a_person_says_so(
+    isthmus, ran, file, cloud
+):
+    for cluster, region in (("beijing", "cn-beijing-6"), ("shanghai", "cn-shanghai-2")):
+        cloud.put(f"pair_{cluster}", requests.mark("pair", cluster), region=region)
+    gone = cloud.put("pair_xian", requests.mark("pair", "xian"), region="cn-beijing-6")
+    three = stub.content(clusters=("beijing", "shanghai", "xian"))
+    three["remotes"][1]["region"] = "cn-beijing-6"
+    built.remember(Environment.model_validate(three))
+    code, said = isthmus("up", file)
+    assert code == 64 and not ran and not cloud.asked("DeleteCluster")
+    assert f"This will delete:\n  - pair_xian: KCE cluster {gone}" in said.err
+    isthmus("up", file, "--yes")
+    assert ran == [{"if_busy": "refuse", "buy": True}]
 
 
 def test_where_nothing_is_left_in_the_cloud_down_does_not_ask(isthmus, ran, file):

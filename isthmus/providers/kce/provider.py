@@ -40,14 +40,15 @@ class Kce:
         ]
         return [requests.purchase(environment, cluster) for cluster in lacking]
 
+    def to_release(self, environment: Environment, leaving: list[ClusterSpec]) -> list[str]:
+        """Return in words which of these clusters `release` would delete."""
+        looked = [buying.find(_cloud(environment, c), environment, c) for c in leaving]
+        return [_words(found) for found in looked if found]
+
     def to_delete(self, environment: Environment) -> list[str]:
         """Return in words what `delete` would delete."""
-        return [
-            f"{found.name}: KCE cluster {found.identity} in {found.region}, {found.status}, "
-            "with its nodes and load balancers"
-            for cloud in self._clouds(environment)
-            for found in buying.all_of(cloud, environment)
-        ]
+        clouds = self._clouds(environment)
+        return [_words(f) for cloud in clouds for f in buying.all_of(cloud, environment)]
 
     def ensure(self, environment: Environment, cluster: ClusterSpec) -> Access:
         """Make the cluster exist, run and answer; nothing is bought twice."""
@@ -120,6 +121,13 @@ class Kce:
             Cloud(region, keys)
             for region in dict.fromkeys([*regions, *notes.regions(environment.name)])
         ]
+
+
+def _words(found: Found) -> str:
+    return (
+        f"{found.name}: KCE cluster {found.identity} in {found.region}, {found.status}, "
+        "with its nodes and load balancers"
+    )
 
 
 def _cloud(environment: Environment, cluster: ClusterSpec) -> Cloud:
