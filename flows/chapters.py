@@ -67,7 +67,8 @@ def federate(
 ) -> Federation:
     """Join all clusters, and give each istio-system and its part of the trust."""
     host = clusters[0]
-    prepared = start(federation_tasks.prepare_host, environment, host)
+    # A control plane that lists all networks must not lose one that is still asked.
+    prepared = start(federation_tasks.prepare_host, environment, host, wait_for=parted)
     merged = start(federation_tasks.merge_kubeconfigs, environment, clusters)
     # What KubeFed is to carry to a cluster no longer, it deletes there.
     joined: list[Future] = [*parted]

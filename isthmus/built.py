@@ -11,13 +11,23 @@ from isthmus.environment import ClusterSpec, Environment, dumps, load
 from isthmus.errors import BadEnvironment
 
 
+def check(environment: Environment) -> None:
+    """Raise BadEnvironment if what was built cannot become this environment.
+
+    No step can give a mesh that runs another provider, host or network: every remote looks to the
+    host's istiod by its address, and a network is in every proxy.
+    """
+    if before := _before(environment.name):
+        _check_place(before, environment)
+        _check_networks(environment)
+
+
 def remember(environment: Environment) -> None:
     """Keep a copy, and apart from it each cluster that left; only the run whose turn it is may.
 
-    Raises BadEnvironment if what stands cannot become this environment: see `_refuse`.
+    Raises BadEnvironment as `check` does.
     """
-    if before := _before(environment.name):
-        _refuse(before, environment)
+    check(environment)
     for cluster in leavers(environment):
         state.private(record_of(environment.name, cluster.name), cluster.model_dump_json())
     for cluster in environment.clusters:
@@ -62,19 +72,18 @@ def _ever(name: str) -> list[ClusterSpec]:
     return list(known.values())
 
 
-def _refuse(before: Environment, now: Environment) -> None:
-    """Refuse what no step can do to a mesh that runs: another provider, host or network.
-
-    Every remote looks to the host's istiod by its address; a network is in every proxy.
-    """
-    down = f"take it down first (isthmus down {before.name}), or give this one another name"
+def _check_place(before: Environment, now: Environment) -> None:
     if before.provider != now.provider:
         lost = ", ".join(cluster.name for cluster in before.clusters)
         text = f"was built with provider {before.provider}, and would lose sight of {lost}"
-        raise BadEnvironment(f"{before.name} {text}", hint=down)
+        raise BadEnvironment(f"{before.name} {text}", hint=_anew(before.name))
     if before.host.name != now.host.name:
         text = f"was built with the host {before.host.name}; a mesh that runs keeps its host"
-        raise BadEnvironment(f"{before.name} {text} (this file: {now.host.name})", hint=down)
+        found = f"{before.name} {text} (this file: {now.host.name})"
+        raise BadEnvironment(found, hint=_anew(before.name))
+
+
+def _check_networks(now: Environment) -> None:
     networks = {cluster.name: cluster.network for cluster in _ever(now.name)}
     for cluster in now.clusters:
         if (was := networks.get(cluster.name, cluster.network)) != cluster.network:
@@ -82,5 +91,9 @@ def _refuse(before: Environment, now: Environment) -> None:
                 f"was built in network {was}, and this file puts it in {cluster.network}; "
                 "a cluster keeps its network (one that is left out is named by its place)",
                 cluster=cluster.name,
-                hint=f"write `network: {was}` for {cluster.name} in the file, or {down}",
+                hint=f"write `network: {was}` for {cluster.name} in the file, or {_anew(now.name)}",
             )
+
+
+def _anew(name: str) -> str:
+    return f"take it down first (isthmus down {name}), or give this one another name"

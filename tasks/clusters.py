@@ -24,6 +24,7 @@ def prepare(environment: Environment, buy: bool = False, anew: bool = False) -> 
     file has them no longer, and nobody has said yes to that.
     `anew` tells that all will be, because what there is now is taken away before.
     """
+    built.check(environment)
     providers.check_once(environment)
     if not buy:
         _refuse_to_buy(environment, anew)

@@ -71,13 +71,14 @@ def check(environment: "Environment", timeout: float | None) -> None:
 
 
 def _check(environment: "Environment") -> None:
-    from isthmus import providers, tools
+    from isthmus import built, providers, tools
 
     progress.publish(STEP)
     # Where nothing was ever written no run can be at work, and nothing is to be written yet.
     held = turn.taken(environment.name) if state.home().exists() else nullcontext()
     try:
         with held, progress.inside(STEP):
+            built.check(environment)
             tools.check(environment)
             providers.check(environment)
     except Exception as error:

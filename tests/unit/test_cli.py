@@ -254,6 +254,7 @@ def test_up_refuses_another_host_for_what_it_built(isthmus, provider, flow, file
     flow("up", build)
     isthmus("up", file)
     Path(file).write_text(FILE.format(name="silk-road").replace("beijing", "delhi"))
+    provider.trouble = AssertionError("must not be asked")
     code, _, err = isthmus("up", file)
     assert code == 65
     assert "the host beijing" in err and "isthmus down silk-road" in err
