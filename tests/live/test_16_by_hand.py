@@ -18,8 +18,9 @@ from isthmus.providers.lab.tools import ensure_toolchain
 
 CLUSTERS = ["one", "two"]
 NAME = "by-hand"
-AS_BEFORE = ("install host", "expose host", "install remote", "wire", "join", "deploy caller")
-"""Steps whose objects are all there, as a person has made them."""
+AS_BEFORE = ("install host", "expose host", "install remote", "join", "deploy caller")
+"""Steps that find all as a person has made it. Wiring writes the remote secret anew: istioctl's
+has the same in YAML."""
 
 
 @pytest.fixture
