@@ -45,10 +45,15 @@ def check(environment: Environment) -> None:
             releases.check(stacks.load(environment.stack), name)
 
 
-def given(folder: Path, name: str) -> Path:
-    """Return where a folder has it; raises Unprepared with everything that the folder lacks."""
-    lacking = [name for name in PROGRAMS if not _is_program(folder / name)]
-    if not (folder / CHART / "Chart.yaml").is_file():
+def given(folder: Path, name: str, elsewhere: tuple[str, ...] = ()) -> Path:
+    """Return where a folder has it; raises Unprepared with everything that the folder lacks.
+
+    What can be had `elsewhere` it may lack.
+    """
+    wanted = [program for program in PROGRAMS if program == name or program not in elsewhere]
+    lacking = [program for program in wanted if not _is_program(folder / program)]
+    is_wanted = name == CHART or CHART not in elsewhere
+    if is_wanted and not (folder / CHART / "Chart.yaml").is_file():
         lacking.append(f"{CHART}/Chart.yaml")
     if lacking:
         raise Unprepared(
@@ -70,13 +75,22 @@ def _is_program(path: Path) -> bool:
 
 def _at_hand(environment: Environment, name: str) -> Path | None:
     """Return where it is without fetching anything; a lab's toolchain is compiled for it."""
-    if folder := os.environ.get(VARIABLE):
-        return given(Path(folder).expanduser(), name)
+    if folder := _named(environment, name):
+        return given(folder, name, LAB_OWN if environment.provider == "lab" else ())
     if environment.provider == "lab" and name in LAB_OWN:
         return _compiled(environment, name)
     if found := releases.known(stacks.load(environment.stack), name):
         return _in(found, name)
     return _compiled(environment, name)
+
+
+def _named(environment: Environment, name: str) -> Path | None:
+    """Return the folder in ISTHMUS_TOOLS if the program is to come from there."""
+    if not (folder := os.environ.get(VARIABLE)):
+        return None
+    path = Path(folder).expanduser()
+    has_own = environment.provider == "lab" and name in LAB_OWN
+    return None if has_own and not (path / name).exists() else path
 
 
 def _in(folder: Path, name: str) -> Path:
@@ -104,4 +118,4 @@ def _comes_compiled(environment: Environment, name: str) -> bool:
     from isthmus.providers.lab.toolchain import compiling
 
     same = environment.stack == compiling.STACK or name in LAB_OWN
-    return environment.provider == "lab" and same and not os.environ.get(VARIABLE)
+    return environment.provider == "lab" and same and not _named(environment, name)

@@ -58,9 +58,22 @@ def test_all_that_such_a_folder_lacks_is_said_at_once(folder):
     (folder / "helm").chmod(0o644)
     (folder / "kubefedctl").unlink()
     (folder / "kubefed-chart/Chart.yaml").unlink()
-    for ask in (lambda: tools.ensure(LAB, "istioctl"), lambda: tools.check(LAB)):
+    for ask in (lambda: tools.ensure(THEIRS, "istioctl"), lambda: tools.check(THEIRS)):
         with pytest.raises(Unprepared, match=r"lacks helm, kubefedctl, kubefed-chart/Chart\.yaml"):
             ask()
+
+
+def test_what_such_a_folder_lacks_a_lab_takes_from_its_toolchain(folder, toolchain, monkeypatch):
+    monkeypatch.setattr(lab, "ensure_toolchain", lambda: toolchain)
+    (folder / "helm").unlink()
+    (folder / "kubefed-chart/Chart.yaml").unlink()
+    (folder / "kubefed-chart").rmdir()
+    assert tools.ensure(LAB, "istioctl") == folder / "istioctl"
+    assert tools.ensure(LAB, "helm") == toolchain.bin / "helm"
+    assert tools.ensure(LAB, "kubefed-chart") == toolchain.share / "kubefed-chart"
+    (folder / "istioctl").unlink()
+    with pytest.raises(Unprepared, match="lacks istioctl"):
+        tools.ensure(LAB, "istioctl")
 
 
 @pytest.mark.parametrize("value", [None, ""])
