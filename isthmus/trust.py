@@ -4,6 +4,7 @@ Names and shape follow Istio's plug-in CA: tools/certs/common.mk of the Istio re
 """
 
 import datetime
+import hashlib
 import shutil
 from pathlib import Path
 
@@ -47,6 +48,12 @@ def cacerts(folder: Path, cluster: str, kind: Kind = "ec") -> dict[str, str]:
         "root-cert.pem": pem(root),
         "cert-chain.pem": own + pem(root),
     }
+
+
+def fingerprint(folder: Path, cluster: str) -> str:
+    """Return what changes with a cluster's intermediate; nothing if it has none yet."""
+    path = folder / cluster / "ca-cert.pem"
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path.exists() else ""
 
 
 def forget(folder: Path, cluster: str) -> None:

@@ -1,6 +1,6 @@
 """The mesh's control plane in the host, and what remotes need to be served by it."""
 
-from isthmus import providers, tools
+from isthmus import providers, state, tools, trust
 from isthmus.adapters import istioctl, kube, workloads
 from isthmus.adapters.manifests import Manifest
 from isthmus.environment import Environment
@@ -66,4 +66,13 @@ def _apply(client: kube.Kube, whole: Mesh, manifests: list[Manifest]) -> list[st
 def _manifests(whole: Mesh, operator: Manifest, access: Access) -> list[Manifest]:
     if whole.stack.old_tokens and not kube.connect(access).issues_tokens():
         operator = merge(operator, FIRST_PARTY)
+    if not whole.stack.rereads_cacerts:
+        operator = merge(operator, _started_with(whole.environment, access.cluster))
     return istioctl.manifests(tools.ensure(whole.environment, "istioctl"), operator)
+
+
+def _started_with(environment: Environment, cluster: str) -> Manifest:
+    """Return what starts a new istiod, before the old one ends, after a renewed intermediate."""
+    mark = trust.fingerprint(state.folder(environment.name) / "ca", cluster)
+    annotations = {"podAnnotations": {"isthmus/intermediate": mark}}
+    return {"spec": {"components": {"pilot": {"k8s": annotations}}}}

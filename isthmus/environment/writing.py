@@ -8,8 +8,8 @@ EXAMPLE = """\
 # One environment: clusters in several regions that become one federation and one Istio mesh.
 # Build it: isthmus up FILE. What is left out has a default that is right for a first run.
 name: {name}
-provider: lab                  # regions on this machine; kubeconfig: clusters that exist; kce: bought
-#                                from Kingsoft Cloud; kind: containers of this machine's Docker
+provider: lab                  # regions on this machine; or: kubeconfig (clusters that exist),
+#                                kce (bought from Kingsoft Cloud), kind (containers of your Docker)
 stack: istio-1.31              # the versions that go together; or: guide (Istio 1.7.2)
 federation: kubefed            # or: direct (apply to every cluster; no KubeFed)
 

@@ -73,6 +73,9 @@ class Stack(Data):
     ca_keys: Literal["ec", "rsa"]
     """The kind of key that its istiod can sign with: 1.7 repeats the algorithm of each request,
     RSA, and an EC key cannot (security/pkg/pki/util/generate_cert.go)."""
+    rereads_cacerts: bool
+    """Whether its istiod takes up a renewed intermediate by itself; 1.7 reads `cacerts` at its
+    start alone (pilot/pkg/bootstrap/istio_ca.go)."""
     gateway: Gateway
     images: Images
     releases: dict[str, Release]
