@@ -5,9 +5,9 @@ import signal
 from pathlib import Path
 
 import pytest
+import yaml
 from live.bare import environment_of, everything, regions
 from live.clients import asking
-from live.conftest import CLUSTERS
 from live.files import write
 from live.machine import Machine
 from live.runs import end_region, until_done
@@ -23,14 +23,16 @@ ENOUGH = 50
 @pytest.fixture
 def changing(mesh):
     """The shared mesh, whose file is changed here; afterwards it is as it was."""
+    text = mesh.file.read_text()
     yield mesh
-    write(mesh.file, name=mesh.name, **CLUSTERS)
+    mesh.file.write_text(text)
     mesh.isthmus.document("up", mesh.file)
 
 
 def without_osaka(mesh):
-    host, (nairobi, _) = CLUSTERS["host"], CLUSTERS["remotes"]
-    return write(mesh.file, name=mesh.name, host=host, remotes=[nairobi])
+    content = yaml.safe_load(mesh.file.read_text())
+    content["remotes"] = [c for c in content["remotes"] if c["name"] != "osaka"]
+    return write(mesh.file, **content)
 
 
 def pods(mesh) -> dict[str, set[str]]:
@@ -47,7 +49,7 @@ def pods(mesh) -> dict[str, set[str]]:
 
 
 def test_a_region_leaves_and_joins_and_no_request_fails_meanwhile(changing, machine):
-    mesh, before = changing, pods(changing)
+    mesh, before, text = changing, pods(changing), changing.file.read_text()
     with asking(mesh.kubectl_command, STAY) as clients:
         document = mesh.isthmus.document("up", without_osaka(mesh))
     assert document["verdict"] == "pass"
@@ -56,7 +58,7 @@ def test_a_region_leaves_and_joins_and_no_request_fails_meanwhile(changing, mach
     assert pods(mesh) == before, "no pod of those that stay was made anew"
     assert_gone(mesh)
 
-    write(mesh.file, name=mesh.name, **CLUSTERS)
+    mesh.file.write_text(text)
     with asking(mesh.kubectl_command, STAY) as clients:
         document = mesh.isthmus.document("up", mesh.file)
     assert document["verdict"] == "pass"
