@@ -66,10 +66,12 @@ def test_the_form_says_what_each_field_means_and_offers_what_may_be_chosen(opera
     )
     expect(pages.field("Provider")).to_contain_text("Where clusters come from")
     assert {HOST, REMOTE} <= set(pages.choices("Host region"))
-    assert pages.choices("Provider") == ["lab", "kubeconfig", "kind"]
+    assert pages.choices("Provider") == ["lab", "kubeconfig", "kce", "kind"]
     assert pages.choices("Federation") == ["kubefed", "direct"]
     assert pages.chosen("Provider") == "lab" and pages.chosen("Federation") == "kubefed"
-    assert "istio-1.31" in pages.choices("Stack") and pages.chosen("Stack") == "istio-1.31"
+    assert (
+        pages.choices("Stack") == ["istio-1.31", "guide"] and pages.chosen("Stack") == "istio-1.31"
+    )
     pages.picture("form")
 
 
