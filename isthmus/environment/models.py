@@ -27,7 +27,7 @@ from isthmus.environment.patterns import (
 )
 from isthmus.errors import Usage
 
-Provider = Literal["lab", "kubeconfig", "kind", "kce"]
+Provider = Literal["lab", "kubeconfig", "kce", "kind"]
 Stack = Literal["istio-1.31", "guide"]
 Federation = Literal["kubefed", "direct"]
 

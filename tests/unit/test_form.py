@@ -104,7 +104,7 @@ WRONG = [
     (
         {"provider": "aws"},
         "environment.provider",
-        "is not one of ['lab', 'kubeconfig', 'kind', 'kce']",
+        "is not one of ['lab', 'kubeconfig', 'kce', 'kind']",
     ),
     ({"kce": {"nodes": 0}}, "environment.kce.nodes", "minimum of 1"),
     ({"stack": "istio-9"}, "environment.stack", "is not one of ['istio-1.31', 'guide']"),
