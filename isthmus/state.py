@@ -6,19 +6,22 @@ for the root CA, without which a new cluster cannot join an old mesh.
 
 import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import platformdirs
 
+from isthmus.errors import Unprepared
+
 
 def home() -> Path:
     """Return where environments and the server live: $ISTHMUS_HOME, or the user's data folder."""
-    return _folder("ISTHMUS_HOME", platformdirs.user_data_path("isthmus"))
+    return _folder("ISTHMUS_HOME", platformdirs.user_data_path)
 
 
 def cache() -> Path:
     """Return the folder of what can be made again: $ISTHMUS_CACHE, or the user's cache folder."""
-    return _folder("ISTHMUS_CACHE", platformdirs.user_cache_path("isthmus"))
+    return _folder("ISTHMUS_CACHE", platformdirs.user_cache_path)
 
 
 def folder(environment: str) -> Path:
@@ -53,5 +56,9 @@ def private(path: Path, text: str) -> None:
     part.rename(path)
 
 
-def _folder(variable: str, default: Path) -> Path:
-    return Path(os.environ.get(variable) or default).expanduser().resolve()
+def _folder(variable: str, default: Callable[[str], Path]) -> Path:
+    try:
+        return Path(os.environ.get(variable) or default("isthmus")).expanduser().resolve()
+    except (RuntimeError, OSError) as error:  # no HOME and no such user; no folder to stand in
+        hint = f"name a folder: {variable}=/path/of/a/folder"
+        raise Unprepared(f"no folder to keep things in: {error}", hint=hint) from None

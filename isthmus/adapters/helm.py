@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from isthmus.adapters import probing, shell
+from isthmus.adapters import probing, shell, surroundings
 from isthmus.adapters.kube import Kube
 from isthmus.errors import NotReady, Rejected
 from isthmus.facts import Access
@@ -45,10 +45,16 @@ def install(
     Raises NotReady if the Helm of a run that was killed is still at it.
     """
     flags = [f"--labels={LABEL}={_hash(chart, values)}", f"--post-renderer={sys.executable}"]
-    flags += [f"--post-renderer-args={part}" for part in ("-m", probing.__name__)]
+    flags += [f"--post-renderer-args={part}" for part in ("-P", "-m", probing.__name__)]
     command = [program, *upgrade(name, namespace, str(chart)), *_where(access), *flags]
     try:
-        shell.run(command, stdin=json.dumps(values), cluster=access.cluster, step=f"install {name}")
+        shell.run(
+            command,
+            stdin=json.dumps(values),
+            env=surroundings.for_cluster(access.kubeconfig),
+            cluster=access.cluster,
+            step=f"install {name}",
+        )
     except Rejected as error:
         if not any(sign in error.message for sign in BESIDE):
             raise
@@ -60,7 +66,8 @@ def uninstall(program: Path, access: Access, name: str, namespace: str) -> None:
     """Leave no release of that name."""
     flags = [f"--namespace={namespace}", "--no-hooks", "--ignore-not-found"]
     command = [program, "uninstall", name, *_where(access), *flags]
-    shell.run(command, cluster=access.cluster, step=f"uninstall {name}")
+    env = surroundings.for_cluster(access.kubeconfig)
+    shell.run(command, env=env, cluster=access.cluster, step=f"uninstall {name}")
 
 
 def _where(access: Access) -> list[str]:

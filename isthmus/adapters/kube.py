@@ -6,10 +6,11 @@ from functools import cached_property, lru_cache
 from typing import Any
 from urllib.parse import urlencode
 
-from kubernetes import client, config
+from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 from kubernetes.stream import stream
 
+from isthmus.adapters import connecting
 from isthmus.adapters.kinds import Kinds
 from isthmus.adapters.manifests import LABEL, Manifest, describe, differs, labelled, marked, shared
 from isthmus.adapters.refusals import translating
@@ -34,12 +35,7 @@ class Kube:
 
     def _new_client(self) -> client.ApiClient:
         with translating(self.access, "read its kubeconfig"):
-            api: client.ApiClient = config.new_client_from_config(
-                config_file=str(self.access.kubeconfig),
-                context=self.access.context,
-                persist_config=False,
-            )
-        return api
+            return connecting.new_client(self.access)
 
     def request(self, method: str, path: str, body: Any = None, content: str = "") -> Any:
         """Return the server's answer to one request; None if it says 404 to a GET or DELETE."""

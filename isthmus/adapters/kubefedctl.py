@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from isthmus.adapters import shell
+from isthmus.adapters import shell, surroundings
 from isthmus.errors import NotReady, Rejected
 
 NAMESPACE = "kube-federation-system"
@@ -37,7 +37,8 @@ def arguments(verb: Verb, name: str, host: str, member: str) -> list[str]:
 def _run(program: Path, kubeconfig: Path, member: str, words: list[str]) -> None:
     verb, command = words[0], [program, *words, f"--kubeconfig={kubeconfig}", "--v=0"]
     try:
-        shell.run(command, timeout=TIMEOUT, cluster=member, step=verb)
+        env = surroundings.for_cluster(kubeconfig)
+        shell.run(command, env=env, timeout=TIMEOUT, cluster=member, step=verb)
     except Rejected as error:
         if any(sign in error.message for sign in PASSING):
             raise NotReady(error.message, cluster=member, step=verb) from None

@@ -8,12 +8,12 @@ import os
 import urllib.error
 import urllib.request
 from base64 import b64encode
-from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from isthmus.adapters import web_proxy
 from isthmus.errors import Unprepared
 
 REACH_TIMEOUT = 5.0
@@ -64,20 +64,13 @@ def environment(api: str, home: Path) -> dict[str, str]:
     return {
         "PREFECT_API_URL": api,
         "DO_NOT_TRACK": "1",
-        **past_proxies(LOCAL),
+        **web_proxy.past(LOCAL),
         "PREFECT_SERVER_EPHEMERAL_ENABLED": "false",
         "PREFECT_RESULTS_LOCAL_STORAGE_PATH": str(home / "results"),
         "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
         "PREFECT_LOGGING_HANDLERS_DEBUG_LEVEL": "CRITICAL",
     }
-
-
-def past_proxies(hosts: Iterable[str]) -> dict[str, str]:
-    """Return the variables with which these hosts, too, are asked past any proxy."""
-    known = list(filter(None, os.environ.get("NO_PROXY", "").split(",")))
-    text = ",".join(dict.fromkeys([*known, *hosts]))
-    return {"NO_PROXY": text, "no_proxy": text}
 
 
 def ours(url: str, pair: str) -> Api:

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from cryptography.fernet import Fernet
 
 from isthmus import state
-from isthmus.adapters import prefect_api, prefect_database
+from isthmus.adapters import prefect_api, prefect_database, surroundings, web_proxy
 from isthmus.errors import Unprepared
 
 PAGES = "/v2"
@@ -30,7 +30,6 @@ RETENTION_DAYS = "ISTHMUS_RETENTION_DAYS"
 DAYS = 90
 """For how long ended runs are kept unless that variable says otherwise."""
 DAY = 86400
-SBIN = "/usr/sbin:/sbin"
 
 SERVER = {
     "DO_NOT_TRACK": "1",
@@ -113,7 +112,7 @@ def auth(home: Path) -> str:
 
 def client(home: Path, api: str) -> dict[str, str]:
     """Return the variables with which Prefect uses our own server, silently."""
-    around = prefect_api.past_proxies([*prefect_api.LOCAL, urlsplit(api).hostname or LOOPBACK])
+    around = web_proxy.past([*prefect_api.LOCAL, urlsplit(api).hostname or LOOPBACK])
     own = {"PREFECT_HOME": str(home), "PREFECT_API_AUTH_STRING": auth(home)}
     return {**prefect_api.environment(api, home), **around, **own}
 
@@ -137,7 +136,7 @@ def worker(home: Path, api: str) -> dict[str, str]:
     # What it prints is a log: Prefect's own choice of what goes there is right.
     ours = {k: v for k, v in client(home, api).items() if "_HANDLERS_" not in k}
     places = {"ISTHMUS_HOME": str(state.home()), "ISTHMUS_CACHE": str(state.cache())}
-    path = f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}:{SBIN}"
+    path = f"{Path(sys.executable).parent}:{surroundings.path()}"
     return {**_inherited(), **ours, **WORKER, **places, "PATH": path}
 
 
@@ -169,7 +168,8 @@ def retention_days() -> int:
 
 def _inherited() -> dict[str, str]:
     secret = prefect_database.VARIABLE
-    return {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_") and k != secret}
+    own = surroundings.of_ours()
+    return {k: v for k, v in own.items() if not k.startswith("PREFECT_") and k != secret}
 
 
 def _kept(file: Path, new: str) -> str:

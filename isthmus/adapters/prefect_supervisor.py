@@ -1,6 +1,5 @@
 """The supervisor of the Prefect server and its worker: started, asked, ended."""
 
-import os
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
@@ -9,7 +8,7 @@ from typing import Any
 from xmlrpc.client import Error, ServerProxy
 
 from isthmus import state, waiting
-from isthmus.adapters import prefect_database, processes, supervising
+from isthmus.adapters import prefect_database, processes, supervising, surroundings
 from isthmus.adapters.prefect_record import Record
 from isthmus.adapters.processes import Process
 from isthmus.errors import NotReady, Unprepared
@@ -43,7 +42,7 @@ def start(home: Path) -> Process:
     (home / "supervisor.sock").unlink(missing_ok=True)
     command = [sys.executable, "-m", "supervisor.supervisord", "-n", "-c", "supervisord.conf"]
     secret = prefect_database.VARIABLE
-    around = {k: v for k, v in os.environ.items() if k != secret}
+    around = {k: v for k, v in surroundings.of_ours().items() if k != secret}
     return processes.detach(command, home / "supervisor.out", around, umask=0o077, cwd=home)
 
 

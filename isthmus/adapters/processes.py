@@ -60,7 +60,7 @@ def detach(
 
 def again(arguments: Sequence[str], log: Path) -> Process:
     """Run the command line with these arguments, detached."""
-    return detach([sys.executable, "-m", "isthmus.cli.main", *arguments], log)
+    return detach([sys.executable, "-P", "-m", "isthmus.cli.main", *arguments], log)
 
 
 def end(process: Process, grace: float) -> None:

@@ -3,19 +3,21 @@
 import errno
 import json
 import socket
+from urllib.parse import urlsplit
 
 import yaml
-from kubernetes import client, config
+from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 from kubernetes.config.config_exception import ConfigException
 from urllib3 import exceptions as http
 
-from isthmus.adapters import credentials
+from isthmus.adapters import connecting, credentials, web_proxy
 from isthmus.errors import ClusterUnreachable, IsthmusError, Unprepared
 from isthmus.facts import Access
 
 TIMEOUT = 10.0
 """Seconds to connect, and again to answer: a server that needs more serves no mesh."""
+PROXY_SIGNS = ("ProxyError", "connect to proxy", "Tunnel connection failed", "SOCKS")
 TELLING = {
     errno.ECONNREFUSED: "nobody listens there (connection refused)",
     errno.EHOSTUNREACH: "no way leads there (no route to host)",
@@ -61,19 +63,13 @@ def refusal(access: Access, server: str, error: Exception) -> IsthmusError:
     """Return what a failed request to an API server means, and what to do about it."""
     if isinstance(error, ApiException) and error.status:
         return _answered(access, server, error.status)
-    seen, hint = _unanswered(error)
+    seen, hint = _behind_proxy(server, error) or _unanswered(error)
     return ClusterUnreachable(f"{server}: {seen}", cluster=access.cluster, hint=hint)
 
 
 def _new_client(access: Access) -> client.ApiClient:
     # One look: a server that is away is told of at once, and not after several timeouts.
-    made: client.ApiClient = config.new_client_from_config(
-        config_file=str(access.kubeconfig),
-        context=access.context,
-        persist_config=False,
-        client_configuration=client.Configuration(retries=False),
-    )
-    return made
+    return connecting.new_client(access, retries=False)
 
 
 def _unusable(access: Access, error: Exception) -> Unprepared:
@@ -114,6 +110,19 @@ def _unanswered(error: Exception) -> tuple[str, str]:
         return "what answers there is no API server", "correct `server:` in the kubeconfig"
     seen = next((said for n, said in TELLING.items() if _is(error, n)), str(error))
     return seen, "does the cluster run, and is `server:` in the kubeconfig its address?"
+
+
+def _behind_proxy(server: str, error: Exception) -> tuple[str, str] | None:
+    """Return what to say if a proxy that stands in between does not do its part."""
+    if not any(sign in str(error) for sign in PROXY_SIGNS):
+        return None
+    name, host = web_proxy.variable_of_cluster(server), urlsplit(server).hostname
+    if not name:
+        return f"its proxy does not lead there: {error}", "look at proxy-url in the kubeconfig"
+    hint = (
+        f"is the proxy in {name} up, and may it connect to {host}? or ask past it: NO_PROXY={host}"
+    )
+    return f"the proxy that {name} names does not lead there: {error}", hint
 
 
 def _is(error: Exception, number: int) -> bool:

@@ -4,6 +4,7 @@ import shlex
 import subprocess
 from collections.abc import Mapping, Sequence
 
+from isthmus.adapters import surroundings
 from isthmus.errors import NotReady, Rejected, Unprepared
 
 TAIL = 12
@@ -22,6 +23,7 @@ def run(
 ) -> str:
     """Return what the command printed; never pass a secret in `argv`, use `stdin` or a file.
 
+    It gets an environment that we make, unless `env` is another (isthmus.adapters.surroundings).
     `umask` is for programs whose files others must read; by default it is this process's.
 
     Raises Unprepared if there is no such program, NotReady after `timeout` seconds, Rejected if it
@@ -33,9 +35,10 @@ def run(
         done = subprocess.run(
             command,
             input=stdin,
-            env=env,
+            env=surroundings.made() if env is None else env,
             timeout=timeout,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             capture_output=True,
             umask=umask,
         )
@@ -61,4 +64,6 @@ def _said(text: str) -> str:
 
 def succeeds(argv: Sequence[object]) -> bool:
     """Tell whether a command that only asks ends well."""
-    return subprocess.run([str(part) for part in argv], capture_output=True).returncode == 0
+    command = [str(part) for part in argv]
+    done = subprocess.run(command, capture_output=True, env=surroundings.made())
+    return done.returncode == 0

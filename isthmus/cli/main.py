@@ -13,6 +13,7 @@ from typing import NoReturn
 import click
 
 from isthmus import __version__, state
+from isthmus.adapters import web_proxy
 from isthmus.cli import options, terminal, worker
 from isthmus.cli.checking import preflight
 from isthmus.cli.deploying import deploy
@@ -48,6 +49,7 @@ def main() -> NoReturn:
     """Run one command line and leave with its exit code."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     _make_streams_fit()
+    web_proxy.settle()
     code, abandoned = attempt(lambda: isthmus.main(prog_name="isthmus", standalone_mode=False))
     if abandoned:
         # Threads still wait for clusters; the interpreter's ordinary end would wait for them.

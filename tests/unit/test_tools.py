@@ -18,7 +18,10 @@ from isthmus.providers.lab.toolchain import compiling
 
 GO = r"""#!/bin/sh
 # A Go for tests. Programs that are in the target folder already are not linked again.
+# It is told by files beside it: a shell's variables do not reach it.
 here=$(basename "$PWD")
+FAKE=$(dirname "$0")
+FAKE_FAILS=$(cat "$FAKE/fails" 2>/dev/null)
 echo "$1 $here" >> "$FAKE/calls"
 for last; do :; done
 complain() { echo "go: downloading example.org/x v1.0.0" >&2; cat "$FAKE/complaint" >&2; exit 1; }
@@ -34,9 +37,9 @@ case "$1 $2" in
 "list -m") echo "$FAKE/mod/$last" ;;
 build*)
     while [ "$1" != -o ]; do shift; done
-    [ "$FAKE_HOLD$here" = "$FAKE/hold"toolchain ] && {
+    [ -p "$FAKE/hold" ] && [ "$here" = toolchain ] && {
         echo k8s.io/a >&2
-        read -r _ < "$FAKE_HOLD"
+        read -r _ < "$FAKE/hold"
     }
     [ "$here" = kubefed ] && set -- "$2" hyperfed || set -- "$2" kubectl istioctl
     out=$1; shift
@@ -69,7 +72,6 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     program.write_text(GO)
     program.chmod(0o755)
     monkeypatch.setenv("GO", str(program))
-    monkeypatch.setenv("FAKE", str(folder))
     monkeypatch.setenv("ISTHMUS_CACHE", str(tmp_path / "cache"))
     return folder
 
@@ -78,12 +80,12 @@ def calls(fake: Path, verb: str) -> int:
     return (fake / "calls").read_text().splitlines().count(verb)
 
 
-def fail(fake: Path, monkeypatch: pytest.MonkeyPatch, where: str, complaint: str) -> IsthmusError:
+def fail(fake: Path, where: str, complaint: str) -> IsthmusError:
     (fake / "complaint").write_text(complaint)
-    monkeypatch.setenv("FAKE_FAILS", where)
+    (fake / "fails").write_text(where)
     with pytest.raises(IsthmusError) as caught:
         tools.ensure_toolchain()
-    monkeypatch.delenv("FAKE_FAILS")
+    (fake / "fails").unlink()
     return caught.value
 
 
@@ -154,7 +156,7 @@ def test_a_module_that_cannot_be_fetched_is_named_and_the_next_run_goes_on(
     fake: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refused = 'Get "http://proxy/k8s.io/api/@v/v0.36.3.zip": dial tcp: connection refused'
-    error = fail(fake, monkeypatch, "list", f"k8s.io/api@v0.36.3: {refused}\n")
+    error = fail(fake, "list", f"k8s.io/api@v0.36.3: {refused}\n")
     assert isinstance(error, Unprepared)
     assert f"module k8s.io/api@v0.36.3 cannot be fetched: {refused}" in str(error)
     assert "run again" in error.hint
@@ -164,7 +166,7 @@ def test_a_module_that_cannot_be_fetched_is_named_and_the_next_run_goes_on(
 def test_a_module_that_was_tampered_with_is_named(
     fake: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    error = fail(fake, monkeypatch, "list", "verifying k8s.io/api@v0.36.3: checksum mismatch\n")
+    error = fail(fake, "list", "verifying k8s.io/api@v0.36.3: checksum mismatch\n")
     assert isinstance(error, Rejected)
     assert "verifying k8s.io/api@v0.36.3: checksum mismatch" in str(error)
 
@@ -173,7 +175,7 @@ def test_of_a_compiler_that_refuses_the_last_lines_are_shown(
     fake: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lines = "\n".join(f"./x.go:{n}: undefined" for n in range(40))
-    error = fail(fake, monkeypatch, "build toolchain", lines)
+    error = fail(fake, "build toolchain", lines)
     assert isinstance(error, Rejected)
     assert "`go build` ended with 1" in str(error)
     assert "./x.go:39: undefined" in str(error)
@@ -192,7 +194,7 @@ def test_of_a_compiler_that_refuses_the_last_lines_are_shown(
 def test_what_keeps_go_from_going_on_is_told(
     fake: Path, monkeypatch: pytest.MonkeyPatch, complaint: str, advice: str
 ) -> None:
-    error = fail(fake, monkeypatch, "build kubefed", complaint)
+    error = fail(fake, "build kubefed", complaint)
     assert isinstance(error, Unprepared)
     assert advice in error.hint
 
@@ -207,13 +209,11 @@ def test_a_disk_that_is_too_small_is_told_before_anything_is_compiled(
     assert calls(fake, "build toolchain") == 0
 
 
-def test_what_was_linked_before_a_kill_is_not_linked_again(
-    fake: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_was_linked_before_a_kill_is_not_linked_again(fake: Path) -> None:
     code = "from isthmus.providers.lab import tools; tools.ensure_toolchain()"
-    monkeypatch.setenv("FAKE_FAILS", "killed")
+    (fake / "fails").write_text("killed")
     killed = subprocess.run([sys.executable, "-c", code])
-    monkeypatch.delenv("FAKE_FAILS")
+    (fake / "fails").unlink()
     assert killed.returncode == -9
     assert tools.known_toolchain() is None
     assert tools.begun()
@@ -222,12 +222,9 @@ def test_what_was_linked_before_a_kill_is_not_linked_again(
     assert sorted(linked) == ["hyperfed", "istioctl", "kubectl"]
 
 
-def test_two_at_once_build_once_and_the_second_says_that_it_waits(
-    fake: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_two_at_once_build_once_and_the_second_says_that_it_waits(fake: Path) -> None:
     hold = fake / "hold"
     os.mkfifo(hold)
-    monkeypatch.setenv("FAKE_HOLD", str(hold))
     said: queue.Queue[tuple[str, str]] = queue.Queue()
     found: list[tools.Toolchain] = []
 

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from isthmus import waiting
+from isthmus.adapters import web_proxy
 from isthmus.errors import ClusterUnreachable, IsthmusError, Rejected
 from isthmus.providers.kce.credentials import ACCESS, SECRET, Keys
 
@@ -30,6 +31,8 @@ logging.getLogger("ksyun_sdk_common").addFilter(lambda record: False)
 
 ENDPOINT = "KSYUN_ENDPOINT"
 """Another address of the API, such as the cloud's internal one: the variable of its own tools."""
+DOMAIN = "api.ksyun.com"
+"""Where the API is unless that says otherwise."""
 TIMEOUT = 30
 """Seconds that one request may take."""
 THROTTLED, PAUSE = 60.0, 2.0
@@ -162,7 +165,13 @@ class Cloud:
 def _profile() -> ClientProfile:
     given = os.environ.get(ENDPOINT, "")
     address = urlsplit(given if "://" in given else f"https://{given}")
-    http = HttpProfile(protocol=address.scheme, endpoint=address.netloc or None, reqTimeout=TIMEOUT)
+    proxy = web_proxy.of(f"{address.scheme}://{address.netloc or DOMAIN}")
+    http = HttpProfile(
+        protocol=address.scheme,
+        endpoint=address.netloc or None,
+        reqTimeout=TIMEOUT,
+        proxy=proxy,
+    )
     return ClientProfile(httpProfile=http, language="en-US")
 
 

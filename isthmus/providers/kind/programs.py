@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from isthmus.adapters import shell
+from isthmus.adapters import shell, surroundings
 from isthmus.errors import NotReady, Rejected
 
 CREATE = 900.0
@@ -31,7 +31,13 @@ class Node:
 
 def environment() -> Mapping[str, str]:
     """Return the variables for programs that would else choose another engine than Docker."""
-    return {**os.environ, "KIND_EXPERIMENTAL_PROVIDER": "docker"}
+    return {**engine_environment(), "KIND_EXPERIMENTAL_PROVIDER": "docker"}
+
+
+def engine_environment() -> dict[str, str]:
+    """Return the variables with which Docker is asked: those of the person's that name theirs."""
+    named = {k: v for k, v in os.environ.items() if k.startswith("DOCKER_")}
+    return surroundings.made(**named)
 
 
 def clusters() -> list[str]:
@@ -119,4 +125,4 @@ def _kind(*arguments: object, stdin: str | None = None, timeout: float = 120) ->
 
 
 def _docker(*arguments: object) -> str:
-    return shell.run(["docker", *arguments])
+    return shell.run(["docker", *arguments], env=engine_environment())

@@ -10,7 +10,7 @@ from pathlib import Path
 from xmlrpc.client import Fault, ServerProxy
 
 from isthmus import state, waiting
-from isthmus.adapters import supervising
+from isthmus.adapters import supervising, surroundings
 from isthmus.errors import NotReady
 from isthmus.providers.lab import configuration, network, pki, programs
 from isthmus.providers.lab.images import copy_golden
@@ -85,8 +85,8 @@ def start(region: Region) -> int:
             stderr=log,
             start_new_session=True,
             cwd="/",
-            # It outlives the run: neither the run's identity nor its password goes with it.
-            env={k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")},
+            # It outlives the run: neither its password nor a shell's proxy goes with it.
+            env=surroundings.alone(),
             # A worker's own is 077, and pods could not read the layers that are unpacked for them.
             umask=0o022,
         )

@@ -14,7 +14,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from isthmus import progress, state, waiting
-from isthmus.adapters import shell
+from isthmus.adapters import shell, surroundings
 from isthmus.errors import Rejected
 from isthmus.images import Archive
 from isthmus.providers.lab.images.archive import write_archive
@@ -117,6 +117,7 @@ def _containerd(part: Path) -> Iterator[Path]:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
+            env=surroundings.alone(),
             umask=READABLE,
         )
     try:

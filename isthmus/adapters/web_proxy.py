@@ -1,0 +1,202 @@
+"""Web proxies: which one a URL is asked through, if any; decided here for libraries and programs.
+
+Python's libraries and Go's read the same variables differently (a lower-case NO_PROXY, networks in
+it, ALL_PROXY, GNOME's socks://). So nobody reads them but this module: libraries and programs get
+what follows from it. This machine and the lab are asked directly, whatever the shell says.
+"""
+
+import ipaddress
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from urllib.parse import SplitResult, urlsplit
+
+from isthmus.errors import Unprepared
+
+NAMES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
+KEPT = "ISTHMUS__PROXIES"
+"""Holds what the person's shell said, once this process's variables fit its libraries."""
+DIRECT = ("localhost", "127.0.0.1", "::1", "127.0.0.0/8", "198.18.0.0/15")
+"""Never asked through a proxy: this machine, and where the lab's addresses are (RFC 2544)."""
+USABLE = ("http", "https", "socks5", "socks5h")
+"""Schemes of proxies that httpx, urllib3, pip and Go all know; Go calls both of SOCKS `socks5`."""
+PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
+SECURE = ("https", "wss")
+LIBRARY_ENTRY = re.compile(r"\*|\.?[A-Za-z0-9_][A-Za-z0-9_.-]*(:\d{1,5}|/\d{1,2})?")
+"""What httpx takes in NO_PROXY besides addresses; at others, as fe80::/10, it raises."""
+
+
+def of(url: str) -> str | None:
+    """Return the proxy through which a URL is asked, as curl would choose it; None: directly.
+
+    Raises Unprepared, with the variable's name, if it needs one that cannot be used.
+    """
+    return _chosen(url, "ALL_PROXY")
+
+
+def of_cluster(url: str) -> str | None:
+    """Return the proxy to an API server as kubectl would choose it: ALL_PROXY is not read.
+
+    Source: golang.org/x/net/http/httpproxy. Raises Unprepared as `of` does.
+    """
+    return _chosen(url)
+
+
+def variable(url: str) -> str:
+    """Return the name of the variable that holds the proxy of `of`, for a person; or nothing."""
+    return _variable(url, "ALL_PROXY")
+
+
+def variable_of_cluster(url: str) -> str:
+    """Return the name of the variable that holds the proxy of `of_cluster`; or nothing."""
+    return _variable(url)
+
+
+def usable(proxy: str, variable: str) -> str:
+    """Return a proxy's URL with a scheme that all libraries know.
+
+    Raises Unprepared if there is none; the text may hold a password and is not repeated.
+    """
+    text = proxy if "://" in proxy else f"http://{proxy}"
+    try:
+        parts = urlsplit(re.sub(r"^socks://", "socks5://", text.strip(), flags=re.IGNORECASE))
+        good = parts.scheme in USABLE and parts.hostname and parts.port != 0
+    except ValueError:
+        parts, good = SplitResult("", "", "", "", ""), False
+    if not good:
+        what = f"scheme {parts.scheme!r}" if parts.scheme not in ("", *USABLE) else "no such URL"
+        hint = f"name one as http://HOST:PORT or socks5://HOST:PORT, or unset {variable}"
+        raise Unprepared(f"{variable} names a proxy that cannot be used: {what}", hint=hint)
+    return parts.geturl()
+
+
+def settle() -> None:
+    """Make this process's libraries read proxies that they can use, and none for this machine.
+
+    What the person's shell said is kept beside it, for all that is decided here. Safe to repeat.
+    """
+    said = _said()
+    os.environ[KEPT] = json.dumps(said)
+    for name in (*NAMES, *map(str.lower, NAMES)):
+        os.environ.pop(name, None)
+    entries = [e for e in map(_for_libraries, _no_proxy(said)) if e]
+    os.environ.update(_both(_usable_ones(said), entries))
+
+
+def past(hosts: Iterable[str]) -> dict[str, str]:
+    """Return the variables with which this process's libraries ask these hosts directly, too."""
+    known = os.environ.get("NO_PROXY", "") or os.environ.get("no_proxy", "")
+    return _both({}, [*_entries(known), *hosts])
+
+
+def for_programs(everything: bool = False) -> dict[str, str]:
+    """Return the variables that programs get. With `everything`, ALL_PROXY fills in for others.
+
+    Without it they choose as kubectl does, with it as curl does.
+    """
+    said = _said()
+    found = {k: v.replace("socks5h://", "socks5://") for k, v in _usable_ones(said).items()}
+    if everything and "ALL_PROXY" in found:
+        found = {**dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY"), found["ALL_PROXY"]), **found}
+    return _both(found, _no_proxy(said))
+
+
+def _variable(url: str, *more: str) -> str:
+    found = None if _is_direct(url) else _named(urlsplit(url), _said(), *more)
+    return found[0] if found else ""
+
+
+def _chosen(url: str, *more: str) -> str | None:
+    if _is_direct(url) or not (found := _named(urlsplit(url), _said(), *more)):
+        return None
+    return usable(found[1], found[0])
+
+
+def _named(url: SplitResult, said: Mapping[str, str], *more: str) -> tuple[str, str] | None:
+    first = "HTTPS_PROXY" if url.scheme in SECURE else "HTTP_PROXY"
+    return next(((name, said[name]) for name in (first, *more) if said.get(name)), None)
+
+
+def _said() -> dict[str, str]:
+    """Return the person's words by upper-case names; the lists of both spellings are one."""
+    if kept := os.environ.get(KEPT):
+        found: dict[str, str] = json.loads(kept)
+        return found
+    # The lower case comes first, as for curl and Python, and empty means none.
+    said = {n: os.environ.get(n.lower(), os.environ.get(n, "")).strip() for n in NAMES}
+    both = f"{os.environ.get('no_proxy', '')},{os.environ.get('NO_PROXY', '')}"
+    return {**said, "NO_PROXY": ",".join(dict.fromkeys(_entries(both)))}
+
+
+def _usable_ones(said: Mapping[str, str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name in NAMES[:3]:
+        try:
+            found |= {name: usable(said[name], name)} if said.get(name) else {}
+        except Unprepared:
+            continue  # told where it is needed
+    return found
+
+
+def _both(proxies: Mapping[str, str], entries: Iterable[str]) -> dict[str, str]:
+    found = {**proxies, "NO_PROXY": ",".join(dict.fromkeys(entries))}
+    return {**found, **{name.lower(): value for name, value in found.items()}}
+
+
+def _no_proxy(said: Mapping[str, str]) -> list[str]:
+    return list(dict.fromkeys([*_entries(said.get("NO_PROXY", "")), *DIRECT]))
+
+
+def _entries(text: str) -> list[str]:
+    return [entry for entry in re.split(r"[,\s]+", text) if entry]
+
+
+def _for_libraries(entry: str) -> str:
+    plain = entry.strip("[]")
+    if _address(plain):
+        return plain
+    plain = plain.removeprefix("*") if plain != "*" else plain
+    return plain if LIBRARY_ENTRY.fullmatch(plain) else ""
+
+
+def _is_direct(url: str) -> bool:
+    parts = urlsplit(url)
+    host, port = (parts.hostname or "").rstrip("."), parts.port or PORTS.get(parts.scheme, 0)
+    return any(_matches(entry.lower(), host, port) for entry in _no_proxy(_said()))
+
+
+def _matches(entry: str, host: str, port: int) -> bool:
+    for name, wanted in _readings(entry):
+        if wanted in (0, port) and _is_in(host, name):
+            return True
+    return False
+
+
+def _readings(entry: str) -> Iterator[tuple[str, int]]:
+    """Give what an entry may mean: a name, an address or a network, perhaps with a port."""
+    found = re.fullmatch(r"\[(.+)\](?::(\d+))?|([^:]+):(\d+)", entry)
+    if found:
+        yield found[1] or found[3], int(found[2] or found[4] or 0)
+    else:
+        yield entry, 0
+
+
+def _is_in(host: str, name: str) -> bool:
+    if name == "*":
+        return True
+    if (address := _address(host)) is not None:
+        try:
+            return address in ipaddress.ip_network(name, strict=False)
+        except ValueError:
+            return False
+    # As Go and httpx have it: a dot in front means what is below, and not the name itself.
+    name = name.removeprefix("*")
+    return host.endswith(name) if name.startswith(".") else f".{host}".endswith(f".{name}")
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
