@@ -2,7 +2,7 @@
 Our exception tree. Retry intent and exit code are the exception's type.
 
 * IsthmusError
-  x TransientError          the same call may succeed later
+  x TransientError          the same call may succeed later; not tried again once `timed_out`
     + ClusterUnreachable    69: the API server did not answer, or answered 429 or 5xx
     + NotReady              75: the object exists but is not yet as wanted
     + Busy                  75: another run holds the environment
@@ -37,6 +37,8 @@ class IsthmusError(Exception):
         self.step = step
         self.hint = hint
         self.parts: tuple[IsthmusError, ...] = ()
+        self.timed_out = False
+        """Whether the limit for it has run out: it is not tried again in this run."""
 
     def __str__(self) -> str:
         """Say where, what, and what to type next."""
@@ -47,7 +49,7 @@ class IsthmusError(Exception):
     def __reduce__(self) -> tuple[object, ...]:
         """Survive pickling whole."""
         # keyword-only arguments do not survive the default pickling, which Prefect does to failures
-        fields = (self.message, self.cluster, self.step, self.hint, self.parts)
+        fields = (self.message, self.cluster, self.step, self.hint, self.parts, self.timed_out)
         return (_rebuild, (type(self), *fields))
 
 
@@ -58,16 +60,21 @@ def _rebuild(
     step: str | None,
     hint: str,
     parts: tuple[IsthmusError, ...],
+    timed_out: bool,
 ) -> IsthmusError:
     error = kind(message, cluster=cluster, step=step, hint=hint)
-    error.parts = parts
+    error.parts, error.timed_out = parts, timed_out
     return error
 
 
 class TransientError(IsthmusError):
-    """The same call may succeed later."""
+    """The same call may succeed later, in this run unless its limit has run out (`timed_out`).
+
+    `retry_after`: seconds that the server asked us to wait (RFC 9110, 10.2.3); 0 if it did not.
+    """
 
     exit_code = 75
+    retry_after: float = 0.0
 
 
 class ClusterUnreachable(TransientError):

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from isthmus.errors import NotReady, Stopped, TransientError
+from isthmus.errors import ClusterUnreachable, NotReady, Stopped, TransientError
 
 T = TypeVar("T")
 _stopped = threading.Event()
@@ -23,17 +23,52 @@ def until(
 ) -> T:
     """Return the first value of `probe` that is not None; ask every `interval` seconds.
 
-    Raises `error` after `timeout` seconds, with what `seen` last observed, and Stopped as soon as
-    this process is told to stop.
+    A probe that raises ClusterUnreachable or NotReady is asked again like one that returns None,
+    not before the server's Retry-After. Raises after `timeout` seconds, marked as timed out so that
+    nothing waits for the same once more: `error` with what `seen` last observed, ClusterUnreachable
+    if the last probe raised that. Raises Stopped as soon as this process is told to stop.
     """
     deadline = time.monotonic() + timeout
-    while (found := probe()) is None:
-        if time.monotonic() + interval > deadline:
-            last = f"; last seen: {seen()}" if seen else ""
-            raise error(f"{what}: not there after {timeout:g} s{last}", cluster=cluster)
-        _stopped.wait(interval)
+    while True:
+        passing: TransientError | None = None
+        try:
+            if (found := probe()) is not None:
+                return found
+        except (ClusterUnreachable, NotReady) as raised:
+            if raised.timed_out:
+                raise
+            passing = raised
+        pause = max(interval, passing.retry_after if passing else 0.0)
+        if time.monotonic() + pause > deadline:
+            raise _timed_out(what, timeout, cluster, seen, error, passing) from passing
+        _stopped.wait(pause)
         go_on()
-    return found
+
+
+def _timed_out(
+    what: str,
+    timeout: float,
+    cluster: str | None,
+    seen: Callable[[], str] | None,
+    error: type[TransientError],
+    passing: TransientError | None,
+) -> TransientError:
+    kind = ClusterUnreachable if isinstance(passing, ClusterUnreachable) else error
+    last = passing.message if passing else _observed(seen)
+    raised = kind(
+        f"{what}: not there after {timeout:g} s" + (f"; last seen: {last}" if last else ""),
+        cluster=cluster or (passing.cluster if passing else None),
+        hint=passing.hint if passing else "",
+    )
+    raised.timed_out = True
+    return raised
+
+
+def _observed(seen: Callable[[], str] | None) -> str:
+    try:
+        return seen() if seen else ""
+    except TransientError as passing:
+        return passing.message
 
 
 def stop() -> None:

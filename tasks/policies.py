@@ -23,12 +23,16 @@ from isthmus.reporting import scrub
 P = ParamSpec("P")
 R = TypeVar("R")
 
-RETRIES = 3
+RETRIES = 4
 
 
 def is_transient(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
-    """Retry only what an adapter called transient; a bug or a 403 fails at once."""
-    return isinstance(state.result(raise_on_failure=False), TransientError)
+    """Retry what an adapter called transient; a bug, a 403, a limit that ran out is final."""
+    return _may_pass(state.result(raise_on_failure=False))
+
+
+def _may_pass(error: object) -> bool:
+    return isinstance(error, TransientError) and not error.timed_out
 
 
 STEP: dict[str, Any] = {
@@ -121,7 +125,7 @@ def _telling(name: str, cluster: str | None, body: Callable[[], R]) -> R:
             error.message, error.hint = scrub(error.message), scrub(error.hint)
             error.cluster = error.cluster or cluster
             error.step = error.step or name
-            again = isinstance(error, TransientError) and run and run.task_run.run_count <= RETRIES
+            again = _may_pass(error) and run and run.task_run.run_count <= RETRIES
             progress.publish(
                 Event("retrying" if again else "failed", identity, name, cluster, str(error))
             )

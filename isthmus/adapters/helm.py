@@ -42,13 +42,14 @@ def install(
 ) -> None:
     """Make the release stand; hooks are left out and nothing is waited for.
 
-    Raises NotReady if the Helm of a run that was killed is still at it.
+    Raises NotReady if the Helm of a run that was killed is still at it, ClusterUnreachable if what
+    the API server answered may pass.
     """
     flags = [f"--labels={LABEL}={_hash(chart, values)}", f"--post-renderer={sys.executable}"]
     flags += [f"--post-renderer-args={part}" for part in ("-P", "-m", probing.__name__)]
     command = [program, *upgrade(name, namespace, str(chart)), *_where(access), *flags]
     try:
-        shell.run(
+        shell.ask(
             command,
             stdin=json.dumps(values),
             env=surroundings.for_cluster(access.kubeconfig),
@@ -67,7 +68,7 @@ def uninstall(program: Path, access: Access, name: str, namespace: str) -> None:
     flags = [f"--namespace={namespace}", "--no-hooks", "--ignore-not-found"]
     command = [program, "uninstall", name, *_where(access), *flags]
     env = surroundings.for_cluster(access.kubeconfig)
-    shell.run(command, env=env, cluster=access.cluster, step=f"uninstall {name}")
+    shell.ask(command, env=env, cluster=access.cluster, step=f"uninstall {name}")
 
 
 def _where(access: Access) -> list[str]:

@@ -10,16 +10,22 @@ from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 from kubernetes.stream import stream
 
+from isthmus import waiting
 from isthmus.adapters import connecting
 from isthmus.adapters.kinds import Kinds
 from isthmus.adapters.manifests import LABEL, Manifest, describe, differs, labelled, marked, shared
 from isthmus.adapters.refusals import translating
-from isthmus.errors import NotReady, Rejected
+from isthmus.errors import ClusterUnreachable, NotReady, Rejected
 from isthmus.facts import Access
 
 FIELD_MANAGER = "isthmus"
 TIMEOUT = 15.0
 """Seconds that one request may take."""
+AGAIN = 5.0
+"""Seconds in which a request is made again; an API server's Retry-After is 1
+(k8s.io/apiserver pkg/server/filters/maxinflight.go), and one that is down stays so for longer."""
+PAUSE = 0.4
+"""Seconds from one try to the next."""
 
 
 class Kube:
@@ -35,10 +41,28 @@ class Kube:
 
     def _new_client(self) -> client.ApiClient:
         with translating(self.access, "read its kubeconfig"):
-            return connecting.new_client(self.access)
+            # A request is repeated here, where the run may be told to end meanwhile.
+            return connecting.new_client(self.access, retries=False)
 
     def request(self, method: str, path: str, body: Any = None, content: str = "") -> Any:
-        """Return the server's answer to one request; None if it says 404 to a GET or DELETE."""
+        """Return the server's answer to one request; None if it says 404 to a GET or DELETE.
+
+        An answer that may pass (429, 5xx, a connection that is cut) is asked for again, as every
+        request of ours may be repeated; raises ClusterUnreachable with the last one after AGAIN
+        seconds, Rejected at once for what will not pass.
+        """
+        try:
+            return waiting.until(
+                lambda: (self._ask(method, path, body, content),),
+                f"{method} {path.split('?')[0]}",
+                timeout=AGAIN,
+                interval=PAUSE,
+            )[0]
+        except ClusterUnreachable as error:
+            # Not the limit of a step, which may ask once more.
+            raise error.__cause__ or error from None
+
+    def _ask(self, method: str, path: str, body: Any, content: str) -> Any:
         headers = {"Accept": "application/json"}
         if body is not None:
             headers["Content-Type"] = content or "application/json"
@@ -50,7 +74,7 @@ class Kube:
                 response = self._api.call_api(*prepared, _request_timeout=TIMEOUT)
                 data = response.read()
                 if response.status >= 400:
-                    raise ApiException(status=response.status, reason=response.reason, body=data)
+                    raise _refusal(response, data)
             except ApiException as error:
                 if error.status == 404 and method in ("GET", "DELETE"):
                     return None
@@ -164,6 +188,14 @@ class Kube:
                 cluster=self.access.cluster,
                 hint="remove it if nobody needs it, or take another cluster",
             )
+
+
+def _refusal(response: Any, data: bytes) -> ApiException:
+    refusal = ApiException(
+        status=response.status, reason=response.reason, body=data.decode(errors="replace")
+    )
+    refusal.headers = response.headers
+    return refusal
 
 
 @lru_cache

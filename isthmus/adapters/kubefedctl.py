@@ -4,14 +4,14 @@ from pathlib import Path
 from typing import Literal
 
 from isthmus.adapters import shell, surroundings
-from isthmus.errors import NotReady, Rejected
+from isthmus.errors import ClusterUnreachable, NotReady, Rejected
 
 NAMESPACE = "kube-federation-system"
 TIMEOUT = 60.0
 Verb = Literal["join", "unjoin"]
 FLAGS: dict[Verb, str] = {"join": "--error-on-existing=false", "unjoin": "--force"}
 """What lets each verb be run again."""
-PASSING = ("failed calling webhook", "connection refused", "no endpoints available")
+PASSING = ("failed calling webhook", "no endpoints available")
 """What is said in the moment between a ready webhook and the routes to it."""
 
 
@@ -38,8 +38,8 @@ def _run(program: Path, kubeconfig: Path, member: str, words: list[str]) -> None
     verb, command = words[0], [program, *words, f"--kubeconfig={kubeconfig}", "--v=0"]
     try:
         env = surroundings.for_cluster(kubeconfig)
-        shell.run(command, env=env, timeout=TIMEOUT, cluster=member, step=verb)
-    except Rejected as error:
+        shell.ask(command, env=env, timeout=TIMEOUT, cluster=member, step=verb)
+    except (Rejected, ClusterUnreachable) as error:
         if any(sign in error.message for sign in PASSING):
             raise NotReady(error.message, cluster=member, step=verb) from None
         raise

@@ -10,7 +10,7 @@ from kubernetes.client.exceptions import ApiException
 from kubernetes.config.config_exception import ConfigException
 from urllib3.exceptions import HTTPError
 
-from isthmus.errors import ClusterUnreachable, Rejected
+from isthmus.errors import ClusterUnreachable, IsthmusError, Rejected
 from isthmus.facts import Access
 
 RETRYABLE = {0, 408, 409, 429, 500, 502, 503, 504}
@@ -29,12 +29,22 @@ def translating(access: Access, doing: str) -> Iterator[None]:
         # Of a Secret whose content it finds wrong, the server repeats the content.
         said = "" if status in (400, 422) and "secrets/" in doing else _message(error)
         text = f"cannot {doing}: HTTP {status} {error.reason}: {said}"
-        raise kind(text, cluster=cluster) from None
+        raise _asking_to_wait(kind(text, cluster=cluster), error) from None
     except (ConfigException, yaml.YAMLError) as error:
         text = f"cannot {doing}: {access.kubeconfig}, context {access.context!r}: {error}"
         raise Rejected(text, cluster=cluster) from None
     except (HTTPError, OSError) as error:
         raise ClusterUnreachable(f"cannot {doing}: {error}", cluster=cluster) from None
+
+
+def _asking_to_wait(raised: IsthmusError, error: ApiException) -> IsthmusError:
+    """Return the error with the seconds that the server wants to be left alone, if it named any."""
+    said = (error.headers or {}).get("Retry-After", "")
+    if (
+        isinstance(raised, ClusterUnreachable) and said.isdecimal()
+    ):  # it may be a date: none sends one
+        raised.retry_after = float(said)
+    return raised
 
 
 def _refused(error: ApiException) -> int:

@@ -1,14 +1,30 @@
 """Run one command to its end; its failure becomes a typed error that names what was tried."""
 
+import re
 import shlex
 import subprocess
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from isthmus.adapters import surroundings
-from isthmus.errors import NotReady, Rejected, Unprepared
+from isthmus.errors import ClusterUnreachable, NotReady, Rejected, Unprepared
 
 TAIL = 12
 """Lines of a failed command's standard error that a person gets to see."""
+
+PASSING = re.compile(
+    r"connection (refused|reset|lost)|lost connection|\bEOF\b|broken pipe|TLS handshake timeout"
+    r"|i/o timeout|deadline exceeded|request canceled|Client\.Timeout|timed? ?out|no route to host"
+    r"|network is unreachable|closed (idle|network) connection|server sent GOAWAY"
+    r"|too many requests|unable to (handle the request|return a response in the time)"
+    r"|internal (server )?error|service unavailable|bad gateway|gateway timeout"
+    r"|etcdserver: |apiserver not ready|the object has been modified",
+    re.IGNORECASE,
+)
+"""What clients of an API server say when the same call may succeed later.
+
+Sources: Go net, net/http, crypto/tls; k8s.io/apimachinery pkg/api/errors; etcd api/v3rpc/rpctypes.
+"""
 
 
 def run(
@@ -46,9 +62,9 @@ def run(
         text = f"{command[0]}: cannot be run: {error.strerror}"
         raise Unprepared(text, cluster=cluster, step=step) from error
     except subprocess.TimeoutExpired as error:
-        raise NotReady(
-            f"`{shown}`: no end after {timeout:g} s", cluster=cluster, step=step
-        ) from error
+        endless = NotReady(f"`{shown}`: no end after {timeout:g} s", cluster=cluster, step=step)
+        endless.timed_out = True
+        raise endless from error
     if done.returncode:
         last = "\n".join(_said(done.stderr or done.stdout).splitlines()[-TAIL:])
         raise Rejected(
@@ -60,6 +76,19 @@ def run(
 def _said(text: str) -> str:
     # A Go program that calls it fatal prints where each of its goroutines is: of use to no one.
     return text.split("\ngoroutine ")[0].strip()
+
+
+def ask(argv: Sequence[object], **options: Any) -> str:
+    """Return what a command printed that asks or changes a cluster, as `run` does.
+
+    Raises ClusterUnreachable too: what its API server answered, or did not, may pass.
+    """
+    try:
+        return run(argv, **options)
+    except Rejected as error:
+        if not PASSING.search(error.message):
+            raise
+        raise ClusterUnreachable(error.message, cluster=error.cluster, step=error.step) from None
 
 
 def succeeds(argv: Sequence[object]) -> bool:

@@ -12,6 +12,7 @@ from isthmus import progress, state, waiting
 from isthmus.adapters import federated, workloads
 from isthmus.errors import ClusterUnreachable, Findings, NotReady, Rejected
 from isthmus.facts import Done
+from tasks.policies import RETRIES
 
 pytestmark = pytest.mark.usefixtures("prefect")
 
@@ -159,7 +160,7 @@ def test_what_does_not_pass_is_given_up_in_the_end(world, told):
     with pytest.raises(NotReady) as caught:
         join(world)
     assert caught.value.exit_code == 75
-    assert [kind for kind, *_ in told] == [*["started", "retrying"] * 3, "started", "failed"]
+    assert [kind for kind, *_ in told] == [*["started", "retrying"] * RETRIES, "started", "failed"]
 
 
 def test_a_bug_is_raised_as_what_it_is_and_not_tried_again(world, told):

@@ -93,7 +93,10 @@ def access(api, tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def client(access):
+def client(access, monkeypatch):
+    """A client that soon takes the last answer for the answer."""
+    monkeypatch.setattr(kube, "AGAIN", 0.05)
+    monkeypatch.setattr(kube, "PAUSE", 0.01)
     return kube.Kube(access)
 
 
@@ -214,6 +217,51 @@ def test_a_server_that_may_answer_later_is_unreachable(api, client, status):
         client.apply([MAP])
     assert caught.value.exit_code == 69
     assert_told(caught.value, f"cannot GET {PATH}", f"HTTP {status}", "come back")
+
+
+def unkind(api, answers):
+    """Make the server give these answers before its own: a status, or None for a cut connection."""
+
+    class Unkind(Handler):
+        def answer(self):
+            if not answers:
+                return super().answer()
+            status = answers.pop(0)
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            if status is None:
+                self.close_connection = True
+                return self.connection.close()
+            self.send_response(status)
+            self.send_header("Retry-After", "0")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        do_GET = do_PATCH = do_DELETE = answer  # noqa: N815
+
+    api.RequestHandlerClass = Unkind
+
+
+@pytest.mark.parametrize("answers", [[429], [500, 503], [None], [504, None, 429]])
+def test_what_passes_in_a_moment_is_not_seen_outside(api, access, monkeypatch, answers):
+    monkeypatch.setattr(kube, "PAUSE", 0.01)
+    unkind(api, answers)
+    assert kube.Kube(access).apply([MAP]) == ["ConfigMap istio-system/mesh"]
+    assert len(writes(api)) == 1 and not answers
+
+
+def test_a_server_that_wants_to_be_left_alone_for_long_says_so_to_whoever_waits(api, client):
+    class Busy(Handler):
+        def do_GET(self):
+            self.send_response(429)
+            self.send_header("Retry-After", "30")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+    api.RequestHandlerClass = Busy
+    with pytest.raises(ClusterUnreachable) as caught:
+        client.get("ConfigMap", "mesh", "istio-system")
+    assert caught.value.retry_after == 30
+    assert not caught.value.timed_out
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 405, 422])

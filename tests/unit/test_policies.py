@@ -1,6 +1,7 @@
 """What every step has in common: its name, its errors' place, and nothing remembered."""
 
 import importlib
+import pickle
 import pkgutil
 
 import pytest
@@ -8,8 +9,8 @@ from prefect import Task
 from prefect.cache_policies import NO_CACHE
 
 import tasks
-from isthmus import progress
-from isthmus.errors import ClusterUnreachable, Rejected
+from isthmus import progress, waiting
+from isthmus.errors import ClusterUnreachable, NotReady, Rejected
 from isthmus.facts import Access, Done
 from tasks.policies import RETRIES, step
 
@@ -93,3 +94,12 @@ def test_only_what_may_pass_is_tried_again(error, again):
     from tasks.policies import is_transient
 
     assert is_transient(None, None, _State(error)) is again
+
+
+def test_a_limit_that_ran_out_is_not_waited_for_again():
+    from tasks.policies import is_transient
+
+    with pytest.raises(NotReady) as caught:
+        waiting.until(lambda: None, "a Deployment", timeout=0)
+    assert not is_transient(None, None, _State(caught.value))
+    assert not is_transient(None, None, _State(pickle.loads(pickle.dumps(caught.value))))

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from isthmus.adapters import shell
-from isthmus.errors import NotReady, Rejected, Unprepared
+from isthmus.errors import ClusterUnreachable, NotReady, Rejected, Unprepared
 
 
 def python(code):
@@ -48,3 +48,32 @@ def test_a_command_without_end_is_ended():
 
 def test_a_question_is_answered_by_the_exit_code():
     assert shell.succeeds(python("")) and not shell.succeeds(python("raise SystemExit(1)"))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "dial tcp 198.18.1.2:6443: connect: connection refused",
+        "Get https://c: EOF",
+        "read: connection reset by peer",
+        "net/http: TLS handshake timeout",
+        "dial tcp: i/o timeout",
+        "context deadline exceeded",
+        "the server is currently unable to handle the request",
+        "the server has received too many requests and has asked us to try again later",
+        "Internal error occurred: etcdserver: leader changed",
+        "http2: client connection lost",
+    ],
+)
+def test_an_api_server_that_may_answer_later_is_not_taken_for_a_refusal(said):
+    with pytest.raises(ClusterUnreachable, match="ended with 1") as caught:
+        shell.ask(python(f"raise SystemExit({said!r})"), cluster="beijing", step="join")
+    assert (caught.value.cluster, caught.value.step) == ("beijing", "join")
+
+
+@pytest.mark.parametrize(
+    "said", ["secrets is forbidden", "no such flag", "x509: unknown authority"]
+)
+def test_what_time_cannot_mend_is_a_refusal(said):
+    with pytest.raises(Rejected):
+        shell.ask(python(f"raise SystemExit({said!r})"))

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from isthmus import waiting
-from isthmus.errors import ClusterUnreachable, NotReady, Rejected, Stopped
+from isthmus.errors import Busy, ClusterUnreachable, NotReady, Rejected, Stopped
 
 
 @pytest.fixture(autouse=True)
@@ -60,3 +60,62 @@ def test_whoever_waits_hears_that_the_run_was_asked_to_end(clock):
     with pytest.raises(Stopped):
         waiting.until(stop_while_asked, "a thing", timeout=9)
     assert len(clock) == 1
+
+
+def passing(message="HTTP 503", retry_after=0.0, kind=ClusterUnreachable):
+    error = kind(message, cluster="xian")
+    error.retry_after = retry_after
+    return error
+
+
+def test_an_answer_that_may_pass_is_part_of_waiting(clock):
+    answers = [passing(), passing(kind=NotReady), None, "x"]
+
+    def ask():
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    assert waiting.until(ask, "a thing", timeout=9, interval=2) == "x"
+    assert clock == [2, 2, 2]
+
+
+def test_a_server_that_asks_to_be_left_alone_is_left_alone(clock):
+    answers = [passing(retry_after=4.0), passing()]
+
+    def ask():
+        if answers:
+            raise answers.pop(0)
+        return "x"
+
+    assert waiting.until(ask, "a thing", timeout=9, interval=1) == "x"
+    assert clock == [4, 1]
+
+
+def test_when_time_is_up_the_last_answer_is_in_the_message_and_its_kind_remains(clock):
+    def ask():
+        raise passing("GET /api: HTTP 503")
+
+    with pytest.raises(ClusterUnreachable) as caught:
+        waiting.until(ask, "Deployment a/b", timeout=10, interval=3)
+    assert "Deployment a/b: not there after 10 s" in str(caught.value)
+    assert "GET /api: HTTP 503" in str(caught.value) and caught.value.cluster == "xian"
+
+
+def test_a_limit_that_ran_out_is_final_and_is_so_for_whoever_waits_around_it(clock):
+    def inner():
+        return waiting.until(lambda: None, "the inner thing", timeout=3, interval=1)
+
+    with pytest.raises(NotReady) as caught:
+        waiting.until(inner, "the outer thing", timeout=600, interval=1)
+    assert caught.value.timed_out and "the inner thing" in str(caught.value)
+    assert sum(clock) <= 3
+
+
+def test_that_another_run_has_its_turn_is_for_the_asker_to_wait_for(clock):
+    def ask():
+        raise Busy("in use")
+
+    with pytest.raises(Busy):
+        waiting.until(ask, "its turn", timeout=9)

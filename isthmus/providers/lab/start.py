@@ -4,7 +4,7 @@ from pathlib import Path
 
 from isthmus import progress, waiting
 from isthmus.adapters import kube
-from isthmus.errors import ClusterUnreachable, TransientError
+from isthmus.errors import ClusterUnreachable
 from isthmus.facts import Access
 from isthmus.providers.lab import network, programs, region
 from isthmus.providers.lab.images import names
@@ -32,17 +32,10 @@ def bring_up(place: region.Region, tools: Toolchain, golden: Path) -> None:
 
 
 def _wait_for_api(place: region.Region, client: kube.Kube) -> None:
-    last = "nothing asked yet"
-
     def ready() -> bool | None:
-        nonlocal last
-        try:
-            client.request("GET", "/readyz")
-            # The namespaces are made by the server itself, a moment after it is ready.
-            return True if client.get("Namespace", "kube-system") else None
-        except TransientError as error:
-            last = error.message
-            return None
+        client.request("GET", "/readyz")
+        # The namespaces are made by the server itself, a moment after it is ready.
+        return True if client.get("Namespace", "kube-system") else None
 
     waiting.until(
         ready,
@@ -50,6 +43,6 @@ def _wait_for_api(place: region.Region, client: kube.Kube) -> None:
         timeout=API_TIMEOUT,
         interval=0.1,
         cluster=place.cluster,
-        seen=lambda: last,
+        seen=lambda: "ready, without namespace kube-system",
         error=ClusterUnreachable,
     )
