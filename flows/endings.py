@@ -9,7 +9,7 @@ from prefect.client.schemas.objects import FlowRun, State
 from prefect.events import emit_event
 from prefect.states import Cancelled
 
-from flows.turns import Skipped
+from flows.turns import CalledOff, Skipped
 from isthmus.errors import IsthmusError
 from isthmus.reporting import scrub
 from tasks import policies
@@ -62,6 +62,8 @@ def skippable(story: Callable[P, R]) -> Callable[P, R | State[Any]]:
             return story(*args, **kwargs)
         except Skipped as error:
             return Cancelled(name="Skipped", message=error.message)
+        except CalledOff as error:
+            return Cancelled(message=error.message)
 
     return told
 

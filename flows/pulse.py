@@ -13,12 +13,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from httpx import HTTPError
-from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.objects import FlowRun, State
 from prefect.events import emit_event
 from prefect.exceptions import ObjectNotFound
-from prefect.states import Cancelled
+from prefect.states import Cancelled, Cancelling
 
-from flows.turns import Lease
+from flows.lease import Lease, Lost
+from isthmus import waiting
 from isthmus.adapters import processes
 
 LOOK = 3.0
@@ -53,21 +54,33 @@ class _Pulse:
     def beat(self) -> None:
         while not self._end.is_set():
             # A server that restarts is no reason to stop: it is back before anything expires.
-            with suppress(HTTPError, ObjectNotFound):
-                self._look()
-                if time.monotonic() - self._last_beat >= BEAT:
-                    self._live()
+            # Nor is what a proxy before it says: a thread that ended would be deaf to Cancel.
+            for act in (self._look, self._keep):
+                with suppress(Exception):
+                    act()
             self._end.wait(LOOK)
+
+    def _keep(self) -> None:
+        """Give a sign of life and keep the turn; a run that has lost it stops all that it does."""
+        if time.monotonic() - self._last_beat < BEAT:
+            return
+        try:
+            self._live()
+        except Lost:
+            waiting.stop()
+            processes.end_children()
+            self._end.set()
 
     def _live(self) -> None:
         first = not self._last_beat
-        self._last_beat = time.monotonic()
         emit_event("prefect.flow-run.heartbeat", _resource(self._run), related=_related(self._run))
         if not first:
             self._lease.renew()
+        # A renewal that failed is tried again at the next look, not only at the next beat.
+        self._last_beat = time.monotonic()
 
     def _look(self) -> None:
-        state = self._lease.client.read_flow_run(self._run.id).state
+        state = self._state()
         if not (state and state.is_cancelling()) or self._end.is_set():
             return
         self._cancelled_at = self._cancelled_at or time.monotonic()
@@ -77,10 +90,20 @@ class _Pulse:
         elif time.monotonic() - self._cancelled_at > WORKERS:
             self._leave()
 
+    def _state(self) -> State | None:
+        """Return the run's state; a run that was deleted is to end as one that was cancelled."""
+        try:
+            return self._lease.client.read_flow_run(self._run.id).state
+        except ObjectNotFound:
+            return Cancelling(message="its record was deleted on the Prefect server")
+
     def _leave(self) -> None:
         """End a run whose worker does not: there is nobody above it who would hear of an error."""
         message = "cancelled; its worker was gone, so that it ended itself"
-        self._lease.client.set_flow_run_state(self._run.id, Cancelled(message=message), force=True)
+        with suppress(HTTPError, ObjectNotFound):
+            self._lease.client.set_flow_run_state(
+                self._run.id, Cancelled(message=message), force=True
+            )
         self._lease.release()
         processes.end_children()
         os._exit(ENDED)

@@ -12,8 +12,9 @@ from prefect.context import TagsContext
 from prefect.futures import PrefectFuture
 
 from flows import journal
+from flows.lease import Lease
 from flows.pulse import ENDED, beating
-from flows.turns import IfBusy, Lease, turn_of
+from flows.turns import IfBusy, turn_of
 from isthmus import waiting
 from isthmus.adapters import processes
 from isthmus.environment import Environment
@@ -98,6 +99,8 @@ def steps_of(environment: Environment, if_busy: IfBusy, verb: str = "up") -> Ite
             yield steps
             steps.end()
         except Exception:
+            if lease.lost:
+                raise lease.lost from None
             raise
         except BaseException:
             steps.stop(lease)

@@ -1,67 +1,41 @@
 """Whose turn it is: one run at a time for each environment, on this machine and among machines.
 
-On one machine the lock of isthmus.turn decides, and ends with its process. Among machines it is a
-strict limit of Prefect's server, held by a lease that ends when nobody renews it.
+On one machine the lock of isthmus.turn decides, and ends with its process; among machines the lease
+of flows.lease.
 """
 
 import os
 import platform
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from typing import Literal, TypeVar
 from uuid import UUID
 
-from httpx import HTTPError, HTTPStatusError
+from httpx import HTTPError
 from prefect import get_client
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun
+from prefect.exceptions import ObjectNotFound
 from prefect.logging import get_run_logger
 from prefect.states import Crashed, Running
 
+from flows.lease import UNKNOWN, Lease, limit, take
 from isthmus import turn, waiting
 from isthmus.errors import Busy
 
 T = TypeVar("T")
 IfBusy = Literal["wait", "skip", "refuse"]
 """What a run does while another one has the environment."""
-LEASE = 60.0
-"""Seconds; the shortest that Prefect's server grants (api/concurrency_limits_v2.py)."""
 PATIENCE = 12 * 3600.0
 """Seconds that a run waits for its turn at most."""
-LOCKED, GONE = 423, 410
 
 
 class Skipped(Busy):
     """The environment was in use, and this run was told not to wait."""
 
 
-@dataclass
-class Lease:
-    """A run's place in the server's limit."""
-
-    client: SyncPrefectClient
-    name: str
-    identity: UUID
-    local: turn.Turn
-
-    def renew(self) -> None:
-        """Keep it for another LEASE seconds; take it anew if the server forgot it."""
-        try:
-            self.client.renew_concurrency_lease(self.identity, LEASE)
-        except HTTPStatusError as error:
-            if error.response.status_code == GONE:
-                self.identity = _occupy(self.client, self.name)
-
-    def release(self) -> None:
-        """Give it back; a server that does not answer forgets it by itself."""
-        with suppress(HTTPError):
-            self.client.release_concurrency_slots_with_lease(self.identity)
-
-
-def limit(environment: str) -> str:
-    """Return the name of the environment's limit."""
-    return f"isthmus-{environment}"
+class CalledOff(Busy):
+    """The run was cancelled while it waited for its turn."""
 
 
 @contextmanager
@@ -78,8 +52,7 @@ def turn_of(environment: str, run: FlowRun, if_busy: IfBusy) -> Iterator[Lease]:
 
         local = until_free(lambda: stack.enter_context(turn.taken(environment)))
         _settle(client, local.before, run)
-        identity = until_free(lambda: _occupy(client, limit(environment)))
-        lease = Lease(client, limit(environment), identity, local)
+        lease = until_free(lambda: take(client, limit(environment), local))
         stack.callback(lease.release)
         local.note(
             who=f"{run.name} (pid {os.getpid()} on {platform.node()})",
@@ -87,6 +60,7 @@ def turn_of(environment: str, run: FlowRun, if_busy: IfBusy) -> Iterator[Lease]:
             lease=str(lease.identity),
             api=str(client.api_url),
         )
+        stack.enter_context(waiting.in_turn(lease.check))
         yield lease
 
 
@@ -98,6 +72,8 @@ def _until_free(
 
     def free() -> T | None:
         nonlocal told
+        if told:
+            _heed(client, run)
         try:
             return attempt()
         except Busy as error:
@@ -112,6 +88,7 @@ def _until_free(
 
     found = waiting.until(free, "its turn", timeout=PATIENCE, interval=1, seen=lambda: told)
     if told:
+        _heed(client, run)
         client.set_flow_run_state(run.id, Running(), force=True)
     return found
 
@@ -121,29 +98,34 @@ def _tell(client: SyncPrefectClient, run: FlowRun, why: str) -> None:
     client.set_flow_run_state(run.id, Running(name="Waiting", message=why), force=True)
 
 
-def _occupy(client: SyncPrefectClient, name: str) -> UUID:
+def _heed(client: SyncPrefectClient, run: FlowRun) -> None:
+    """Raise CalledOff if the run was cancelled, or deleted: while it waits, nobody else looks."""
     try:
-        answer = client.increment_concurrency_slots_with_lease([name], 1, "concurrency", LEASE)
-    except HTTPStatusError as error:
-        if error.response.status_code != LOCKED:
-            raise
-        environment = name.removeprefix("isthmus-")
-        raise Busy(f"{environment} is in use by a run on another machine") from None
-    if not answer.json()["limits"]:
-        client.upsert_global_concurrency_limit_by_name(name, 1)
-        return _occupy(client, name)
-    return UUID(answer.json()["lease_id"])
+        state = client.read_flow_run(run.id).state
+    except HTTPError:
+        return
+    except ObjectNotFound:
+        raise CalledOff("deleted on the Prefect server while it waited for its turn") from None
+    if state and (state.is_cancelling() or state.is_cancelled()):
+        raise CalledOff("cancelled while it waited for its turn")
 
 
 def _settle(client: SyncPrefectClient, before: turn.Record, run: FlowRun) -> None:
-    """Give back what a run still holds that died on this machine, and say of it that it did."""
+    """Give back what a run still holds that died on this machine, and say of it that it did.
+
+    A record of what the server knows no more, or that makes no sense, is passed over.
+    """
     if before.get("api") != str(client.api_url):
         return
-    with suppress(HTTPError, ValueError):
+    with suppress(*UNKNOWN, KeyError, ValueError):
         client.release_concurrency_slots_with_lease(UUID(before["lease"]))
-        if before["run"] == str(run.id):
-            return
-        dead = client.read_flow_run(UUID(before["run"]))
-        if dead.state and not dead.state.is_final():
-            message = "its process ended without a word; found by the next run"
-            client.set_flow_run_state(dead.id, Crashed(message=message), force=True)
+    with suppress(*UNKNOWN, KeyError, ValueError):
+        if before["run"] != str(run.id):
+            _bury(client, UUID(before["run"]))
+
+
+def _bury(client: SyncPrefectClient, identity: UUID) -> None:
+    dead = client.read_flow_run(identity)
+    if dead.state and not dead.state.is_final():
+        message = "its process ended without a word; found by the next run"
+        client.set_flow_run_state(dead.id, Crashed(message=message), force=True)

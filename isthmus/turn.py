@@ -67,19 +67,21 @@ def taken(environment: str) -> Iterator[Turn]:
             f"{environment} is in use by {_read(path).get('who', 'another run')}",
             hint=f"wait for it, or look: isthmus status {environment}",
         ) from None
+    turn = Turn(path, _read(path))
     try:
-        turn = Turn(path, _read(path))
         yield turn
+    finally:
         # Whoever noted nothing has not dealt with what it found either.
         if turn.record:
             path.unlink(missing_ok=True)
-    finally:
         lock.release()
 
 
 def _read(path: Path) -> Record:
+    """Return a record, or nothing for one that is damaged: it only saves time."""
     try:
-        found: Record = json.loads(path.read_text())
-        return found
+        found = json.loads(path.read_text())
     except (OSError, ValueError):
         return {}
+    whole = isinstance(found, dict) and all(isinstance(v, str) for v in found.values())
+    return found if whole else {}

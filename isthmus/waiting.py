@@ -1,14 +1,18 @@
-"""The only waiting loop in the project, and how all that wait are told to stop."""
+"""The only waiting loop in the project, and how all that wait, or write, are told to stop."""
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TypeVar
 
 from isthmus.errors import ClusterUnreachable, NotReady, Stopped, TransientError
 
 T = TypeVar("T")
 _stopped = threading.Event()
+_turn: ContextVar[Callable[[], None] | None] = ContextVar("turn", default=None)
+"""What raises if the run around is no longer sure that it alone changes its environment."""
 
 
 def until(
@@ -80,3 +84,19 @@ def go_on() -> None:
     """Raise Stopped if this process was told to stop."""
     if _stopped.is_set():
         raise Stopped("the run was asked to end")
+
+
+@contextmanager
+def in_turn(check: Callable[[], None]) -> Iterator[None]:
+    """Have `check` called before everything that the block, or a step of it, changes."""
+    token = _turn.set(check)
+    try:
+        yield
+    finally:
+        _turn.reset(token)
+
+
+def before_change() -> None:
+    """Raise what the run's own check raises, if it may change nothing any more."""
+    if check := _turn.get():
+        check()

@@ -4,6 +4,7 @@ import base64
 import re
 from urllib.parse import parse_qs
 
+from isthmus import waiting
 from isthmus.adapters import kube
 
 WHERE = re.compile(r"/(?:api|apis)/(v1|[^/]+/[^/]+)(?:/namespaces/([^/]+))?/([^/]+)(?:/([^/]+))?")
@@ -46,6 +47,7 @@ class FakeKube(kube.Kube):
         key = (api, plural, namespace or "", name)
         if method == "GET":
             return self.store.get(key) if name else self._list(key, query)
+        waiting.before_change()
         self.writes.append(f"{method} {path}")
         if content.startswith("application/merge-patch"):
             body = _merged(self.store[key], body)

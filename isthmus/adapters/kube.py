@@ -51,6 +51,8 @@ class Kube:
         request of ours may be repeated; raises ClusterUnreachable with the last one after AGAIN
         seconds, Rejected at once for what will not pass.
         """
+        if method != "GET":
+            waiting.before_change()
         try:
             return waiting.until(
                 lambda: (self._ask(method, path, body, content),),

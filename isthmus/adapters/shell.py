@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from isthmus import waiting
 from isthmus.adapters import surroundings
 from isthmus.errors import ClusterUnreachable, NotReady, Rejected, Unprepared
 
@@ -83,6 +84,7 @@ def ask(argv: Sequence[object], **options: Any) -> str:
 
     Raises ClusterUnreachable too: what its API server answered, or did not, may pass.
     """
+    waiting.before_change()
     try:
         return run(argv, **options)
     except Rejected as error:

@@ -13,7 +13,7 @@ from prefect.client.schemas.actions import (
 from prefect.exceptions import ObjectNotFound
 from prefect.workers.process import ProcessWorker
 
-from flows.turns import limit
+from flows.lease import limit
 from isthmus.deploying.changes import Change, of
 from isthmus.errors import BadEnvironment, Rejected
 

@@ -1,21 +1,27 @@
 """Runs that come while another one is at work, that were retried, cancelled, or died."""
 
 import contextvars
+import json
 import signal
 import threading
+import time
 from contextlib import contextmanager
+from functools import partial
+from uuid import UUID, uuid4
 
 import pytest
+from httpx import ConnectError
 from prefect import get_client
+from prefect.client.orchestration import SyncPrefectClient
 from prefect.flow_engine import run_flow
 from prefect.states import Cancelling, Running, Scheduled
 from world import environment
 
-from flows import pulse, turns
+from flows import lease, pulse
 from flows.build import build
 from flows.teardown import teardown
 from flows.verify import verify
-from isthmus import progress, turn, waiting
+from isthmus import progress, state, turn, waiting
 from isthmus.adapters import prefect_api
 from isthmus.errors import Busy, Rejected
 
@@ -39,7 +45,8 @@ def started():
 def beside(flow):
     """Run a flow in a thread of its own, against the same server."""
     context = contextvars.copy_context()
-    thread = threading.Thread(target=context.run, args=[flow, environment()], daemon=True)
+    run = partial(flow, environment(), return_state=True)
+    thread = threading.Thread(target=context.run, args=[run], daemon=True)
     thread.start()
     return thread
 
@@ -108,7 +115,7 @@ def test_environments_of_other_names_do_not_wait_for_each_other(world, monkeypat
 
 def test_a_run_on_another_machine_is_respected_too(world, client):
     client.upsert_global_concurrency_limit_by_name("isthmus-pair", 1)
-    taken = turns._occupy(client, "isthmus-pair")
+    taken = lease.occupy(client, "isthmus-pair")
     with pytest.raises(Busy, match="pair is in use by a run on another machine"):
         build(environment(), if_busy="refuse")
     client.release_concurrency_slots_with_lease(taken)
@@ -120,8 +127,8 @@ def test_a_run_on_another_machine_is_respected_too(world, client):
 def test_what_a_dead_run_held_is_free_at_once_and_the_run_is_marked(world, client):
     dead = client.create_flow_run(build, parameters={"environment": environment()}, state=Running())
     client.upsert_global_concurrency_limit_by_name("isthmus-pair", 1)
-    lease = turns._occupy(client, "isthmus-pair")
-    record = {"run": str(dead.id), "lease": str(lease), "api": str(client.api_url)}
+    held_by = lease.occupy(client, "isthmus-pair")
+    record = {"run": str(dead.id), "lease": str(held_by), "api": str(client.api_url)}
     with turn.taken("pair") as held:
         held.note(**record)
         kept = held.path.read_text()
@@ -130,6 +137,126 @@ def test_what_a_dead_run_held_is_free_at_once_and_the_run_is_marked(world, clien
     ended = client.read_flow_run(dead.id).state
     assert ended.is_crashed() and "without a word" in ended.message
     assert not held.path.exists()
+
+
+@pytest.fixture
+def left_over(client):
+    """Return a function that leaves the record of a run that died; each value may be another's."""
+
+    def leave(**other):
+        record = {"run": str(uuid4()), "lease": str(uuid4()), "api": str(client.api_url)}
+        with turn.taken("pair") as held:
+            held.note(who="a run that died", **{**record, **other})
+            kept = held.path.read_text()
+        held.path.write_text(kept)
+        return held.path
+
+    return leave
+
+
+@pytest.mark.parametrize(
+    "other", [{}, {"run": "no identity"}, {"lease": "no identity"}, {"api": "http://elsewhere/api"}]
+)
+def test_the_record_of_a_run_that_its_server_does_not_know_stands_in_nobodys_way(
+    world, left_over, other
+):
+    path = left_over(**other)
+    assert build(environment(), if_busy="refuse").verdict == "pass"
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", '{"who": 7}', '"text"', "\x00\x00", "null"])
+def test_a_damaged_record_is_thrown_away(world, left_over, text):
+    path = left_over()
+    path.write_text(text)
+    assert build(environment(), if_busy="refuse").verdict == "pass"
+    assert not path.exists()
+
+
+def test_a_run_that_failed_leaves_no_record_of_itself(world):
+    world.troubles["shanghai"] = [Rejected("403 Forbidden")]
+    with pytest.raises(Rejected):
+        build(environment())
+    with turn.taken("pair") as held:
+        assert held.before == {}
+
+
+def suspended(world, monkeypatch, meanwhile):
+    """Have a build suspended for longer than its lease; `meanwhile` is what others do then."""
+    ensure, late = world.ensure, []
+    monkeypatch.setattr(lease, "clock", lambda: time.monotonic() + sum(late))
+
+    def ensured(*what):
+        if not late:
+            late.append(70.0)
+            meanwhile()
+        return ensure(*what)
+
+    monkeypatch.setattr(world, "ensure", ensured)
+
+
+def free(client):
+    """End the lease of whoever has the place, as the server does when it was not renewed."""
+    held = json.loads((state.home() / "locks" / "pair.json").read_text())["lease"]
+    client.release_concurrency_slots_with_lease(UUID(held))
+
+
+def test_a_run_that_was_suspended_while_another_one_had_its_turn_changes_nothing(
+    world, monkeypatch, client
+):
+    others = []
+
+    def meanwhile():
+        free(client)
+        others.append(lease.occupy(client, "isthmus-pair"))
+
+    suspended(world, monkeypatch, meanwhile)
+    with pytest.raises(lease.Lost, match="not sure any more that no other one changes pair") as e:
+        build(environment())
+    assert (e.value.exit_code, world.writes()) == (75, {"beijing": [], "shanghai": []})
+    assert "isthmus status pair" in e.value.hint
+    client.release_concurrency_slots_with_lease(others[0])
+
+
+def test_a_run_that_was_suspended_cannot_know_who_came_and_went(world, monkeypatch, client):
+    suspended(world, monkeypatch, lambda: free(client))
+    with pytest.raises(lease.Lost, match="suspended, or cut off"):
+        build(environment())
+    assert world.writes() == {"beijing": [], "shanghai": []}
+
+
+def test_a_run_that_was_late_and_still_has_its_place_goes_on(world, monkeypatch):
+    suspended(world, monkeypatch, lambda: None)
+    assert build(environment()).verdict == "pass"
+
+
+def test_a_run_whose_server_is_away_for_longer_than_its_lease_writes_nothing(
+    world, monkeypatch, client
+):
+    monkeypatch.setattr(lease, "AWAY", 0.0)
+
+    def gone(*_):
+        raise ConnectError("connection refused")
+
+    suspended(
+        world,
+        monkeypatch,
+        lambda: monkeypatch.setattr(SyncPrefectClient, "renew_concurrency_lease", gone),
+    )
+    with pytest.raises(lease.Lost, match="its Prefect server: not there"):
+        build(environment())
+    assert world.writes() == {"beijing": [], "shanghai": []}
+
+
+def test_a_run_that_is_cancelled_while_it_waits_ends_as_cancelled(world, monkeypatch, client):
+    with at_work(world, monkeypatch):
+        second = beside(teardown)
+        waits_now = waiting.until(lambda: waits(client), "a run that waits", timeout=60)
+        client.set_flow_run_state(waits_now.id, Cancelling(), force=True)
+        second.join(60)
+        ended = client.read_flow_run(waits_now.id).state
+    assert ended.is_cancelled() and "while it waited for its turn" in ended.message
+    assert world.deleted == 0
 
 
 def test_only_verify_leaves_what_a_retry_may_believe(world):
@@ -240,27 +367,71 @@ def living(client):
     """A run that lives, and the place it holds."""
     run = client.create_flow_run(build, parameters={"environment": environment()}, state=Running())
     client.upsert_global_concurrency_limit_by_name("isthmus-pair", 1)
-    lease = turns.Lease(client, "isthmus-pair", turns._occupy(client, "isthmus-pair"), None)
-    yield run, lease
-    lease.release()
+    place = lease.Lease(client, "isthmus-pair", lease.occupy(client, "isthmus-pair"), None)
+    yield run, place
+    place.release()
 
 
 def test_a_run_of_the_command_line_hears_that_it_was_cancelled(living, client, monkeypatch):
-    run, lease = living
+    run, place = living
     heard = threading.Event()
     monkeypatch.setattr(pulse.os, "kill", lambda pid, sign: sign == signal.SIGTERM and heard.set())
     monkeypatch.setattr(pulse, "LOOK", 0.05)
-    with pulse.beating(run, lease):
+    with pulse.beating(run, place):
         client.set_flow_run_state(run.id, Cancelling(), force=True)
         assert heard.wait(60)
 
 
+def test_a_run_whose_record_was_deleted_ends_and_is_not_deaf(living, client, monkeypatch):
+    run, place = living
+    heard = threading.Event()
+    monkeypatch.setattr(pulse.os, "kill", lambda pid, sign: sign == signal.SIGTERM and heard.set())
+    monkeypatch.setattr(pulse, "LOOK", 0.05)
+    with pulse.beating(run, place):
+        client.delete_flow_run(run.id)
+        assert heard.wait(60)
+
+
+def test_no_answer_makes_a_run_deaf(living, client, monkeypatch):
+    run, place = living
+    heard, answers = threading.Event(), [ValueError("no JSON"), KeyError("state"), OSError("gone")]
+    read = SyncPrefectClient.read_flow_run
+
+    def unkind(self, identity):
+        if answers:
+            raise answers.pop()
+        return read(self, identity)
+
+    monkeypatch.setattr(SyncPrefectClient, "read_flow_run", unkind)
+    monkeypatch.setattr(pulse.os, "kill", lambda pid, sign: sign == signal.SIGTERM and heard.set())
+    monkeypatch.setattr(pulse, "LOOK", 0.05)
+    with pulse.beating(run, place):
+        client.set_flow_run_state(run.id, Cancelling(), force=True)
+        assert heard.wait(60)
+    assert not answers
+
+
+def test_a_run_that_lost_its_turn_stops_all_that_waits(living, client, monkeypatch):
+    run, place = living
+    stopped = threading.Event()
+    monkeypatch.setattr(pulse.waiting, "stop", stopped.set)
+    monkeypatch.setattr(pulse.processes, "end_children", lambda: None)
+    for name in ("LOOK", "BEAT"):
+        monkeypatch.setattr(pulse, name, 0.05)
+    place.release()
+    place.sure_until = 0.0
+    with pulse.beating(run, place):
+        assert stopped.wait(60)
+    with pytest.raises(lease.Lost):
+        place.check()
+
+
 def test_a_run_whose_place_the_server_forgot_takes_it_again(living, client):
-    _, lease = living
-    lease.release()
-    before = lease.identity
-    lease.renew()
-    assert lease.identity != before
+    _, place = living
+    place.release()
+    before = place.identity
+    place.renew()
+    assert place.identity != before
     assert client.read_global_concurrency_limit_by_name("isthmus-pair").active_slots == 1
 
 
