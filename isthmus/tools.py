@@ -7,9 +7,10 @@ is there and of the wanted version (compiled if need be for a lab); the official
 import os
 from pathlib import Path
 
-from isthmus import releases, stacks
+from isthmus import releases, stacks, state
 from isthmus.environment import Environment
 from isthmus.errors import Unprepared
+from isthmus.providers.lab import machine
 
 VARIABLE = "ISTHMUS_TOOLS"
 """Names a folder that holds the programs and the chart, as an image of Isthmus does."""
@@ -39,10 +40,23 @@ def accept(environment: Environment) -> dict[str, str]:
 
 
 def check(environment: Environment) -> None:
-    """Raise Unprepared if something needed could only be had by accepting its checksum."""
+    """Raise Unprepared if something needed could only be had by accepting its checksum.
+
+    Or if no program may run where they are kept.
+    """
+    _check_runnable(environment)
     for name in _to_be_had(environment):
         if not _at_hand(environment, name):
             releases.check(stacks.load(environment.stack), name)
+
+
+def _check_runnable(environment: Environment) -> None:
+    named = os.environ.get(VARIABLE)
+    # A lab looks at the cache itself, beside all else that its machine must have.
+    places = {} if environment.provider == "lab" else {"ISTHMUS_CACHE": state.cache()}
+    for variable, folder in ({VARIABLE: Path(named).expanduser()} if named else places).items():
+        for lack in machine.noexec(variable, folder):
+            raise Unprepared(lack.what, hint=lack.do)
 
 
 def given(folder: Path, name: str, elsewhere: tuple[str, ...] = ()) -> Path:

@@ -33,7 +33,8 @@ def lacks() -> list[machine.Lack]:
     new = max(0, REGIONS - len(list(home.glob("environments/*/regions/*"))))
     cold = not any(cache.glob("toolchain/*"))
     room = machine.room(home, cache, new, cold)
-    return [*machine.rights(), *machine.kernel(home), *room, *machine.memory(new)]
+    programs = machine.noexec("ISTHMUS_CACHE", cache)
+    return [*machine.rights(), *machine.kernel(home), *room, *programs, *machine.memory(new)]
 
 
 def packages(tests: bool) -> list[str]:

@@ -1,23 +1,21 @@
-"""Prefect seen from its client: the variables it reads, the few questions we ask ourselves.
+"""Our own Prefect server: the variables that its clients read, the few questions we ask ourselves.
+
+Other servers are asked by Prefect's own client alone (isthmus.cli.client).
 
 Prefect is not imported here: it reads its variables when it is, and that takes a second.
 """
 
 import json
-import os
-import urllib.error
 import urllib.request
 from base64 import b64encode
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from isthmus.adapters import web_proxy
-from isthmus.errors import Unprepared
 
 REACH_TIMEOUT = 5.0
-"""Seconds for a server that may be on another machine."""
+"""Seconds."""
 LOCAL = ("127.0.0.1", "localhost")
 LAST_WORD_TIMEOUT = 2.0
 """Seconds: said while a person waits for the prompt."""
@@ -30,8 +28,6 @@ class Api:
     url: str
     authorization: str = field(default="", repr=False)
     """Value of the header of that name."""
-    direct: bool = False
-    """Whether to ask past any proxy."""
 
     def ask(self, path: str, body: Any = None, timeout: float = REACH_TIMEOUT) -> Any:
         """Return the server's answer; GET, or POST if there is a body.
@@ -43,8 +39,8 @@ class Api:
         request.add_header("Content-Type", "application/json")
         if self.authorization:
             request.add_header("Authorization", self.authorization)
-        proxies = urllib.request.ProxyHandler({} if self.direct else None)
-        with urllib.request.build_opener(proxies).open(request, timeout=timeout) as answer:
+        past_proxies = urllib.request.ProxyHandler({})
+        with urllib.request.build_opener(past_proxies).open(request, timeout=timeout) as answer:
             return json.loads(answer.read() or b"null")
 
     def answers(self) -> bool:
@@ -75,43 +71,13 @@ def environment(api: str, home: Path) -> dict[str, str]:
 
 def ours(url: str, pair: str) -> Api:
     """Return the API of a server of our own, which wants `user:password`."""
-    return Api(url, _basic(pair), direct=True)
-
-
-def check(api: str) -> None:
-    """Raise Unprepared if nothing answers there; an answer that says no is an answer."""
-    try:
-        _told(api).ask("/health")
-    except urllib.error.HTTPError:
-        return
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "reason", error)
-        message = f"no Prefect server answers at {api} (PREFECT_API_URL): {reason}"
-        hint = "start it, or use isthmus' own: unset PREFECT_API_URL"
-        raise Unprepared(message, step="Prefect server", hint=hint) from None
-
-
-def cancel(api: str, tag: str, why: str) -> None:
-    """Mark the unfinished flow runs with this tag as cancelled; a server that is gone is fine."""
-    server = _told(api)
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        unfinished = {"type": {"any_": ["PENDING", "RUNNING", "CANCELLING"]}}
-        runs = {"flow_runs": {"tags": {"all_": [tag]}, "state": unfinished}}
-        for run in server.ask("/flow_runs/filter", runs, LAST_WORD_TIMEOUT):
-            force(server, run["id"], "CANCELLED", why)
+    return Api(url, _basic(pair))
 
 
 def force(api: Api, run: str, state: str, why: str) -> None:
     """Put a flow run into this state, whatever its own is. Raises OSError as `ask` does."""
     body = {"state": {"type": state, "message": why}, "force": True}
     api.ask(f"/flow_runs/{run}/set_state", body, LAST_WORD_TIMEOUT)
-
-
-def _told(url: str) -> Api:
-    if pair := os.environ.get("PREFECT_API_AUTH_STRING"):
-        return Api(url, _basic(pair))
-    key = os.environ.get("PREFECT_API_KEY")
-    return Api(url, f"Bearer {key}" if key else "")
 
 
 def _basic(pair: str) -> str:

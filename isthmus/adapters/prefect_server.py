@@ -26,6 +26,8 @@ from isthmus.adapters.prefect_runs import Run
 from isthmus.adapters.prefect_settings import Options
 from isthmus.errors import Busy, Unprepared
 
+PORT_TRIES = 10
+"""Starts, each at the next free port: so many may begin at the same moment on one machine."""
 WHY = "ended by `isthmus server stop --now`; retry this run, or go on with: isthmus up"
 
 
@@ -119,13 +121,26 @@ def _ensure(home: Path) -> Server:
     record, said = prefect_record.read(home), prefect_start.size(log(home))
     started = not (record and prefect_supervisor.lives(record, "server"))
     if started or not record:
-        record = prefect_start.begin(home)
+        record, pid = _begun(home)
     else:
         _refuse_other_database(home)
-    pid = prefect_start.await_server(home, record, said)
+        pid = prefect_start.await_server(home, record, said)
     prefect_pages.close(home)
     prefect_settings.write_for_a_shell(home, record.address.api)
     return Server(record.address.pages, record.address.api, pid, started)
+
+
+def _begun(home: Path) -> tuple[Record, int]:
+    """Start the server; if somebody takes its port before it listens, at the next one."""
+    for tries in range(PORT_TRIES, 0, -1):
+        said = prefect_start.size(log(home))
+        record = prefect_start.begin(home)
+        try:
+            return record, prefect_start.await_server(home, record, said)
+        except prefect_start.PortTaken:
+            if tries == 1 or prefect_settings.options(home).port:
+                raise
+    raise AssertionError("the last try returns or raises")
 
 
 def _free(home: Path, record: Record, now: bool) -> None:

@@ -136,6 +136,8 @@ def worker(home: Path, api: str) -> dict[str, str]:
     # What it prints is a log: Prefect's own choice of what goes there is right.
     ours = {k: v for k, v in client(home, api).items() if "_HANDLERS_" not in k}
     places = {"ISTHMUS_HOME": str(state.home()), "ISTHMUS_CACHE": str(state.cache())}
+    # Prefect's worker keeps files in a folder of a fixed name there, which may be somebody else's.
+    places |= {"TMPDIR": str(_temporary(home))}
     path = f"{Path(sys.executable).parent}:{surroundings.path()}"
     return {**_inherited(), **ours, **WORKER, **places, "PATH": path}
 
@@ -170,6 +172,12 @@ def _inherited() -> dict[str, str]:
     secret = prefect_database.VARIABLE
     own = surroundings.of_ours()
     return {k: v for k, v in own.items() if not k.startswith("PREFECT_") and k != secret}
+
+
+def _temporary(home: Path) -> Path:
+    folder = home / "tmp"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return folder
 
 
 def _kept(file: Path, new: str) -> str:

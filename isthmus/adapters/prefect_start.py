@@ -26,6 +26,10 @@ BROKEN = ("Can't locate revision", "is not a database", "is malformed", "already
 """What a database of another Prefect version, or a damaged one, makes the server say."""
 
 
+class PortTaken(Unprepared):
+    """Somebody listens where the server was to, since we looked."""
+
+
 def begin(home: Path) -> Record:
     """Start the server, under a supervisor that runs already or a new one; return its record.
 
@@ -127,7 +131,8 @@ def _dead(home: Path, record: Record, name: str, said: int) -> IsthmusError:
         hint = f"move it away (its history goes with it): mv {home} {home}.old"
     elif any(TAKEN in line for line in lines):
         where = f"{record.address.host}:{record.address.port}"
-        message, hint = f"another program took {where} meanwhile", "again: it takes the next port"
+        message = f"another program took {where} meanwhile"
+        return PortTaken(message, step=f"Prefect {name}", hint="see what listens there: ss -ltnp")
     else:
         last = "\n".join(lines[-TAIL:])
         message, hint = f"ended while starting:\n{last}", f"its whole log: {log}"

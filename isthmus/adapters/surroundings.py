@@ -11,6 +11,9 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+import platformdirs
+
+import isthmus
 from isthmus import state
 from isthmus.adapters import web_proxy
 from isthmus.errors import Unprepared
@@ -57,7 +60,14 @@ def of_ours() -> dict[str, str]:
     They run flows, which want the person's keys of a cloud, and folders.
     """
     own = {k: v for k, v in os.environ.items() if not _changes_python(k)}
-    return {**own, **LOCALE, "PYTHONUTF8": "1", "TMPDIR": temporary(), "HOME": _named()}
+    return {
+        **own,
+        **_python_path(),
+        **LOCALE,
+        "PYTHONUTF8": "1",
+        "TMPDIR": temporary(),
+        "HOME": _named(),
+    }
 
 
 def home() -> Path:
@@ -105,6 +115,13 @@ def _persons() -> dict[str, str]:
     # Its home as it is: a login lies there, and may lie where nothing can be written.
     kept = {k: v for k, v in os.environ.items() if not PRIVATE.fullmatch(k)}
     return {**kept, "PATH": path(), "HOME": _named(), **web_proxy.for_programs()}
+
+
+def _python_path() -> dict[str, str]:
+    """Return PYTHONPATH with the folders that we are loaded from ourselves, if any is in it."""
+    ours = {Path(module.__file__ or "").parents[1] for module in (isthmus, platformdirs)}
+    kept = [p for p in os.environ.get("PYTHONPATH", "").split(":") if p and Path(p) in ours]
+    return {"PYTHONPATH": ":".join(kept)} if kept else {}
 
 
 def _helm() -> Mapping[str, str]:

@@ -44,9 +44,13 @@ def deploy(
     Work pool, a limit for each environment, deployments, schedules and automations: what is there
     already is only looked at. Those of other files are left alone.
     """
+    _look(file)
+    # Whole, as the run stands in another folder from here on.
+    hook = os.path.abspath(webhook_file) if webhook_file not in (None, "-") else webhook_file
+    places = (file.absolute(), hook, work_pool, job_template and job_template.absolute())
     engine.connect()
     orders = importlib.import_module("isthmus.deploying.deploy")
-    order = orders.Order(file, webhook_file, work_pool, job_template, prune)
+    order = orders.Order(*places, prune)
     changes: list[Change] = []
     try:
         changes += orders.deploy(order)
@@ -55,6 +59,17 @@ def deploy(
     except Exception as error:
         raise _translated(error) from error
     _show(file, changes, output)
+
+
+def _look(file: Path) -> None:
+    """Raise BadEnvironment for a file that cannot be read, before a server is started for it."""
+    from isthmus.environment import source
+    from isthmus.environment.problems import Unreadable, refusal
+
+    try:
+        source.read(file)
+    except Unreadable as error:
+        raise refusal(file, [error.problem], again="isthmus deploy") from None
 
 
 def _show(file: Path, changes: "list[Change]", output: str) -> None:

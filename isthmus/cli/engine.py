@@ -11,13 +11,19 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from isthmus import progress, state
-from isthmus.adapters import prefect_api, prefect_server, prefect_settings
+from isthmus.adapters import prefect_api, prefect_server, prefect_settings, surroundings, web_proxy
+from isthmus.cli import client
 from isthmus.progress import Event
 
-NOT_OURS = ("PREFECT_PROFILE", "PREFECT_API_KEY", "PREFECT_API_AUTH_STRING", "PREFECT_HOME")
-"""Variables that a person set for another server than our own."""
+THEIRS = ("PREFECT_API_", "PREFECT_CLIENT_", "PREFECT_CLOUD_", "PREFECT_UI_URL", "PREFECT_PROFILE",
+          "PREFECT_HOME")  # fmt: skip
+"""Beginnings of the variables by which a person's own server is reached; of our own, none is."""
+PATHS = ("ISTHMUS_TOOLS", "ISTHMUS_MIRROR", "PREFECT_API_SSL_CERT_FILE", "PREFECT_HOME",
+         "PREFECT_PROFILES_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR")  # fmt: skip
+"""Variables that may hold a path from the folder one stands in."""
 
 
 @contextmanager
@@ -27,8 +33,8 @@ def ready(tag: str) -> Iterator[None]:
     Raises Unprepared if there is no server and none can be started.
     """
     connect()
+    settings = client.load()
     prefect = importlib.import_module("prefect")
-    settings = importlib.import_module("prefect.settings")
     # A flow's heartbeat thread sleeps for a second at the flow's end; we see that it lives.
     without_heartbeat = {settings.PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
     with settings.temporary_settings(without_heartbeat), prefect.tags(tag, "isthmus"):
@@ -36,8 +42,13 @@ def ready(tag: str) -> Iterator[None]:
 
 
 def connect() -> None:
-    """Make PREFECT_API_URL name a server that answers: the person's, or our own."""
+    """Make PREFECT_API_URL name a server that answers: the person's, or our own.
+
+    From here on this process stands in a folder of ours: Prefect reads prefect.toml, .env and
+    pyproject.toml of the one it stands in, over and over, and a run is the same from any folder.
+    """
     _be_silent()
+    _stand_apart()
     step = Event("started", "prefect-server", "Prefect server")
     progress.publish(step)
     try:
@@ -55,18 +66,38 @@ def folder() -> Path:
 
 def _theirs() -> str:
     if api := os.environ.get("PREFECT_API_URL", ""):
-        prefect_api.check(api)
+        _keep(THEIRS)
         os.environ.update(prefect_api.environment(api, folder()))
+        if not web_proxy.of(api):
+            os.environ.update(web_proxy.past([urlsplit(api).hostname or ""]))
+        client.check(api)
     return api
 
 
 def _ours() -> str:
     server = prefect_server.ensure(folder())
-    for name in NOT_OURS:
-        os.environ.pop(name, None)
+    _keep(())
     pages = f"{server.url}{prefect_settings.PAGES}"
     os.environ.update(prefect_settings.client(folder(), server.api), PREFECT_UI_URL=pages)
     return f"{server.url}{' started' if server.started else ''}"
+
+
+def _keep(beginnings: tuple[str, ...]) -> None:
+    """Leave no variable of Prefect's that does not begin so."""
+    for name in list(os.environ):
+        if name.startswith("PREFECT_") and not name.startswith(beginnings):
+            del os.environ[name]
+
+
+def _stand_apart() -> None:
+    os.environ.update(ISTHMUS_HOME=str(state.home()), ISTHMUS_CACHE=str(state.cache()))
+    for name in PATHS:
+        if path := os.environ.get(name):
+            # One that is no path (a mirror's URL) is left as it is.
+            os.environ[name] = os.path.abspath(path) if os.path.exists(path) else path
+    os.environ["HOME"] = os.environ.get("HOME") or str(surroundings.home())
+    folder().mkdir(parents=True, exist_ok=True, mode=0o700)
+    os.chdir(folder())
 
 
 def _be_silent() -> None:

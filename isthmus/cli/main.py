@@ -1,7 +1,6 @@
 """The command line's front door: the group of verbs, and what an error becomes."""
 
 import errno
-import io
 import os
 import signal
 import sys
@@ -13,8 +12,7 @@ from typing import NoReturn
 import click
 
 from isthmus import __version__, state
-from isthmus.adapters import web_proxy
-from isthmus.cli import options, terminal, worker
+from isthmus.cli import footing, options, terminal, worker
 from isthmus.cli.checking import preflight
 from isthmus.cli.deploying import deploy
 from isthmus.cli.looking import status
@@ -48,8 +46,7 @@ for verb in (
 def main() -> NoReturn:
     """Run one command line and leave with its exit code."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    _make_streams_fit()
-    web_proxy.settle()
+    footing.settle()
     code, abandoned = attempt(lambda: isthmus.main(prog_name="isthmus", standalone_mode=False))
     if abandoned:
         # Threads still wait for clusters; the interpreter's ordinary end would wait for them.
@@ -72,7 +69,7 @@ def attempt(command: Callable[[], object]) -> tuple[int, bool]:
     except IsthmusError as error:
         return tell(error), isinstance(error, worker.Abandoned)
     except OSError as error:
-        if error.errno in OF_THE_MACHINE:
+        if _is_of_the_machine(error):
             return tell(_refused(error)), False
         return _tell_bug(error), False
     except Exception as error:
@@ -87,13 +84,11 @@ def tell(error: IsthmusError) -> int:
     return error.exit_code
 
 
-def _make_streams_fit() -> None:
-    """Let any text be printed: to a stream that lacks a character, and to one that is closed."""
-    sys.stdout = sys.stdout or open(os.devnull, "w")
-    sys.stderr = sys.stderr or open(os.devnull, "w")
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+def _is_of_the_machine(error: OSError) -> bool:
+    # A folder for us that cannot be made, as below /proc: we name no other one that must be there.
+    missing = error.errno == errno.ENOENT and error.filename
+    ours = missing and state.home().is_relative_to(str(error.filename))
+    return error.errno in OF_THE_MACHINE or bool(ours)
 
 
 def _refused(error: OSError) -> Unprepared:

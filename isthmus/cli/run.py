@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from isthmus import progress
-from isthmus.adapters import prefect_api, processes
-from isthmus.cli import engine, record, terminal, worker
+from isthmus.adapters import processes
+from isthmus.cli import client, engine, record, terminal, worker
 from isthmus.cli.lines import Lines
 from isthmus.cli.record import Run
 from isthmus.cli.tree import Tree
@@ -123,6 +123,5 @@ def _recorded(order: Order, start: float, steps: Steps, failure: BaseException |
 
 
 def _give_up(tag: str, why: str) -> None:
-    if api := os.environ.get("PREFECT_API_URL"):
-        prefect_api.cancel(api, tag, why)
+    client.cancel(tag, why)
     processes.end_children()

@@ -20,6 +20,10 @@ DEEPEST = 32
 """Levels of nesting; an overlay's deepest real key is at about twelve."""
 MOST = 10_000
 """Keys and values in all; PyYAML needs about half a second for so many, and no mesh needs them."""
+ANCHORS = (
+    "must hold no anchors (&) or aliases (*): write what they stand for in each place; "
+    "a program writes it so as JSON, which is YAML too"
+)
 SURROGATE = re.compile("[\ud800-\udfff]")
 STANDARD = "tag:yaml.org,2002:"
 NOT_DATES = {
@@ -132,7 +136,7 @@ class _Loader(yaml.SafeLoader):
     def _refuse_surprises(self, event: Any) -> None:
         line, where = event.start_mark.line + 1, tuple(self.where)
         if isinstance(event, yaml.AliasEvent) or event.anchor:
-            raise Unreadable(line, where, "must hold no anchors (&) or aliases (*)", event.anchor)
+            raise Unreadable(line, where, ANCHORS, event.anchor)
         if event.tag:
             raise Unreadable(line, where, "must hold no tags (!)", shown(event.tag))
         if self.depth > DEEPEST:

@@ -149,7 +149,7 @@ def test_a_signal_ends_a_run_that_waits_and_says_how_to_go_on(start, number, bod
     process = start(body, "up", "env.yaml")
     process.send_signal(number)
     out, err = process.communicate(timeout=PATIENCE)
-    assert (process.returncode, out) == (130, "")
+    assert (process.returncode, out) == (130, ""), err
     assert f"interrupted by {number.name}; still running: install host (beijing)" in err
     assert "run again: isthmus up env.yaml" in err
     [record] = (tmp_path / "home").glob("environments/silk-road/runs/*.json")

@@ -23,7 +23,7 @@ from isthmus.adapters import (
     processes,
 )
 from isthmus.adapters.prefect_settings import Options
-from isthmus.cli import engine
+from isthmus.cli import client, engine
 from isthmus.cli.main import isthmus
 from isthmus.errors import Unprepared
 
@@ -263,7 +263,29 @@ def test_a_database_of_another_version_is_told_with_what_to_move_away(home, fake
     assert f"mv {home} {home}.old" in caught.value.hint
 
 
-def test_a_port_that_somebody_took_at_the_last_moment_is_told_as_that(home, fake):
+LATE = HEALTHY.replace(
+    'server = http', 'if not (home / "tried").exists():\n    (home / "tried").touch()\n'
+    '    sys.exit("[Errno 98] address already in use")\nserver = http',
+)  # fmt: skip
+
+
+def test_a_port_that_somebody_took_at_the_last_moment_is_left_to_them(home, fake, monkeypatch):
+    fake(LATE)
+    free = prefect_record.is_free
+    taken = set()
+
+    def is_free(address):
+        if (home / "tried").exists() and not taken:
+            taken.add(address.port)  # by whoever was there first
+        return address.port not in taken and free(address)
+
+    monkeypatch.setattr(prefect_record, "is_free", is_free)
+    server = prefect_server.ensure(home)
+    assert server.started and str(taken.pop()) not in server.url
+
+
+def test_a_port_that_somebody_takes_every_time_is_told_as_that(home, fake, monkeypatch):
+    monkeypatch.setattr(prefect_server, "PORT_TRIES", 2)
     fake("print('[Errno 98] address already in use'); print('Traceback'); raise SystemExit(1)")
     with pytest.raises(
         Unprepared, match=r"another program took 127\.0\.0\.1:\d+ meanwhile"
@@ -299,6 +321,7 @@ def test_its_files_are_its_owners_and_other_peoples_settings_are_not_its(home, f
 def test_a_run_uses_its_own_server_and_nothing_that_was_set_for_another(
     home, fake, monkeypatch, tmp_path
 ):
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(os, "environ", dict(os.environ, PREFECT_PROFILE="somebody"))
     os.environ["ISTHMUS_HOME"] = str(tmp_path)
     heard = []
@@ -313,16 +336,19 @@ def test_a_run_uses_its_own_server_and_nothing_that_was_set_for_another(
 
 
 def test_a_run_uses_the_server_that_it_is_told_to(home, fake, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
     server = prefect_server.ensure(home)
     elsewhere = tmp_path / "elsewhere"
-    told = {"ISTHMUS_HOME": str(elsewhere), "PREFECT_API_URL": server.api, "PREFECT_HOME": "mine"}
-    monkeypatch.setattr(os, "environ", {**os.environ, **told})
+    told = {"ISTHMUS_HOME": str(elsewhere), "PREFECT_API_URL": server.api, "PREFECT_HOME": "/mine"}
+    monkeypatch.setattr(os, "environ", {**os.environ, **told, "PREFECT_LOGGING_LEVEL": "DEBUG"})
     engine.connect()
-    assert (os.environ["PREFECT_API_URL"], os.environ["PREFECT_HOME"]) == (server.api, "mine")
-    assert not elsewhere.exists()
+    assert (os.environ["PREFECT_API_URL"], os.environ["PREFECT_HOME"]) == (server.api, "/mine")
+    assert "PREFECT_LOGGING_LEVEL" not in os.environ
+    assert list(elsewhere.rglob("*")) == [elsewhere / "server"]
 
 
-def test_a_server_that_one_was_told_of_and_is_not_there_is_told(home, monkeypatch):
+def test_a_server_that_one_was_told_of_and_is_not_there_is_told(home, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(os, "environ", {**os.environ, "PREFECT_API_URL": "http://127.0.0.1:9/api"})
     heard = []
     with progress.listening(heard.append), pytest.raises(Unprepared) as caught:
@@ -335,7 +361,7 @@ def test_a_server_that_one_was_told_of_and_is_not_there_is_told(home, monkeypatc
 @pytest.mark.parametrize("api", ["nonsense", "http://", "gopher://127.0.0.1:9"])
 def test_an_address_that_is_none_is_told_and_not_a_bug(api):
     with pytest.raises(Unprepared, match="PREFECT_API_URL"):
-        prefect_api.check(api)
+        client.check(api)
 
 
 def test_this_machine_is_asked_past_any_proxy(monkeypatch, tmp_path):

@@ -6,11 +6,14 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from isthmus import progress
+from isthmus import tools as programs_of_steps
 from isthmus.adapters import golang
+from isthmus.environment import Environment
 from isthmus.errors import IsthmusError, Rejected, Unprepared
 from isthmus.progress import Event
 from isthmus.providers.lab import tools
@@ -249,6 +252,32 @@ def test_two_at_once_build_once_and_the_second_says_that_it_waits(fake: Path) ->
             thread.join(timeout=20)
     assert found[0] == found[1]
     assert calls(fake, "build toolchain") == 1
+
+
+@pytest.mark.parametrize("variable", ["ISTHMUS_CACHE", "ISTHMUS_TOOLS"])
+def test_a_folder_where_no_program_may_run_is_told_first_with_its_variable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.setenv(variable, str(tmp_path / "folder"))
+    real = os.statvfs
+
+    def noexec(path: str | Path) -> object:
+        found = real(path)
+        return SimpleNamespace(f_flag=found.f_flag | os.ST_NOEXEC)
+
+    monkeypatch.setattr(os, "statvfs", noexec)
+    clusters = {"context": "one", "kubeconfig": "/k"}
+    pair = Environment.model_validate(
+        {
+            "name": "pair",
+            "provider": "kubeconfig",
+            "host": {"name": "one", **clusters},
+            "remotes": [{"name": "two", **clusters, "context": "two"}],
+        }
+    )
+    with pytest.raises(Unprepared, match="no program may run") as caught:
+        programs_of_steps.check(pair)
+    assert f"{variable}=" in caught.value.hint
 
 
 def test_two_toolchains_are_kept_and_the_one_not_used_for_longest_goes(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from flows.build import build
 from flows.teardown import teardown
 from flows.verify import verify
 from isthmus import progress, state, turn, waiting
-from isthmus.adapters import prefect_api
+from isthmus.cli.client import cancel
 from isthmus.errors import Busy, Rejected
 
 pytestmark = pytest.mark.usefixtures("prefect")
@@ -451,7 +451,7 @@ def test_a_cancelled_run_of_the_command_line_ends_as_cancelled(living, client):
     client.set_flow_run_state(run.id, Cancelling(), force=True)
 
     def cancelled():
-        prefect_api.cancel(str(client.api_url), "mine", "interrupted by SIGTERM")
+        cancel("mine", "interrupted by SIGTERM")
         return client.read_flow_run(run.id).state.is_cancelled() or None
 
     assert waiting.until(cancelled, "the run's end", timeout=60)

@@ -114,6 +114,14 @@ def room(home: Path, cache: Path, new_regions: int, cold: bool) -> list[Lack]:
     return _room(home, in_home) + _room(cache, in_cache + (BASE_DISK if new_regions else 0))
 
 
+def noexec(variable: str, path: Path) -> list[Lack]:
+    """Find whether no program can run in the folder that the variable names."""
+    if not os.statvfs(existing(path)).f_flag & os.ST_NOEXEC:
+        return []
+    do = f"mount it without noexec, or name another folder: {variable}=…"
+    return [Lack(f"{path} lies on a file system where no program may run (noexec)", do)]
+
+
 def memory(new_regions: int) -> list[Lack]:
     """Find whether so many more regions fit into the memory that is free."""
     needed = BASE_MEMORY + new_regions * REGION_MEMORY if new_regions else 0

@@ -22,6 +22,7 @@ def check_machine(environment: Environment) -> None:
         *machine.programs(),
         *machine.kernel(home),
         *machine.room(home, cache, new, cold=not known and not tools.begun()),
+        *machine.noexec("ISTHMUS_CACHE", cache),
         *machine.memory(new),
         *([] if known else _go()),
     ]

@@ -1,0 +1,59 @@
+"""Where a command line stands: streams, locale, umask and proxies made fit, whatever it was given.
+
+Done first, once, and before anything that reads them is imported.
+"""
+
+import io
+import locale
+import os
+import sys
+
+from isthmus.adapters import web_proxy
+
+OTHERS_WRITE, OTHERS = 0o022, 0o077
+
+
+def settle() -> None:
+    """Make this process one in which any text can be read and printed, and files are its owner's.
+
+    Runs the command line again, in Python's UTF-8 mode, if the locale is of another encoding.
+    """
+    _open_streams()
+    _speak_utf8()
+    _make_streams_fit()
+    # Whatever the shell's: never the owner's own rights, never another one's right to write.
+    before = os.umask(OTHERS)
+    os.umask(before & OTHERS | OTHERS_WRITE)
+    for name in ("COLUMNS", "LINES"):
+        if not os.environ.get(name, "").strip("0").isdigit():
+            os.environ.pop(name, None)  # nothing can be drawn on 0 columns
+    web_proxy.settle()
+
+
+def _open_streams() -> None:
+    """Open standard streams that are closed: the next file would take the place of one."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    sys.stdin = sys.stdin or open(os.devnull)
+    sys.stdout = sys.stdout or open(os.devnull, "w")
+    sys.stderr = sys.stderr or open(os.devnull, "w")
+
+
+def _speak_utf8() -> None:
+    encoding = locale.getpreferredencoding(False).lower().replace("-", "")
+    if sys.flags.utf8_mode or encoding == "utf8" or not sys.executable:
+        return
+    # What is shown stays in the encoding of the terminal.
+    shown = os.environ.get("PYTHONIOENCODING") or f"{sys.stdout.encoding}:backslashreplace"
+    words = [sys.executable, "-X", "utf8", *sys.orig_argv[1:]]
+    os.execve(sys.executable, words, {**os.environ, "PYTHONIOENCODING": shown})
+
+
+def _make_streams_fit() -> None:
+    """Let any text be printed, also to a stream that lacks a character."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
