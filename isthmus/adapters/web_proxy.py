@@ -10,8 +10,10 @@ import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from urllib.parse import SplitResult, urlsplit
 
+from isthmus import state
 from isthmus.errors import Unprepared
 
 NAMES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
@@ -145,7 +147,14 @@ def _both(proxies: Mapping[str, str], entries: Iterable[str]) -> dict[str, str]:
 
 
 def _no_proxy(said: Mapping[str, str]) -> list[str]:
-    return list(dict.fromkeys([*_entries(said.get("NO_PROXY", "")), *DIRECT]))
+    return list(dict.fromkeys([*_entries(said.get("NO_PROXY", "")), *DIRECT, *_labs()]))
+
+
+def _labs() -> Iterator[str]:
+    """Give the networks of this home's labs, should they not be where labs usually are."""
+    for record in state.home().glob("environments/*/network.json"):
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            yield str(ipaddress.ip_network(json.loads(record.read_text())["subnet"]))
 
 
 def _entries(text: str) -> list[str]:

@@ -19,6 +19,7 @@ from types import SimpleNamespace
 from urllib.parse import urlsplit
 
 import pytest
+import socksproxy
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -28,6 +29,7 @@ from prefects import SUM_UP
 pytestmark = pytest.mark.server
 GATE = "canary-in-a-header"
 ROOT = Path(__file__).parents[2]
+SETTLED = f"from isthmus.adapters import web_proxy\nweb_proxy.settle()\n{SUM_UP}"
 CANCEL = """
 import sys
 from isthmus.cli import client, engine
@@ -149,6 +151,15 @@ def test_a_flow_is_recorded_there_without_a_websocket(run, front):
     done = run("-c", SUM_UP)
     assert (done.stdout, done.stderr) == ("12\n", "")
     assert any(path.startswith("/prefix/api/flow_runs") for path in front.server.asked)
+
+
+def test_a_server_behind_a_socks_proxy_is_reached_through_it(run, front):
+    with socksproxy.serving(int(front.server.back.rpartition(":")[2])) as proxy:
+        own = {name: None for name in front.told if name != "PREFECT_CLIENT_MAX_RETRIES"}
+        api = {"PREFECT_API_URL": "http://prefect.example/api", "NO_PROXY": "", "no_proxy": ""}
+        done = run("-c", SETTLED, **own | api, ALL_PROXY=f"socks5h://127.0.0.1:{proxy.port}")
+    assert (done.stdout, done.stderr) == ("12\n", "")
+    assert set(proxy.names) == {"prefect.example"}
 
 
 def test_a_run_that_is_given_up_is_cancelled_there(run):

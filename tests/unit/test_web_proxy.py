@@ -7,7 +7,9 @@ import urllib.request
 from types import SimpleNamespace
 
 import httpx
+import mirrors
 import pytest
+import socksproxy
 
 from isthmus.adapters import connecting, download, reaching, web_proxy
 from isthmus.errors import ClusterUnreachable, Unprepared
@@ -246,6 +248,38 @@ def test_a_file_of_outside_is_fetched_through_the_proxy_and_the_variable_told(
         download.fetch("https://one.example/file", tmp_path / "file")
     assert "ALL_PROXY" in caught.value.hint
     assert listener.heard[0].startswith(b"CONNECT one.example:443")
+
+
+def test_a_lab_that_is_elsewhere_is_asked_directly_too(shell, tmp_path, monkeypatch):
+    monkeypatch.setenv("ISTHMUS_HOME", str(tmp_path))
+    record = tmp_path / "environments/pair/network.json"
+    record.parent.mkdir(parents=True)
+    record.write_text('{"id": "abc", "subnet": "10.77.5.0/24"}')
+    (record.parent.parent / "broken").mkdir()
+    (record.parent.parent / "broken/network.json").write_text("{")
+    shell(EVERY)
+    assert web_proxy.of_cluster("https://10.77.5.2:6443") is None
+    assert web_proxy.of_cluster("https://10.77.6.2:6443") == PROXY
+    assert "10.77.5.0/24" in web_proxy.for_programs()["NO_PROXY"].split(",")
+
+
+@pytest.fixture
+def web():
+    with mirrors.serving() as made:
+        made.files["/version"] = b'{"gitVersion": "v1.36.3"}'
+        yield made
+
+
+@pytest.mark.parametrize("scheme", ["socks5", "socks5h", "socks"])
+def test_what_is_behind_a_socks_proxy_is_reached_through_it(shell, web, tmp_path, access, scheme):
+    with socksproxy.serving(int(web.url.rpartition(":")[2])) as proxy:
+        found = f"{scheme}://127.0.0.1:{proxy.port}"
+        shell({"all_proxy": found}, settled=True)
+        # An address for socks5: with that, httpx and urllib3 want to know it before they ask.
+        assert download.fetch("http://192.0.2.7/version", tmp_path / "file") is True
+        shell({"http_proxy": found}, settled=True)
+        assert reaching.reach(access("http://192.0.2.7"))[1] == "v1.36.3"
+    assert len(proxy.names) == 2
 
 
 def test_settling_twice_is_settling_once(shell):

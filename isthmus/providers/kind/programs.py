@@ -16,6 +16,8 @@ API_PORT = 6443
 """The API server's port in its container: kind pkg/cluster/internal/providers/common."""
 BALANCED = "io.x-k8s.cloud-provider-kind.cluster"
 """Label of a load balancer's container: cloud-provider-kind pkg/constants/constants.go."""
+DOCKERS = ("DOCKER_", "HOME", "SSH_AUTH_SOCK", "XDG_RUNTIME_DIR")
+"""Beginnings of the variables by which a person's Docker is found."""
 STATE = "{{.Id}} {{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}"
 
 
@@ -36,7 +38,8 @@ def environment() -> Mapping[str, str]:
 
 def engine_environment() -> dict[str, str]:
     """Return the variables with which Docker is asked: those of the person's that name theirs."""
-    named = {k: v for k, v in os.environ.items() if k.startswith("DOCKER_")}
+    # Its home as it is, though nothing may be written there: the logins of registries lie in it.
+    named = {k: v for k, v in os.environ.items() if k.startswith(DOCKERS)}
     return surroundings.made(**named)
 
 
