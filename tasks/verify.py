@@ -27,6 +27,8 @@ from tasks.policies import step
 ADMIN = "127.0.0.1:15000/clusters?format=json"
 SETTLED = 60.0
 """Seconds until a sidecar must have learnt the last change; a push takes one or two."""
+KILLED = 126
+"""From here on an exit code is none of curl's: not to be run, or ended by a signal (POSIX sh)."""
 TABLE = "the sidecar's endpoint table"
 
 
@@ -73,7 +75,9 @@ def verify_client(
     wanted = environment.verification
     progress.say(f"{wanted.requests} requests")
     command = probe_script(WARM_UP + wanted.requests, URL, wanted.timeout)
-    text, _ = cluster.execute(caller, SAMPLE, "sleep", command)
+    text, said, code = cluster.execute(caller, SAMPLE, "sleep", command)
+    if code >= KILLED:
+        raise NotReady(f"{caller}: curl did not come to its end (exit code {code}): {said}")
     answers = parse_answers(text, wanted.requests, WARM_UP)
     return judge_client(client.cluster, seen, answers, reported)
 
@@ -125,7 +129,7 @@ def _settled_table(cluster: kube.Kube, caller: str, reported: Reported) -> list[
 
 def _table(cluster: kube.Kube, caller: str) -> list[SeenEndpoint]:
     command = ["curl", "-q", "-sS", "-m", "5", ADMIN]
-    text, problem = cluster.execute(caller, SAMPLE, "sleep", command)
-    if not text:
+    text, problem, code = cluster.execute(caller, SAMPLE, "sleep", command)
+    if code or not text:
         raise NotReady(f"{caller}: its sidecar does not answer: {problem}")
     return parse_clusters(text, SIDECAR)

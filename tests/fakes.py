@@ -5,7 +5,7 @@ import re
 from urllib.parse import parse_qs
 
 from isthmus import waiting
-from isthmus.adapters import kube
+from isthmus.adapters import kube, pod_exec
 
 WHERE = re.compile(r"/(?:api|apis)/(v1|[^/]+/[^/]+)(?:/namespaces/([^/]+))?/([^/]+)(?:/([^/]+))?")
 SERVED = {
@@ -62,7 +62,7 @@ class FakeKube(kube.Kube):
         return self.store[key]
 
     def execute(self, pod, namespace, container, argv):
-        return self.program(pod, argv)
+        return pod_exec.Output(*self.program(pod, argv))
 
     def _key(self, manifest):
         meta, api = manifest["metadata"], manifest["apiVersion"]

@@ -1,32 +1,102 @@
 """A client for one API server, as its kubeconfig says, through the proxy kubectl would take."""
 
+import shutil
+import ssl
+import tempfile
+import threading
+import time
+from base64 import b64decode
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from kubernetes import client, config
+from kubernetes.config import kube_config
 from urllib3.util import make_headers
 
+from isthmus import state
 from isthmus.adapters import web_proxy
 from isthmus.facts import Access
 
 KEY = "proxy-url"
 """Of a cluster in a kubeconfig: its proxy, whatever the shell says."""
+KEYS = "client-keys-"
+"""What a folder's name begins with in which a client's key lies for the moment of its loading."""
+STALE = 60.0
+"""Seconds after which such a folder is a killed run's."""
+_loading = threading.Lock()
 
 
 def new_client(access: Access, retries: bool | None = None) -> client.ApiClient:
     """Return a client of its own; it asks as often as urllib3 does, unless `retries` is False.
 
-    Raises Unprepared if it needs a proxy that cannot be used, else what the library raises.
+    Its keys are in memory alone. Raises Unprepared if it needs a proxy that cannot be used, else
+    what the library raises.
     """
     # Not None, as with that the library takes whatever proxy it finds in the shell.
     configuration = client.Configuration(proxy="", no_proxy="", retries=retries)
-    config.load_kube_config(
-        config_file=str(access.kubeconfig),
-        context=access.context,
-        client_configuration=configuration,
-        persist_config=False,
-    )
+    with _loading, _folder() as folder:
+        try:
+            config.load_kube_config(
+                config_file=str(access.kubeconfig),
+                context=access.context,
+                client_configuration=configuration,
+                persist_config=False,
+                temp_file_path=str(folder),
+            )
+            context = _context(configuration)
+            configuration.certificate = _bytes(configuration.cert_file)
+        finally:
+            # It keeps a table of its files, in which the next client would find ours.
+            kube_config._cleanup_temp_files()
+    configuration.ssl_ca_cert = configuration.cert_file = configuration.key_file = None
     choose(configuration)
-    return client.ApiClient(configuration)
+    api = client.ApiClient(configuration)
+    api.rest_client.pool_manager.connection_pool_kw["ssl_context"] = context
+    return api
+
+
+def tls(api: client.ApiClient) -> dict[str, Any]:
+    """Return the options with which a websocket's TLS is that of the client's requests."""
+    name = api.configuration.tls_server_name
+    options = {"context": api.rest_client.pool_manager.connection_pool_kw["ssl_context"]}
+    return options | ({"server_hostname": name} if name else {})
+
+
+def _context(configuration: client.Configuration) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=configuration.ssl_ca_cert or None)
+    # As kubectl: many a cluster's CA lacks an extension that strictness wants (RFC 5280).
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    if not configuration.verify_ssl:
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    if configuration.cert_file:
+        context.load_cert_chain(configuration.cert_file, configuration.key_file)
+    return context
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """Give a folder (0700) for the files by which the library hands on keys; it is gone after."""
+    home = state.home()
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for old in home.glob(f"{KEYS}*"):
+        if _age(old) > STALE:
+            shutil.rmtree(old, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=KEYS, dir=home, ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+def _age(path: Path) -> float:
+    try:
+        return time.time() - path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _bytes(path: str | None) -> bytes:
+    return Path(path).read_bytes() if path else b""
 
 
 def choose(configuration: client.Configuration) -> None:
@@ -40,6 +110,15 @@ def choose(configuration: client.Configuration) -> None:
         pair = f"{parts.username}:{parts.password or ''}"
         configuration.proxy_headers = make_headers(proxy_basic_auth=_unquoted(pair))
         configuration.proxy = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
+def proxy_user(configuration: client.Configuration) -> tuple[str, str] | None:
+    """Return the user and password of the configuration's proxy, if it has any."""
+    if header := (configuration.proxy_headers or {}).get("proxy-authorization"):
+        user, _, password = b64decode(header.removeprefix("Basic ")).decode().partition(":")
+        return user, password
+    parts = urlsplit(configuration.proxy or "")
+    return (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
 
 
 def _unquoted(pair: str) -> str:

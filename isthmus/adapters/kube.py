@@ -8,10 +8,9 @@ from urllib.parse import urlencode
 
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
-from kubernetes.stream import stream
 
 from isthmus import waiting
-from isthmus.adapters import connecting
+from isthmus.adapters import connecting, pod_exec
 from isthmus.adapters.kinds import Kinds
 from isthmus.adapters.manifests import LABEL, Manifest, describe, differs, labelled, marked, shared
 from isthmus.adapters.refusals import translating
@@ -37,9 +36,6 @@ class Kube:
 
     @cached_property
     def _api(self) -> client.ApiClient:
-        return self._new_client()
-
-    def _new_client(self) -> client.ApiClient:
         with translating(self.access, "read its kubeconfig"):
             # A request is repeated here, where the run may be told to end meanwhile.
             return connecting.new_client(self.access, retries=False)
@@ -144,24 +140,14 @@ class Kube:
         path = f"{self.kinds.path(api, kind, namespace)}/{name}"
         self.request("PATCH", path, patch, "application/merge-patch+json")
 
-    def execute(self, pod: str, namespace: str, container: str, argv: list[str]) -> tuple[str, str]:
-        """Return what a command in a container printed on standard output and standard error."""
+    def execute(self, pod: str, namespace: str, container: str, argv: list[str]) -> pod_exec.Output:
+        """Return what a command in a container printed, whole, and its exit code.
+
+        Raises ClusterUnreachable if the connection was cut before its end: then it may be repeated.
+        """
         with translating(self.access, f"exec in {namespace}/{pod}"):
-            # A client of its own: while `stream` runs, it turns every request into a websocket.
-            session = stream(
-                client.CoreV1Api(self._new_client()).connect_get_namespaced_pod_exec,
-                pod,
-                namespace,
-                container=container,
-                command=argv,
-                stdout=True,
-                stderr=True,
-                stdin=False,
-                tty=False,
-                _preload_content=False,
-            )
-            session.run_forever(timeout=600)
-            return session.read_stdout(), session.read_stderr()
+            name = self.access.cluster
+            return pod_exec.run(self._api, name, pod, namespace, container, argv)
 
     def _converge(self, manifest: Manifest) -> bool:
         path = self.kinds.path_of(manifest)

@@ -3,6 +3,7 @@
 from isthmus.adapters import workloads
 from isthmus.adapters.kube import Kube
 from isthmus.adapters.manifests import Manifest
+from isthmus.errors import NotReady
 
 INJECTED = "security.istio.io/tlsMode=istio"
 """The label of each pod with a sidecar (istio files/injection-template.yaml)."""
@@ -15,8 +16,11 @@ def sidecars(client: Kube) -> list[Manifest]:
 
 
 def table(client: Kube, pod: Manifest) -> str:
-    """Return the endpoint table of a pod's proxy (JSON)."""
+    """Return the endpoint table of a pod's proxy (JSON); raises NotReady if it gives none."""
     meta = pod["metadata"]
-    text, _ = client.execute(meta["name"], meta["namespace"], "istio-proxy", REQUEST)
+    text, said, code = client.execute(meta["name"], meta["namespace"], "istio-proxy", REQUEST)
+    if code:
+        where = f"{meta['namespace']}/{meta['name']}"
+        raise NotReady(f"{where}: its proxy does not answer: {said}", cluster=client.access.cluster)
     # pilot-agent may log a warning on standard output before the table.
     return text[max(text.find("{"), 0) :]

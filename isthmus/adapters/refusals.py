@@ -1,7 +1,6 @@
 """What a Kubernetes client's failures mean: in our words, and whether trying again can help."""
 
 import json
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -24,7 +23,7 @@ def translating(access: Access, doing: str) -> Iterator[None]:
     try:
         yield
     except ApiException as error:
-        status = error.status or _refused(error)
+        status = error.status or 0
         kind = ClusterUnreachable if status in RETRYABLE else Rejected
         # Of a Secret whose content it finds wrong, the server repeats the content.
         said = "" if status in (400, 422) and "secrets/" in doing else _message(error)
@@ -39,18 +38,13 @@ def translating(access: Access, doing: str) -> Iterator[None]:
 
 def _asking_to_wait(raised: IsthmusError, error: ApiException) -> IsthmusError:
     """Return the error with the seconds that the server wants to be left alone, if it named any."""
-    said = (error.headers or {}).get("Retry-After", "")
+    headers = {name.lower(): value for name, value in (error.headers or {}).items()}
+    said = headers.get("retry-after", "")
     if (
         isinstance(raised, ClusterUnreachable) and said.isdecimal()
     ):  # it may be a date: none sends one
         raised.retry_after = float(said)
     return raised
-
-
-def _refused(error: ApiException) -> int:
-    """Return the status with which a websocket was refused: the client knows it as text only."""
-    found = re.search(r"Handshake status (\d+)", str(error.reason))
-    return int(found[1]) if found else 0
 
 
 def _message(error: ApiException) -> str:

@@ -90,7 +90,7 @@ def _call(place: Place, call: calls.Call) -> None:
     def answers() -> bool | None:
         nonlocal said
         printed = client.execute("caller", ground.NAMESPACE, "caller", call.command)
-        said = calls.problem(call, *printed)
+        said = calls.problem(call, printed.out, printed.err)
         return None if said else True
 
     limit = ANSWER if call.to == "stand-in" else AGAIN
