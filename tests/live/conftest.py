@@ -28,6 +28,17 @@ CLUSTERS = {
 }
 
 
+ODD = {
+    "HELM_DRIVER": "configmap",
+    "HELM_KUBEAPISERVER": "https://127.0.0.1:9",
+    "HELM_NAMESPACE": "elsewhere",
+    "KUBECONFIG": "/nonexistent",
+    "PREFECT_PROFILE": "somebody",
+    "PREFECT_LOGGING_LEVEL": "LOUD",
+}
+"""What the shell of every live test says to programs; none of them must hear it."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "live" in Path(item.fspath).parts:
@@ -39,7 +50,7 @@ class Isthmus:
 
     def __init__(self, home: Path) -> None:
         self.home = home
-        self.env = {**os.environ, "ISTHMUS_HOME": str(home), "NO_COLOR": "1"}
+        self.env = {**os.environ, "ISTHMUS_HOME": str(home), "NO_COLOR": "1", **ODD}
         self.env.pop("PREFECT_API_URL", None)
         self.output = ""
 

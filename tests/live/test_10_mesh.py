@@ -5,6 +5,7 @@ import json
 import stat
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -34,7 +35,18 @@ def test_status_finds_nothing_wrong(mesh):
     assert document["kind"] == "Status"
 
 
-def test_up_on_a_converged_environment_writes_nothing(mesh):
+PROXIES = {
+    "ALL_PROXY": "socks5://127.0.0.1:9",
+    "https_proxy": "http://127.0.0.1:9",
+    "NO_PROXY": "one.example",
+    "no_proxy": "fe80::/10,[::1]",
+}
+"""As a shell has them where a proxy is dead; the lab needs none."""
+
+
+def test_up_on_a_converged_environment_writes_nothing_whatever_proxies_are_set(mesh, monkeypatch):
+    for name, value in PROXIES.items():
+        monkeypatch.setitem(mesh.isthmus.env, name, value)
     before = {c.name: written(mesh, c.name) for c in mesh.environment.clusters}
     mesh.isthmus.document("up", mesh.file)
     after = {c.name: written(mesh, c.name) for c in mesh.environment.clusters}
@@ -102,6 +114,15 @@ def test_a_program_that_dies_in_a_region_comes_back(mesh):
     subprocess.run(["kill", "-9", pid], check=True)
     mesh.isthmus.document("up", mesh.file)
     assert processes_of(region, "kube-apiserver") not in ([], [pid])
+
+
+def test_a_region_knows_nothing_of_the_shell_that_made_it(mesh):
+    for program in ("kube-apiserver", "kube-controller", "kubelet", "containerd"):
+        [pid, *_] = processes_of(mesh.folder / "regions" / "osaka", program)
+        said = Path(f"/proc/{pid}/environ").read_text().split("\0")
+        names = {line.partition("=")[0] for line in said if line}
+        ours = {"PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "PWD", "OLDPWD", "SHLVL", "_"}
+        assert {name for name in names - ours if not name.startswith("SUPERVISOR_")} == set()
 
 
 def test_no_secret_is_in_prefects_database_results_logs_or_output(mesh):
