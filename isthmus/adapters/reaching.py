@@ -17,7 +17,6 @@ from isthmus.facts import Access
 
 TIMEOUT = 10.0
 """Seconds to connect, and again to answer: a server that needs more serves no mesh."""
-PROXY_SIGNS = ("ProxyError", "connect to proxy", "Tunnel connection failed", "SOCKS")
 TELLING = {
     errno.ECONNREFUSED: "nobody listens there (connection refused)",
     errno.EHOSTUNREACH: "no way leads there (no route to host)",
@@ -114,7 +113,7 @@ def _unanswered(error: Exception) -> tuple[str, str]:
 
 def _behind_proxy(server: str, error: Exception) -> tuple[str, str] | None:
     """Return what to say if a proxy that stands in between does not do its part."""
-    if not any(sign in str(error) for sign in PROXY_SIGNS):
+    if not any(sign in str(error) for sign in web_proxy.SIGNS):
         return None
     name, host = web_proxy.variable_of_cluster(server), urlsplit(server).hostname
     if not name:

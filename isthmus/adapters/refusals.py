@@ -9,6 +9,7 @@ from kubernetes.client.exceptions import ApiException
 from kubernetes.config.config_exception import ConfigException
 from urllib3.exceptions import HTTPError
 
+from isthmus.adapters import web_proxy
 from isthmus.errors import ClusterUnreachable, IsthmusError, Rejected
 from isthmus.facts import Access
 
@@ -33,7 +34,8 @@ def translating(access: Access, doing: str) -> Iterator[None]:
         text = f"cannot {doing}: {access.kubeconfig}, context {access.context!r}: {error}"
         raise Rejected(text, cluster=cluster) from None
     except (HTTPError, OSError) as error:
-        raise ClusterUnreachable(f"cannot {doing}: {error}", cluster=cluster) from None
+        text = f"cannot {doing}: {error}{web_proxy.blamed(str(error))}"
+        raise ClusterUnreachable(text, cluster=cluster) from None
 
 
 def _asking_to_wait(raised: IsthmusError, error: ApiException) -> IsthmusError:

@@ -23,6 +23,8 @@ DIRECT = ("localhost", "127.0.0.1", "::1", "127.0.0.0/8", "198.18.0.0/15")
 """Never asked through a proxy: this machine, and where the lab's addresses are (RFC 2544)."""
 USABLE = ("http", "https", "socks5", "socks5h")
 """Schemes of proxies that httpx, urllib3, pip and Go all know; Go calls both of SOCKS `socks5`."""
+SIGNS = ("ProxyError", "connect to proxy", "Tunnel connection failed", "SOCKS")
+"""What urllib3 says of a proxy that is dead or refuses."""
 PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 SECURE = ("https", "wss")
 LIBRARY_ENTRY = re.compile(r"\*|\.?[A-Za-z0-9_][A-Za-z0-9_.-]*(:\d{1,5}|/\d{1,2})?")
@@ -53,6 +55,14 @@ def variable(url: str) -> str:
 def variable_of_cluster(url: str) -> str:
     """Return the name of the variable that holds the proxy of `of_cluster`; or nothing."""
     return _variable(url)
+
+
+def blamed(text: str) -> str:
+    """Return where the proxy comes from that a library's message is about; or nothing."""
+    if not any(sign in text for sign in SIGNS):
+        return ""
+    names = [name for name in NAMES[:2] if _said().get(name)]
+    return f" (the proxy in {' or '.join(names) or 'proxy-url of the kubeconfig'})"
 
 
 def usable(proxy: str, variable: str) -> str:

@@ -11,7 +11,7 @@ import mirrors
 import pytest
 import socksproxy
 
-from isthmus.adapters import connecting, download, reaching, web_proxy
+from isthmus.adapters import connecting, download, kube, reaching, web_proxy
 from isthmus.errors import ClusterUnreachable, Unprepared
 from isthmus.facts import Access
 
@@ -236,6 +236,8 @@ def test_a_proxy_that_refuses_or_is_dead_is_told_by_its_variable(shell, access, 
         with pytest.raises(ClusterUnreachable, match="proxy that HTTPS_PROXY names") as caught:
             reaching.reach(access("https://one.example"))
         assert "NO_PROXY=one.example" in caught.value.hint
+        with pytest.raises(ClusterUnreachable, match="the proxy in HTTPS_PROXY"):
+            kube.Kube(access("https://one.example")).version()
     assert listener.heard
 
 
