@@ -8,6 +8,7 @@ from isthmus import waiting
 from isthmus.adapters import kube, pod_exec
 
 WHERE = re.compile(r"/(?:api|apis)/(v1|[^/]+/[^/]+)(?:/namespaces/([^/]+))?/([^/]+)(?:/([^/]+))?")
+GROUP = re.compile(r"/apis/[^/]+/[^/]+")
 SERVED = {
     "v1": "Namespace* Node* Pod Service Secret ConfigMap Event ServiceAccount",
     "apps/v1": "Deployment",
@@ -43,6 +44,8 @@ class FakeKube(kube.Kube):
         path, _, query = path.partition("?")
         if path.removeprefix("/apis/").removeprefix("/api/") in ("/apis", *self.served):
             return self._discovery(path)
+        if GROUP.fullmatch(path):
+            return None  # a version that this cluster does not serve
         api, namespace, plural, name = WHERE.fullmatch(path).groups()
         key = (api, plural, namespace or "", name)
         if method == "GET":

@@ -45,11 +45,24 @@ class Existing(FakeKube):
             self.asked.append(right)
             return {"status": {"allowed": right not in self.forbidden}}
 
-    def stand(self):
-        """Have a gateway of the environment, with an address."""
+    def stand(self, without=""):
+        """Have a gateway of the environment; `without` is what a build did not come to."""
         self.put(thing("Namespace", "istio-system", labels={LABEL: "theirs"}))
         status = {"loadBalancer": {"ingress": [{"ip": ADDRESSES[self.name]}]}}
         self.put(thing("Service", "istio-eastwestgateway", "istio-system", status=status))
+        for name, labels in {"istio-eastwestgateway": {}, "istiod": {"app": "istiod"}}.items():
+            count = 0 if name == without else 1
+            parts = ("replicas", "updatedReplicas", "availableReplicas")
+            done = {**dict.fromkeys(parts, count), "observedGeneration": 1}
+            meta = {"generation": 1}
+            made = thing(
+                "Deployment", name, "istio-system", labels, meta, spec={"replicas": 1}, status=done
+            )
+            self.put({**made, "apiVersion": "apps/v1"})
+        if without != "Gateway":
+            servers = {"servers": [{"port": {"number": 15443}}]}
+            made = thing("Gateway", "cross-network-gateway", "istio-system", spec=servers)
+            self.put({**made, "apiVersion": "networking.istio.io/v1"})
 
     def spaces(self):
         return [m["metadata"]["name"] for m in self.objects("Namespace")]
@@ -308,6 +321,29 @@ def test_beside_a_gateway_that_stands_only_what_is_new_is_probed(environment, on
     assert not any("services" in write for write in one.writes)
     assert any("services" in write for write in two.writes)
     assert "http://198.18.0.3:15443/" in dict(two.called)
+
+
+@pytest.mark.parametrize("without", ["istio-eastwestgateway", "istiod", "Gateway"])
+def test_a_gateway_that_a_build_left_half_made_need_not_listen_yet(
+    environment, one, two, without, monkeypatch
+):
+    one.stand(without)
+    one.closed = two.closed = {"http://198.18.0.3:15443/", "http://198.18.0.3:15012/"}
+    monkeypatch.setattr(reaching, "connect", lambda address, port: "connection refused")
+    Kubeconfig().check(environment())
+    assert not {*two.closed} & {url for url, _ in two.called}
+
+
+def test_a_remotes_gateway_need_not_listen_before_the_host_says_where(environment, one, two):
+    two.stand()
+    one.closed = {"http://198.18.1.3:15443/"}
+    Kubeconfig().check(environment())
+
+
+def test_a_gateway_that_has_all_it_needs_must_listen(environment, one, two):
+    one.stand()
+    two.closed = {"http://198.18.0.3:15443/"}
+    assert "do not reach one's load balancer" in refused(environment()).message
 
 
 def test_a_failure_on_the_way_leaves_no_probe(environment, one, two, monkeypatch):

@@ -17,6 +17,8 @@ SIDE_BY_SIDE = 8
 SYSTEM = "istio-system"
 DEFINITIONS = "apiextensions.k8s.io/v1"
 ADMISSION = "admissionregistration.k8s.io/v1"
+NETWORKING = ("networking.istio.io/v1", "networking.istio.io/v1alpha3")
+"""What Istio 1.22 and later, and what 1.7, serve its Gateway as."""
 WEBHOOKS = ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")
 
 
@@ -34,6 +36,8 @@ class Sight:
     """The CA (PEM) by which pods elsewhere will know its API server."""
     gateway: str = ""
     """Address of our gateway, if one stands there already."""
+    listens: bool = False
+    """Whether that gateway has all that it needs to be listening; a build may have ended before."""
     refusals: list[IsthmusError] = field(default_factory=list)
 
 
@@ -78,9 +82,21 @@ def _look_inside(environment: Environment, sight: Sight, client: Kube) -> None:
     }
     sight.refusals += _room(environment, sight.cluster, client, ours)
     if SYSTEM in ours:
-        sight.gateway = (
-            workloads.current_address(client, load(environment.stack).gateway.name, SYSTEM) or ""
-        )
+        gateway = load(environment.stack).gateway.name
+        sight.gateway = workloads.current_address(client, gateway, SYSTEM) or ""
+        sight.listens = workloads.is_available(client, gateway, SYSTEM)
+        if is_host:
+            sight.listens = sight.listens and _tells_gateways(environment, client)
+
+
+def _tells_gateways(environment: Environment, client: Kube) -> bool:
+    """Tell whether the host's istiod runs and has been told where gateways are to listen."""
+    control = client.objects("Deployment", SYSTEM, "apps/v1", "app=istiod")
+    port = load(environment.stack).gateway.port
+    gateways = [g for api in NETWORKING for g in client.objects("Gateway", SYSTEM, api)]
+    servers = [server for g in gateways for server in g["spec"].get("servers") or []]
+    told = any(server.get("port", {}).get("number") == port for server in servers)
+    return told and bool(control) and all(map(workloads.is_rolled_out, control))
 
 
 def _version(environment: Environment, sight: Sight) -> list[Unprepared]:

@@ -31,6 +31,7 @@ def look(environment: Environment, accesses: Sequence[Access]) -> list[IsthmusEr
     with ThreadPoolExecutor(len(pairs)) as pool:
         sights = list(pool.map(lambda pair: asking.look(environment, *pair), pairs))
     _refuse_twins(sights)
+    _expect_listeners(environment, sights)
     refusals = [error for sight in sights for error in sight.refusals]
     if not all(sight.gateway for sight in sights):
         refusals += _probe(environment, [sight for sight in sights if not sight.refusals])
@@ -42,6 +43,16 @@ def _probe(environment: Environment, sound: Sequence[Sight]) -> list[IsthmusErro
         return []
     progress.say(f"probing {', '.join(s.cluster.name for s in sound)} by pods and load balancers")
     return probing.probe(environment, sound)
+
+
+def _expect_listeners(environment: Environment, sights: Sequence[Sight]) -> None:
+    """Demand a listener of no gateway before the host's istiod can have told it to listen.
+
+    A build that was ended half-way leaves such gateways; to refuse them would end every later one.
+    """
+    told = all(sight.listens for sight in sights if sight.cluster == environment.host)
+    for sight in sights:
+        sight.listens = sight.listens and told
 
 
 def _refuse_twins(sights: Sequence[Sight]) -> None:

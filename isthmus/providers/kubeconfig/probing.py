@@ -28,6 +28,11 @@ class Place:
     address: str
 
     @property
+    def answers(self) -> bool:
+        """Whether something must listen there: a stand-in, or a gateway that was told to."""
+        return self.sight.listens or not self.sight.gateway
+
+    @property
     def name(self) -> str:
         """The cluster's name."""
         return self.sight.cluster.name
@@ -56,7 +61,8 @@ def _ways(environment: Environment, places: Sequence[Place]) -> list[IsthmusErro
     """Return a refusal for each way that leads nowhere; all are tried at once."""
     wanted = [(place, call) for place in places for call in _calls(environment, place, places)]
     actions = [partial(_call, *way) for way in wanted]
-    actions += [partial(_connect, p) for p in places if p.sight.cluster == environment.host]
+    hosts = [p for p in places if p.sight.cluster == environment.host and p.answers]
+    actions += [partial(_connect, host) for host in hosts]
     with ThreadPoolExecutor(max(len(actions), 1)) as pool:
         return [error for _, found in pool.map(_attempt, actions) for error in found]
 
@@ -77,7 +83,9 @@ def _calls(environment: Environment, place: Place, places: Sequence[Place]) -> I
             if is_called(environment, other.sight.cluster):
                 yield calls.server(other.name, other.sight.server, other.sight.authority)
     for other in places:
-        if other != place and not (place.sight.gateway and other.sight.gateway):
+        if other == place or (place.sight.gateway and other.sight.gateway):
+            continue
+        if other.answers:
             for port in needs.ports(environment, other.sight.cluster).values():
                 stands = bool(other.sight.gateway)
                 yield calls.gateway(other.name, other.address, port, stands=stands)
