@@ -1,5 +1,6 @@
 """The supervisor of the Prefect server and its worker: started, asked, ended."""
 
+import resource
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ SOCKET = "/proc/self/cwd/supervisor.sock"
 """As the supervisor sees it; whatever the folder's path is, this is short enough for a socket."""
 START_TIMEOUT = 30.0
 """Seconds; it needs 0.3."""
+FILES = 1024
+"""What supervisord asks of the system before it does anything (its minfds)."""
 STOP_GRACE = 10
 """Seconds that a program may take to end by itself; the server needs about 3."""
 LIVING = ("STARTING", "RUNNING")
@@ -37,7 +40,13 @@ class Program:
 
 
 def start(home: Path) -> Process:
-    """Run a supervisor, detached; none of its programs is started yet."""
+    """Run a supervisor, detached; none of its programs is started yet.
+
+    Raises Unprepared if it could not open the files that it wants.
+    """
+    if -1 < (files := resource.getrlimit(resource.RLIMIT_NOFILE)[1]) < FILES:
+        message = f"only {files} files may be open here, and its supervisor wants {FILES}"
+        raise Unprepared(message, step="Prefect server", hint=f"ulimit -Hn {FILES}, or more")
     state.private(home / "supervisord.conf", _configuration(home))
     (home / "supervisor.sock").unlink(missing_ok=True)
     command = [sys.executable, "-m", "supervisor.supervisord", "-n", "-c", "supervisord.conf"]

@@ -6,11 +6,15 @@ Done first, once, and before anything that reads them is imported.
 import io
 import locale
 import os
+import resource
 import sys
+from contextlib import suppress
 
 from isthmus.adapters import web_proxy
 
 OTHERS_WRITE, OTHERS = 0o022, 0o077
+FILES = 65536
+"""Open files; supervisord wants 1024, a region's API server and etcd thousands."""
 
 
 def settle() -> None:
@@ -24,10 +28,22 @@ def settle() -> None:
     # Whatever the shell's: never the owner's own rights, never another one's right to write.
     before = os.umask(OTHERS)
     os.umask(before & OTHERS | OTHERS_WRITE)
+    _open_many_files()
     for name in ("COLUMNS", "LINES"):
         if not os.environ.get(name, "").strip("0").isdigit():
             os.environ.pop(name, None)  # nothing can be drawn on 0 columns
     web_proxy.settle()
+
+
+def _open_many_files() -> None:
+    """Let as many files be open as the server, and a region, want; both inherit the limit."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= FILES:
+        return
+    # Only root may go over what the shell was given.
+    for limits in ((FILES, FILES), (hard, hard)):
+        with suppress(ValueError, OSError):
+            return resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
 def _open_streams() -> None:

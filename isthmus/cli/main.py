@@ -7,6 +7,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import NoReturn
 
 import click
@@ -21,7 +22,8 @@ from isthmus.cli.running import down, up, verify
 from isthmus.cli.serving import server
 from isthmus.errors import IsthmusError, Unprepared, Usage
 
-OF_THE_MACHINE = {errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.ENOTDIR}
+OF_THE_MACHINE = {errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.ENOTDIR,
+                  errno.EMFILE, errno.ENFILE}  # fmt: skip
 """What a file system says when it is not our fault."""
 INTERNAL = 1
 
@@ -93,6 +95,10 @@ def _is_of_the_machine(error: OSError) -> bool:
 
 def _refused(error: OSError) -> Unprepared:
     hint = f"is there room, and may you write to {state.home()} (ISTHMUS_HOME)?"
+    if error.filename and Path(str(error.filename)).is_relative_to(state.cache()):
+        hint = f"is there room, and may you write to {state.cache()} (ISTHMUS_CACHE)?"
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        hint = "let more files be open: ulimit -n 65536"
     return Unprepared(f"{error.filename or 'a file'}: {error.strerror}", hint=hint)
 
 

@@ -37,7 +37,7 @@ def ground(tmp_path):
     def run(*arguments, code="from isthmus.cli.main import main; main()", before="", **variables):
         command = [sys.executable, "-c", code, *arguments]
         if before:
-            command = ["sh", "-c", f'{before}; exec "$@"', "sh", *command]
+            command = ["/bin/sh", "-c", f'{before}; exec "$@"', "sh", *command]
         told = {**base, **variables}
         return subprocess.run(
             command,
@@ -65,6 +65,9 @@ GROUNDS = {
     "a locale that is not there": {"LC_ALL": "xx_YY.ISO-8859-1", "LANG": "xx"},
     "no rights for anybody": {"before": "umask 777"},
     "all rights for everybody": {"before": "umask 000"},
+    "few files that may be open": {"before": "ulimit -n 64"},
+    "warnings that are errors": {"PYTHONWARNINGS": "error"},
+    "a PATH without the system's folders": {"PATH": "/nonexistent"},
     "a folder that is gone": {"before": 'mkdir gone && cd gone && rmdir "$PWD"'},
     "a SOCKS proxy": {"ALL_PROXY": "socks://127.0.0.1:9", "no_proxy": "fe80::/10"},
     "a proxy that is none": {"HTTPS_PROXY": "ftp://[", "NO_PROXY": "[::1],http://x"},

@@ -1,8 +1,10 @@
 """What this machine lacks is told at once, all of it, with what to do; and nothing else is."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -31,7 +33,6 @@ def good_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "rights", list)
     monkeypatch.setattr(machine, "kernel", lambda home: [])
     monkeypatch.setattr(machine, "_is_here", lambda name: True)
-    monkeypatch.setattr(machine, "_only_in_sbin", lambda name: False)
     monkeypatch.setattr(machine, "free_disk", lambda path: 100 * GB)
     monkeypatch.setattr(machine, "available_memory", lambda: 100 * GB)
     monkeypatch.setattr(tools, "known_toolchain", lambda: object())
@@ -160,7 +161,7 @@ class TestProbes:
     ) -> None:
         refused = subprocess.CompletedProcess([], 1, "", "unshare: Operation not permitted\n")
         monkeypatch.setattr(machine.os, "geteuid", lambda: 0)
-        monkeypatch.setattr(machine.shutil, "which", lambda name: f"/usr/bin/{name}")
+        monkeypatch.setattr(machine.shutil, "which", lambda name, path: f"/usr/bin/{name}")
         monkeypatch.setattr(machine.subprocess, "run", lambda *args, **kwargs: refused)
         [lack] = machine.rights()
         assert "unshare: Operation not permitted" in lack.what
@@ -208,10 +209,19 @@ class TestProbes:
         assert not machine._is_static(tmp_path / "dynamic")
         assert not machine._is_static(tmp_path / "gone")
 
+    def test_a_cache_where_no_program_may_run_is_told_with_its_variable(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert machine.noexec("ISTHMUS_CACHE", tmp_path / "yet/to/be") == []
+        mounted = SimpleNamespace(f_flag=os.ST_NOEXEC | os.ST_NOSUID)
+        monkeypatch.setattr(machine.os, "statvfs", lambda path: mounted)
+        [lack] = machine.noexec("ISTHMUS_CACHE", tmp_path / "yet/to/be")
+        assert "noexec" in lack.what and "ISTHMUS_CACHE=" in lack.do
+
     def test_a_program_outside_path_is_not_called_missing(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(machine, "SBIN", (str(tmp_path / "sbin"),))
+        monkeypatch.setattr(machine, "FOLDERS", (str(tmp_path / "sbin"),))
         monkeypatch.setattr(
             machine, "PACKAGES", {"conntrack": "conntrack", "no-such-program": "nothing"}
         )
@@ -219,9 +229,7 @@ class TestProbes:
         program.parent.mkdir()
         program.touch(mode=0o755)
         monkeypatch.setenv("PATH", str(tmp_path))
-        hidden, missing = machine.programs()
-        assert hidden.what == "not on PATH: conntrack"
-        assert str(tmp_path / "sbin") in hidden.do
+        [missing] = machine.programs()
         assert missing.what == "not installed: no-such-program"
 
     def test_make_can_ask_before_anything_is_installed(self, tmp_path: Path) -> None:
@@ -231,4 +239,4 @@ class TestProbes:
         asked = [sys.executable, "-I", "-S", script, "packages"]
         done = subprocess.run(asked, env=env, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
-        assert {"mmdebstrap"} <= set(done.stdout.split())
+        assert set(done.stdout.split()) == set(machine.missing_packages())

@@ -39,7 +39,8 @@ PACKAGES = {
     "/etc/ssl/certs/ca-certificates.crt": "ca-certificates",
 }
 """Programs and files, and the Debian packages that have them."""
-SBIN = ("/usr/sbin", "/sbin")
+FOLDERS = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
+"""Where programs are looked for besides PATH, which after `su` or in cron lacks some."""
 
 
 @dataclass(frozen=True)
@@ -60,9 +61,9 @@ def rights() -> list[Lack]:
         return [Lack("not Linux: the lab is made of Linux namespaces", "use a Linux machine")]
     if os.geteuid() != 0:
         return [Lack("not root: namespaces, mounts and links need it", "run it again with sudo")]
-    if shutil.which("unshare") and shutil.which("ip"):
+    if _which("unshare") and _which("ip"):
         asked = ["unshare", "--net", "--mount", "--pid", "--fork", "ip", "link", "set", "lo", "up"]
-        done = subprocess.run(asked, capture_output=True, text=True)
+        done = subprocess.run(asked, capture_output=True, text=True, env={"PATH": _path()})
         if done.returncode:
             why = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
             do = "in a container: give it CAP_SYS_ADMIN and CAP_NET_ADMIN (docker run --privileged)"
@@ -92,12 +93,8 @@ def missing_packages() -> list[str]:
 
 
 def programs() -> list[Lack]:
-    """Find the programs that are not installed, or not on PATH."""
-    lacks = []
-    hidden = [name for name in PACKAGES if "/" not in name and _only_in_sbin(name)]
-    if hidden:
-        do = f"export PATH=$PATH:{':'.join(SBIN)}"
-        lacks.append(Lack(f"not on PATH: {', '.join(hidden)}", do))
+    """Find the programs that are not installed."""
+    lacks: list[Lack] = []
     if packages := missing_packages():
         names = [n for n, package in PACKAGES.items() if package in packages and not _is_here(n)]
         do = f"apt-get update && apt-get install -y {' '.join(packages)}"
@@ -187,11 +184,11 @@ def _is_here(name: str) -> bool:
 
 
 def _which(name: str) -> str | None:
-    return shutil.which(name) or shutil.which(name, path=os.pathsep.join(SBIN))
+    return shutil.which(name, path=_path())
 
 
-def _only_in_sbin(name: str) -> bool:
-    return not shutil.which(name) and bool(_which(name))
+def _path() -> str:
+    return os.pathsep.join([os.environ.get("PATH", ""), *FOLDERS])
 
 
 def _is_static(program: Path) -> bool:
