@@ -31,7 +31,12 @@ def install_federation(environment: Environment, host: Access) -> Done:
         program = tools.ensure(environment, "helm")
         helm.install(program, host, RELEASE, federated.NAMESPACE, chart, values)
         made.append(f"release {RELEASE}")
+    # Whose webhook answers for its own objects.
+    parts = helm.objects(client, RELEASE, federated.NAMESPACE, chart)
+    last = [part for part in parts if part["apiVersion"] == federated.CORE]
+    made += client.apply([part for part in parts if part not in last], ours=False)
     workloads.await_deployment(client, WEBHOOK, federated.NAMESPACE)
+    made += client.apply(last, ours=False)
     return changed(host.cluster, made)
 
 

@@ -64,6 +64,7 @@ class World:
         monkeypatch.setattr(tls, "handshake", lambda *where: "")
         monkeypatch.setattr(helm, "installed", lambda client, *what: client.get_release())
         monkeypatch.setattr(helm, "install", self._helm_install)
+        monkeypatch.setattr(helm, "objects", lambda client, *what: [])
         monkeypatch.setattr(helm, "uninstall", lambda *what: setattr(self.host, "release", False))
         monkeypatch.setattr(kubefedctl, "join", self._join)
         monkeypatch.setattr(kubefedctl, "unjoin", self._unjoin)

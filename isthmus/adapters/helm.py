@@ -1,13 +1,18 @@
 """Helm: a chart's release in a cluster, written only when chart or values changed."""
 
+import base64
+import gzip
 import hashlib
 import json
 import sys
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from isthmus.adapters import probing, shell, surroundings
 from isthmus.adapters.kube import Kube
+from isthmus.adapters.manifests import Manifest
 from isthmus.errors import NotReady, Rejected
 from isthmus.facts import Access
 
@@ -28,6 +33,33 @@ def installed(client: Kube, name: str, namespace: str, chart: Path, values: Any)
     """Tell whether the release stands as this chart and these values would make it."""
     wanted = f"owner=helm,name={name},status=deployed,{LABEL}={_hash(chart, values)}"
     return bool(client.objects("Secret", namespace, labels=wanted))
+
+
+def objects(client: Kube, name: str, namespace: str, chart: Path) -> list[Manifest]:
+    """Return what the deployed release consists of, its chart's custom kinds first.
+
+    Helm looks at its record alone: whatever of it was deleted since, `upgrade` finds unchanged.
+    A count of replicas that is 0 is left out: that is a start to be made later, and not a state.
+    Source: the record is JSON, gzip and base64 (helm pkg/storage/driver/util.go) in a Secret.
+    """
+    labels = f"owner=helm,name={name},status=deployed"
+    found: list[Manifest] = []
+    for record in client.objects("Secret", namespace, labels=labels):
+        packed = base64.b64decode(base64.b64decode(record["data"]["release"]))
+        text = json.loads(gzip.decompress(packed))["manifest"]
+        kinds = "\n---\n".join(path.read_text() for path in sorted(chart.glob("crds/*.yaml")))
+        found = [m for part in (kinds, text) for m in yaml.safe_load_all(part) if m]
+    return [_placed(client, manifest, namespace) for manifest in found]
+
+
+def _placed(client: Kube, manifest: Manifest, namespace: str) -> Manifest:
+    """Return the manifest with the namespace that Helm puts it into, if it says none."""
+    meta, spec = manifest["metadata"], manifest.get("spec", {})
+    if manifest["kind"] == "Deployment" and not spec.get("replicas", 1):
+        manifest = {**manifest, "spec": {k: v for k, v in spec.items() if k != "replicas"}}
+    if meta.get("namespace") or not client.kinds.is_namespaced(manifest):
+        return manifest
+    return {**manifest, "metadata": {**meta, "namespace": namespace}}
 
 
 def unlock(client: Kube, name: str, namespace: str) -> None:

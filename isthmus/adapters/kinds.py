@@ -29,6 +29,10 @@ class Kinds:
         namespace = manifest["metadata"].get("namespace", "")
         return self.path(manifest["apiVersion"], manifest["kind"], namespace)
 
+    def is_namespaced(self, manifest: Manifest) -> bool:
+        """Tell whether objects of the manifest's kind are in a namespace."""
+        return "/namespaces/x/" in self.path(manifest["apiVersion"], manifest["kind"], "x")
+
     def has(self, api: str, resource: str) -> bool:
         """Tell whether there is a resource, such as pods, or a part of one, such as pods/exec."""
         return any(r["name"] == resource for r in self._resources(api))

@@ -1,83 +1,34 @@
-"""The one place that talks to Kubernetes API servers: ask, compare, apply."""
+"""A cluster's objects: ask, compare, apply."""
 
-import json
 from collections.abc import Iterable
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlencode
 
-from kubernetes import client
-from kubernetes.client.exceptions import ApiException
-
-from isthmus import waiting
-from isthmus.adapters import connecting, pod_exec
+from isthmus.adapters.api_server import ApiServer
 from isthmus.adapters.kinds import Kinds
-from isthmus.adapters.manifests import LABEL, Manifest, describe, differs, labelled, marked, shared
-from isthmus.adapters.refusals import translating
-from isthmus.errors import ClusterUnreachable, NotReady, Rejected
+from isthmus.adapters.manifests import (
+    LABEL,
+    Manifest,
+    describe,
+    differs,
+    is_asleep,
+    labelled,
+    marked,
+    shared,
+)
+from isthmus.errors import NotReady, Rejected
 from isthmus.facts import Access
 
 FIELD_MANAGER = "isthmus"
-TIMEOUT = 15.0
-"""Seconds that one request may take."""
-AGAIN = 5.0
-"""Seconds in which a request is made again; an API server's Retry-After is 1
-(k8s.io/apiserver pkg/server/filters/maxinflight.go), and one that is down stays so for longer."""
-PAUSE = 0.4
-"""Seconds from one try to the next."""
 
 
-class Kube:
+class Kube(ApiServer):
     """A cluster we can converge. Every method is safe to repeat."""
 
     def __init__(self, access: Access) -> None:
-        self.access = access
+        super().__init__(access)
         self.kinds = Kinds(lambda path: self.request("GET", path))
-
-    @cached_property
-    def _api(self) -> client.ApiClient:
-        with translating(self.access, "read its kubeconfig"):
-            # A request is repeated here, where the run may be told to end meanwhile.
-            return connecting.new_client(self.access, retries=False)
-
-    def request(self, method: str, path: str, body: Any = None, content: str = "") -> Any:
-        """Return the server's answer to one request; None if it says 404 to a GET or DELETE.
-
-        An answer that may pass (429, 5xx, a connection that is cut) is asked for again, as every
-        request of ours may be repeated; raises ClusterUnreachable with the last one after AGAIN
-        seconds, Rejected at once for what will not pass.
-        """
-        if method != "GET":
-            waiting.before_change()
-        try:
-            return waiting.until(
-                lambda: (self._ask(method, path, body, content),),
-                f"{method} {path.split('?')[0]}",
-                timeout=AGAIN,
-                interval=PAUSE,
-            )[0]
-        except ClusterUnreachable as error:
-            # Not the limit of a step, which may ask once more.
-            raise error.__cause__ or error from None
-
-    def _ask(self, method: str, path: str, body: Any, content: str) -> Any:
-        headers = {"Accept": "application/json"}
-        if body is not None:
-            headers["Content-Type"] = content or "application/json"
-        with translating(self.access, f"{method} {path.split('?')[0]}"):
-            try:
-                prepared = self._api.param_serialize(
-                    method, path, header_params=headers, body=body, auth_settings=["BearerToken"]
-                )
-                response = self._api.call_api(*prepared, _request_timeout=TIMEOUT)
-                data = response.read()
-                if response.status >= 400:
-                    raise _refusal(response, data)
-            except ApiException as error:
-                if error.status == 404 and method in ("GET", "DELETE"):
-                    return None
-                raise
-        return json.loads(data) if data[:1] in (b"{", b"[") else data.decode()
 
     def version(self) -> str:
         """Return the API server's version, such as v1.36.3."""
@@ -117,9 +68,13 @@ class Kube:
         """
         return self.kinds.has("v1", "serviceaccounts/token")
 
-    def apply(self, manifests: Iterable[Manifest]) -> list[str]:
-        """Make each manifest true, in order; return the names of those that were not yet."""
-        return [describe(m) for m in manifests if self._converge(m)]
+    def apply(self, manifests: Iterable[Manifest], *, ours: bool = True) -> list[str]:
+        """Make each manifest true, in order; return the names of those that were not yet.
+
+        What is not `ours` is Helm's: it gets no label of ours, and nobody is asked whose it is.
+        """
+        owner = self.access.environment if ours else ""
+        return [describe(m) for m in manifests if self._converge(m, owner)]
 
     def has(self, manifest: Manifest) -> bool:
         """Tell whether this very object, by its UID, is still there."""
@@ -140,50 +95,48 @@ class Kube:
         path = f"{self.kinds.path(api, kind, namespace)}/{name}"
         self.request("PATCH", path, patch, "application/merge-patch+json")
 
-    def execute(self, pod: str, namespace: str, container: str, argv: list[str]) -> pod_exec.Output:
-        """Return what a command in a container printed, whole, and its exit code.
-
-        Raises ClusterUnreachable if the connection was cut before its end: then it may be repeated.
-        """
-        with translating(self.access, f"exec in {namespace}/{pod}"):
-            name = self.access.cluster
-            return pod_exec.run(self._api, name, pod, namespace, container, argv)
-
-    def _converge(self, manifest: Manifest) -> bool:
+    def _converge(self, manifest: Manifest, owner: str) -> bool:
         path = self.kinds.path_of(manifest)
         if not path:
             what = f"{describe(manifest)}: kind not served yet"
             raise NotReady(what, cluster=self.access.cluster)
         path += f"/{manifest['metadata']['name']}"
         live = self.request("GET", path)
-        wanted = marked(labelled(manifest, self.access.environment))
+        wanted = marked(labelled(manifest, owner))
         if live is not None:
-            self._check_owner(manifest, live)
+            self._check_owner(manifest, live, owner)
             wanted = shared(wanted)
             if not differs(wanted, live):
-                return False
+                return self._wake(manifest, live)
         query = f"?fieldManager={FIELD_MANAGER}&force=true"
         self.request("PATCH", path + query, wanted, "application/apply-patch+yaml")
+        if live is not None:
+            self._wake(manifest, live)
         return True
 
-    def _check_owner(self, manifest: Manifest, live: Manifest) -> None:
+    def _wake(self, manifest: Manifest, live: Manifest) -> bool:
+        """Have one replica of a Deployment that somebody scaled to 0; tell whether it was so.
+
+        How many there are else is an autoscaler's to say: it leaves 0 alone.
+        """
+        if not is_asleep(live) or is_asleep(manifest):
+            return False
+        meta = manifest["metadata"]
+        self.merge(
+            "Deployment", meta["name"], {"spec": {"replicas": 1}}, meta["namespace"], "apps/v1"
+        )
+        return True
+
+    def _check_owner(self, manifest: Manifest, live: Manifest, wanted: str) -> None:
         """Refuse to take over what somebody else made: `down` would delete it."""
         owner = live["metadata"].get("labels", {}).get(LABEL)
-        if self.access.environment and owner != self.access.environment:
+        if wanted and owner != wanted:
             whose = f"environment {owner}" if owner else "somebody else"
             raise Rejected(
                 f"{describe(manifest)} is there and belongs to {whose}",
                 cluster=self.access.cluster,
                 hint="remove it if nobody needs it, or take another cluster",
             )
-
-
-def _refusal(response: Any, data: bytes) -> ApiException:
-    refusal = ApiException(
-        status=response.status, reason=response.reason, body=data.decode(errors="replace")
-    )
-    refusal.headers = response.headers
-    return refusal
 
 
 @lru_cache

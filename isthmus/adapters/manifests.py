@@ -30,6 +30,11 @@ def describe(manifest: Manifest) -> str:
     return f"{manifest['kind']} {space}{meta['name']}"
 
 
+def is_asleep(manifest: Manifest) -> bool:
+    """Tell whether it is a Deployment that wants no pod."""
+    return bool(manifest["kind"] == "Deployment" and not manifest["spec"].get("replicas", 1))
+
+
 def labelled(manifest: Manifest, environment: str) -> Manifest:
     """Return the manifest with the label that says whose it is; unchanged if it is nobody's."""
     if not environment:

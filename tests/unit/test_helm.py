@@ -1,5 +1,9 @@
 """Helm: written only when chart or values changed, and no value on the command line."""
 
+import base64
+import gzip
+import json
+
 import pytest
 
 from isthmus.adapters import helm, shell
@@ -83,3 +87,52 @@ def test_a_helm_that_outlived_its_killed_run_is_waited_for(
     monkeypatch.setattr(shell, "run", refuse)
     with pytest.raises(error):
         helm.install(chart / "helm", cluster().access, "kubefed", "space", chart, {})
+
+
+RELEASE = """
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: kubefed-controller, namespace: space}
+---
+apiVersion: core.kubefed.io/v1beta1
+kind: KubeFedCluster
+metadata: {name: one}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: kubefed-role}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: kubefed-controller-manager, namespace: space}
+spec: {replicas: 0, paused: false}
+"""
+
+
+def record(status="deployed"):
+    packed = gzip.compress(json.dumps({"manifest": RELEASE}).encode())
+    twice = base64.b64encode(base64.b64encode(packed)).decode()
+    labels = {"owner": "helm", "name": "kubefed", "status": status}
+    meta = {"name": f"sh.helm.release.v1.kubefed.{status}", "namespace": "space", "labels": labels}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": meta, "data": {"release": twice}}
+
+
+def test_what_was_deleted_of_a_release_is_known_from_its_record_and_made_again(cluster, chart):
+    client = cluster()
+    client.put(record("superseded"))
+    client.put(record())
+    (chart / "crds").mkdir()
+    definition = "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\n"
+    (chart / "crds" / "crds.yaml").write_text(f"{definition}metadata: {{name: things}}\n")
+    found = helm.objects(client, "kubefed", "space", chart)
+    assert [(m["kind"], m["metadata"].get("namespace")) for m in found] == [
+        ("CustomResourceDefinition", None),
+        ("ServiceAccount", "space"),
+        ("KubeFedCluster", "space"),
+        ("ClusterRole", None),
+        ("Deployment", "space"),
+    ]
+    assert found[-1]["spec"] == {"paused": False}, "whether it runs is not the chart's to say"
+    assert len(client.apply(found, ours=False)) == 5
+    client.delete(found[-1])
+    assert client.apply(found, ours=False) == ["Deployment space/kubefed-controller-manager"]

@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 import yaml
 
-from isthmus.adapters import kube
+from isthmus.adapters import api_server, kube
 from isthmus.adapters.manifests import LABEL
 from isthmus.errors import ClusterUnreachable, NotReady, Rejected
 from isthmus.facts import Access
@@ -95,8 +95,8 @@ def access(api, tmp_path, monkeypatch):
 @pytest.fixture
 def client(access, monkeypatch):
     """A client that soon takes the last answer for the answer."""
-    monkeypatch.setattr(kube, "AGAIN", 0.05)
-    monkeypatch.setattr(kube, "PAUSE", 0.01)
+    monkeypatch.setattr(api_server, "AGAIN", 0.05)
+    monkeypatch.setattr(api_server, "PAUSE", 0.01)
     return kube.Kube(access)
 
 
@@ -123,6 +123,32 @@ def test_what_is_there_already_is_not_written_again(api, client):
     api.objects[PATH] = live(MAP, status={"what": "the server adds"})
     assert client.apply([MAP]) == []
     assert not writes(api)
+
+
+DEPLOYMENT = {
+    "apiVersion": "apps/v1",
+    "kind": "Deployment",
+    "metadata": {"name": "istiod", "namespace": "istio-system"},
+    "spec": {"paused": True},
+}
+DEPLOYED = "/apis/apps/v1/namespaces/istio-system/deployments/istiod"
+
+
+@pytest.mark.parametrize(("replicas", "woken"), [(0, True), (1, False), (3, False)])
+def test_a_deployment_that_was_scaled_to_0_is_woken_and_an_autoscaler_is_left_alone(
+    api, client, monkeypatch, replicas, woken
+):
+    served = {"resources": [resource("deployments", "Deployment", True)]}
+    monkeypatch.setitem(DISCOVERY, "/apis/apps/v1", served)
+    api.objects[DEPLOYED] = live({**DEPLOYMENT, "spec": {"paused": True, "replicas": replicas}})
+    assert bool(client.apply([DEPLOYMENT])) is woken
+    assert [body for *_, body in writes(api)] == [{"spec": {"replicas": 1}}] * woken
+
+
+def test_what_is_helms_gets_no_label_of_ours(api, client):
+    api.objects[PATH] = live({**MAP, "data": {}}, owner="")
+    assert client.apply([MAP], ours=False) == ["ConfigMap istio-system/mesh"]
+    assert "labels" not in writes(api)[0][2]["metadata"]
 
 
 def test_what_differs_is_written_and_its_neighbours_are_not(api, client):
@@ -243,7 +269,7 @@ def unkind(api, answers):
 
 @pytest.mark.parametrize("answers", [[429], [500, 503], [None], [504, None, 429]])
 def test_what_passes_in_a_moment_is_not_seen_outside(api, access, monkeypatch, answers):
-    monkeypatch.setattr(kube, "PAUSE", 0.01)
+    monkeypatch.setattr(api_server, "PAUSE", 0.01)
     unkind(api, answers)
     assert kube.Kube(access).apply([MAP]) == ["ConfigMap istio-system/mesh"]
     assert len(writes(api)) == 1 and not answers
