@@ -82,9 +82,13 @@ class Gateway(Fact):
         return f"{self.address}:{self.port}"
 
 
+NAMED = 3
+"""Objects that a step's line names; of more it tells the number, as on a first build."""
+
+
 def changed(cluster: str, objects: list[str]) -> Done:
     """Return the fact of a converge step that had to change these objects."""
     if not objects:
         return Done(cluster=cluster, found="unchanged")
-    some = objects[0] if len(objects) == 1 else f"{len(objects)} objects"
+    some = ", ".join(objects) if len(objects) <= NAMED else f"{len(objects)} objects"
     return Done(cluster=cluster, found=f"{some} changed")

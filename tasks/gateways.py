@@ -8,7 +8,7 @@ from typing import Any
 from prefect.cache_policies import CacheKeyFnPolicy
 from prefect.context import TaskRunContext
 
-from isthmus import state, trust, waiting
+from isthmus import progress, state, trust, waiting
 from isthmus.adapters import kube, tls, workloads
 from isthmus.environment import Environment
 from isthmus.errors import ClusterUnreachable, Rejected
@@ -58,7 +58,8 @@ def open_gateway(
         else host_manifests(environment, access)
     )
     whole = filled(environment)
-    client.apply(m for m in wanted if whole.starts_last(m))
+    if made := client.apply(m for m in wanted if whole.starts_last(m)):
+        progress.say(changed(access.cluster, made).found)
     gateway = whole.stack.gateway
     address = workloads.address_of(client, gateway.name, SYSTEM)
     if not gateway.hostnames:

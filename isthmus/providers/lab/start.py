@@ -5,7 +5,7 @@ from pathlib import Path
 from isthmus import progress, waiting
 from isthmus.adapters import kube
 from isthmus.errors import ClusterUnreachable
-from isthmus.facts import Access
+from isthmus.facts import Access, changed
 from isthmus.providers.lab import network, programs, region
 from isthmus.providers.lab.images import names
 from isthmus.providers.lab.tools import Toolchain
@@ -28,7 +28,9 @@ def bring_up(place: region.Region, tools: Toolchain, golden: Path) -> None:
     progress.say("waiting for its API server")
     _wait_for_api(place, client)
     region.launch(place, list(programs.REST))
-    client.apply(render("lab/coredns.yaml.j2", image=names.COREDNS, address=programs.DNS))
+    made = client.apply(render("lab/coredns.yaml.j2", image=names.COREDNS, address=programs.DNS))
+    if made:
+        progress.say(changed(place.cluster, made).found)
 
 
 def _wait_for_api(place: region.Region, client: kube.Kube) -> None:
