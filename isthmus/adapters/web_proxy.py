@@ -26,6 +26,7 @@ USABLE = ("http", "https", "socks5", "socks5h")
 SIGNS = ("ProxyError", "connect to proxy", "Tunnel connection failed", "SOCKS")
 """What urllib3 says of a proxy that is dead or refuses."""
 PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
+PROXY_PORTS = {"http": 80, "https": 443}
 SECURE = ("https", "wss")
 LIBRARY_ENTRY = re.compile(r"\*|\.?[A-Za-z0-9_][A-Za-z0-9_.-]*(:\d{1,5}|/\d{1,2})?")
 """What httpx takes in NO_PROXY besides addresses; at others, as fe80::/10, it raises."""
@@ -80,7 +81,9 @@ def usable(proxy: str, variable: str) -> str:
         what = f"scheme {parts.scheme!r}" if parts.scheme not in ("", *USABLE) else "no such URL"
         hint = f"name one as http://HOST:PORT or socks5://HOST:PORT, or unset {variable}"
         raise Unprepared(f"{variable} names a proxy that cannot be used: {what}", hint=hint)
-    return parts.geturl()
+    # Go's own ports, said: libraries have others, or none.
+    port = "" if parts.port else f":{PROXY_PORTS.get(parts.scheme, 1080)}"
+    return parts._replace(netloc=f"{parts.netloc.rstrip(':')}{port}").geturl()
 
 
 def settle() -> None:

@@ -112,10 +112,11 @@ def room(home: Path, cache: Path, new_regions: int, cold: bool) -> list[Lack]:
 
 
 def noexec(variable: str, path: Path) -> list[Lack]:
-    """Find whether no program can run in the folder that the variable names."""
+    """Find whether no program can run in the folder that the variable names, if one does."""
     if not os.statvfs(existing(path)).f_flag & os.ST_NOEXEC:
         return []
-    do = f"mount it without noexec, or name another folder: {variable}=…"
+    other = f"name another folder: {variable}=…" if variable else "install Isthmus on another disk"
+    do = f"mount it without noexec, or {other}"
     return [Lack(f"{path} lies on a file system where no program may run (noexec)", do)]
 
 

@@ -1,6 +1,7 @@
 """Whether this machine can carry the environment's regions, told before anything is changed."""
 
 import importlib.util
+import sys
 from pathlib import Path
 
 from isthmus import progress, state
@@ -23,6 +24,7 @@ def check_machine(environment: Environment) -> None:
         *machine.kernel(home),
         *machine.room(home, cache, new, cold=not known and not tools.begun()),
         *machine.noexec("ISTHMUS_CACHE", cache),
+        *machine.noexec("", Path(sys.prefix)),  # etcd and Envoy lie there
         *machine.memory(new),
         *([] if known else _go()),
     ]
