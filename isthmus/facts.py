@@ -74,7 +74,15 @@ class Gateway(Fact):
 
     cluster: str
     address: str
+    """Where others are sent: the load balancer's first, an IP or a host name."""
     port: int
+    addresses: tuple[str, ...] = ()
+    """Every IP of the load balancer, where it was asked for all: proxies list each."""
+
+    @property
+    def ways(self) -> list[str]:
+        """What proxies list of it: `address:port` for each address."""
+        return [f"{address}:{self.port}" for address in self.addresses or (self.address,)]
 
     @property
     def found(self) -> str:

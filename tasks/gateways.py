@@ -65,7 +65,8 @@ def open_gateway(
     if not gateway.hostnames:
         _refuse_hostname(environment, access, address)
     workloads.await_deployment(client, gateway.name, SYSTEM)
-    return Gateway(cluster=access.cluster, address=address, port=gateway.port)
+    every = tuple(workloads.current_addresses(client, gateway.name, SYSTEM))
+    return Gateway(cluster=access.cluster, address=address, port=gateway.port, addresses=every)
 
 
 def _refuse_hostname(environment: Environment, access: Access, address: str) -> None:

@@ -52,14 +52,16 @@ def await_silence(
     environment: Environment, members: list[Access], leaver: Leaver, unwired: Done
 ) -> Done:
     """Make sure that no proxy of the other clusters lists the cluster's gateway any more."""
-    if not (address := _gateway(environment, leaver)):
+    if not (addresses := _gateway(environment, leaver)):
         return Done(cluster=leaver.cluster, found="has no gateway that answers")
     asked = 0
     for client in map(kube.connect, members):
         for pod in proxies.sidecars(client):
-            _await_forgotten(client, pod, address)
+            for address in addresses:
+                _await_forgotten(client, pod, address)
             asked += 1
-    return Done(cluster=leaver.cluster, found=f"{asked} proxies know {address} no longer")
+    known = ", ".join(addresses)
+    return Done(cluster=leaver.cluster, found=f"{asked} proxies know {known} no longer")
 
 
 @step("drain", of="leaver", looks=True)
@@ -149,14 +151,14 @@ def _reached(environment: Environment, name: str, spec: ClusterSpec | None) -> L
     return Leaver(cluster=name, access=access.model_copy(update=known))
 
 
-def _gateway(environment: Environment, leaver: Leaver) -> str | None:
+def _gateway(environment: Environment, leaver: Leaver) -> list[str]:
     if leaver.access is None:
-        return None
+        return []
     name = load(environment.stack).gateway.name
     try:
-        return workloads.current_address(kube.connect(leaver.access), name, SYSTEM)
+        return workloads.current_addresses(kube.connect(leaver.access), name, SYSTEM)
     except ClusterUnreachable:
-        return None
+        return []
 
 
 def _gateway_pods(environment: Environment, client: kube.Kube) -> list[Manifest]:

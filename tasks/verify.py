@@ -43,19 +43,20 @@ def report(
     """Return what the clusters themselves say of the sample's pods and the gateways."""
     return Reported(
         pods={m.cluster: _pods(m) for m in members},
-        gateways={g.cluster: [g.found] for g in gateways if g},
+        gateways={g.cluster: g.ways for g in gateways if g},
         networks={c.name: c.network for c in environment.clusters},
     )
 
 
 @step("find gateway", of="access", looks=True)
 def find_gateway(environment: Environment, access: Access) -> Gateway | None:
-    """Return the address at which the cluster's gateway is reached, None if it has none."""
+    """Return the addresses at which the cluster's gateway is reached, None if it has none."""
     gateway = load(environment.stack).gateway
-    address = workloads.current_address(kube.connect(access), gateway.name, SYSTEM)
-    if not address:
+    addresses = workloads.current_addresses(kube.connect(access), gateway.name, SYSTEM)
+    if not addresses:
         return None
-    return Gateway(cluster=access.cluster, address=address, port=gateway.port)
+    first, every = addresses[0], tuple(addresses)
+    return Gateway(cluster=access.cluster, address=first, port=gateway.port, addresses=every)
 
 
 @step("verify from", of="client", looks=True)

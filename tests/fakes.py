@@ -92,7 +92,9 @@ class FakeKube(kube.Kube):
         }
 
     def _list(self, key, query):
-        [selector] = parse_qs(query).get("labelSelector", [""])
+        asked = parse_qs(query)
+        [selector] = asked.get("labelSelector", [""])
+        [account] = asked.get("fieldSelector", [""])
         wanted = dict(part.split("=") for part in selector.split(",") if part)
         return {
             "items": [
@@ -100,6 +102,7 @@ class FakeKube(kube.Kube):
                 for (api, plural, namespace, _), m in self.store.items()
                 if (api, plural) == key[:2]
                 and key[2] in ("", namespace)
+                and (not account or account.endswith(f"={_account(m)}"))
                 and wanted.items() <= m["metadata"].get("labels", {}).items()
             ]
         }
@@ -118,6 +121,10 @@ class FakeKube(kube.Kube):
         if key[1] == "namespaces":
             self.store = {k: m for k, m in self.store.items() if k[2] != key[3]}
         return gone
+
+
+def _account(manifest):
+    return manifest.get("spec", {}).get("serviceAccountName", "default")
 
 
 def _plural(kind):

@@ -112,7 +112,20 @@ class Kube(ApiServer):
         self.request("PATCH", path + query, wanted, "application/apply-patch+yaml")
         if live is not None:
             self._wake(manifest, live)
+        elif manifest["kind"] == "ServiceAccount":
+            self._renew_tokens(manifest["metadata"])
         return True
+
+    def _renew_tokens(self, account: Manifest) -> None:
+        """Have pods made anew that run as an account which was deleted: their tokens name its UID.
+
+        Source: k8s.io/kubernetes pkg/serviceaccount/claims.go, Validate.
+        """
+        chosen = urlencode({"fieldSelector": f"spec.serviceAccountName={account['name']}"})
+        path = self.kinds.path("v1", "Pod", account["namespace"])
+        found = self.request("GET", f"{path}?{chosen}") or {"items": []}
+        for pod in found["items"]:
+            self.delete({"apiVersion": "v1", "kind": "Pod", **pod})
 
     def _wake(self, manifest: Manifest, live: Manifest) -> bool:
         """Have one replica of a Deployment that somebody scaled to 0; tell whether it was so.

@@ -1,6 +1,7 @@
 """Whether an API server can be had at all, and if not, why: each cause in words of its own."""
 
 import errno
+import ipaddress
 import json
 import socket
 from urllib.parse import urlsplit
@@ -12,7 +13,7 @@ from kubernetes.config.config_exception import ConfigException
 from urllib3 import exceptions as http
 
 from isthmus.adapters import connecting, credentials, web_proxy
-from isthmus.errors import ClusterUnreachable, IsthmusError, Unprepared
+from isthmus.errors import ClusterUnreachable, IsthmusError, NotReady, Unprepared
 from isthmus.facts import Access
 
 TIMEOUT = 10.0
@@ -56,6 +57,23 @@ def connect(address: str, port: int) -> str:
             return ""
     except OSError as error:
         return str(error)
+
+
+def resolve(name: str, cluster: str) -> list[str]:
+    """Return the IPv4 addresses of a load balancer's host name; of an address, itself.
+
+    Raises NotReady if it has none: a cloud's DNS tells a new name a minute late.
+    """
+    try:
+        return [str(ipaddress.ip_address(name))]
+    except ValueError:
+        pass
+    try:
+        found = socket.getaddrinfo(name, None, socket.AF_INET, socket.SOCK_STREAM)
+    except OSError as error:
+        text = f"its load balancer's host name {name} has no address here (DNS: {error})"
+        raise NotReady(text, cluster=cluster) from None
+    return sorted({str(where[0]) for *_, where in found})
 
 
 def refusal(access: Access, server: str, error: Exception) -> IsthmusError:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from isthmus import waiting
+from isthmus.adapters import reaching
 from isthmus.adapters.kube import Kube
 from isthmus.adapters.manifests import Manifest
 
@@ -84,10 +85,25 @@ def last_warning(client: Kube, namespace: str, name: str) -> list[str]:
 
 
 def current_address(client: Kube, service: str, namespace: str) -> str | None:
-    """Return the address of a LoadBalancer Service, IP or hostname; None if it has none yet."""
+    """Return the first address of a LoadBalancer Service, IP or hostname; None if it has none."""
+    return next(iter(_ingress(client, service, namespace)), None)
+
+
+def current_addresses(client: Kube, service: str, namespace: str) -> list[str]:
+    """Return every IP address of a LoadBalancer Service, those of its hostnames among them.
+
+    A proxy lists them all: istiod takes each of `status.loadBalancer.ingress` for a gateway of the
+    network and resolves hostnames (istio pilot/pkg/model/network.go). Raises NotReady for a
+    hostname that has no address here.
+    """
+    found = _ingress(client, service, namespace)
+    return sorted({ip for name in found for ip in reaching.resolve(name, client.access.cluster)})
+
+
+def _ingress(client: Kube, service: str, namespace: str) -> list[str]:
     found = client.get("Service", service, namespace) or {}
     ingress = found.get("status", {}).get("loadBalancer", {}).get("ingress") or []
-    return next((i.get("ip") or i.get("hostname") for i in ingress), None)
+    return [name for i in ingress if (name := i.get("ip") or i.get("hostname"))]
 
 
 def address_of(client: Kube, service: str, namespace: str) -> str:

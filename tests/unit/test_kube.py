@@ -145,6 +145,22 @@ def test_a_deployment_that_was_scaled_to_0_is_woken_and_an_autoscaler_is_left_al
     assert [body for *_, body in writes(api)] == [{"spec": {"replicas": 1}}] * woken
 
 
+def test_pods_whose_account_was_deleted_are_made_anew(cluster):
+    client = cluster()
+    account = {**MAP, "kind": "ServiceAccount", "metadata": {"name": "istiod", "namespace": "s"}}
+    for name, runs_as in {"istiod-1": "istiod", "gateway-1": "gateway"}.items():
+        meta = {"name": name, "namespace": "s"}
+        spec = {"serviceAccountName": runs_as}
+        client.put({"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec})
+    client.apply([account])
+    assert [p["metadata"]["name"] for p in client.objects("Pod", "s")] == ["gateway-1"]
+    client.apply([account])
+    assert client.writes == [
+        "PATCH /api/v1/namespaces/s/serviceaccounts/istiod",
+        "DELETE /api/v1/namespaces/s/pods/istiod-1",
+    ]
+
+
 def test_what_is_helms_gets_no_label_of_ours(api, client):
     api.objects[PATH] = live({**MAP, "data": {}}, owner="")
     assert client.apply([MAP], ours=False) == ["ConfigMap istio-system/mesh"]

@@ -149,3 +149,31 @@ def test_a_kind_that_is_defined_is_waited_for_until_it_is_served(cluster, monkey
     workloads.await_served(client, "networking.istio.io/v1", ["Gateway"], timeout=0)
     with pytest.raises(NotReady, match="kind Sidecar of networking"):
         workloads.await_served(client, "networking.istio.io/v1", ["Gateway", "Sidecar"], timeout=0)
+
+
+def balanced(*ingress):
+    meta = {"name": "gateway", "namespace": "s"}
+    status = {"loadBalancer": {"ingress": list(ingress)}}
+    return {"apiVersion": "v1", "kind": "Service", "metadata": meta, "status": status}
+
+
+def test_every_address_of_a_load_balancer_is_a_way_in(cluster):
+    client = cluster()
+    client.put(balanced({"ip": "198.18.0.4"}, {"ip": "198.18.0.3"}, {"hostname": "localhost"}))
+    found = workloads.current_addresses(client, "gateway", "s")
+    assert found == ["127.0.0.1", "198.18.0.3", "198.18.0.4"]
+    assert workloads.current_address(client, "gateway", "s") == "198.18.0.4"
+
+
+def test_a_host_name_without_an_address_is_named(cluster):
+    client = cluster()
+    client.put(balanced({"hostname": "gateway.invalid"}))
+    with pytest.raises(NotReady, match=r"host name gateway\.invalid has no address here"):
+        workloads.current_addresses(client, "gateway", "s")
+
+
+def test_a_load_balancer_that_has_no_address_yet_has_none(cluster):
+    client = cluster()
+    assert workloads.current_addresses(client, "gateway", "s") == []
+    client.put(balanced())
+    assert workloads.current_addresses(client, "gateway", "s") == []
