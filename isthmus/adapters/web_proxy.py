@@ -165,7 +165,11 @@ def _no_proxy(said: Mapping[str, str]) -> list[str]:
 
 def _labs() -> Iterator[str]:
     """Give the networks of this home's labs, should they not be where labs usually are."""
-    for record in state.home().glob("environments/*/network.json"):
+    try:
+        records = list(state.home().glob("environments/*/network.json"))
+    except (Unprepared, OSError):
+        return  # there is none, and whoever needs one is told so
+    for record in records:
         with suppress(OSError, ValueError, KeyError, TypeError):
             yield str(ipaddress.ip_network(json.loads(record.read_text())["subnet"]))
 

@@ -21,9 +21,6 @@ from isthmus.progress import Event
 THEIRS = ("PREFECT_API_", "PREFECT_CLIENT_", "PREFECT_CLOUD_", "PREFECT_UI_URL", "PREFECT_PROFILE",
           "PREFECT_HOME")  # fmt: skip
 """Beginnings of the variables by which a person's own server is reached; of our own, none is."""
-PATHS = ("ISTHMUS_TOOLS", "ISTHMUS_MIRROR", "PREFECT_API_SSL_CERT_FILE", "PREFECT_HOME",
-         "PREFECT_PROFILES_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR")  # fmt: skip
-"""Variables that may hold a path from the folder one stands in."""
 
 
 @contextmanager
@@ -91,10 +88,6 @@ def _keep(beginnings: tuple[str, ...]) -> None:
 
 def _stand_apart() -> None:
     os.environ.update(ISTHMUS_HOME=str(state.home()), ISTHMUS_CACHE=str(state.cache()))
-    for name in PATHS:
-        if path := os.environ.get(name):
-            # One that is no path (a mirror's URL) is left as it is.
-            os.environ[name] = os.path.abspath(path) if os.path.exists(path) else path
     os.environ["HOME"] = os.environ.get("HOME") or str(surroundings.home())
     folder().mkdir(parents=True, exist_ok=True, mode=0o700)
     os.chdir(folder())

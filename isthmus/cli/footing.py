@@ -13,6 +13,10 @@ from contextlib import suppress
 from isthmus.adapters import web_proxy
 
 OTHERS_WRITE, OTHERS = 0o022, 0o077
+MADE = ("ISTHMUS_HOME", "ISTHMUS_CACHE")
+PATHS = (*MADE, "ISTHMUS_TOOLS", "ISTHMUS_MIRROR", "PREFECT_API_SSL_CERT_FILE", "PREFECT_HOME",
+         "PREFECT_PROFILES_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR")  # fmt: skip
+"""Variables that may hold a path from the folder one stands in."""
 FILES = 65536
 """Open files; supervisord wants 1024, a region's API server and etcd thousands."""
 
@@ -29,6 +33,7 @@ def settle() -> None:
     before = os.umask(OTHERS)
     os.umask(before & OTHERS | OTHERS_WRITE)
     _open_many_files()
+    _name_whole_paths()
     for name in ("COLUMNS", "LINES"):
         if not os.environ.get(name, "").strip("0").isdigit():
             os.environ.pop(name, None)  # nothing can be drawn on 0 columns
@@ -44,6 +49,16 @@ def _open_many_files() -> None:
     for limits in ((FILES, FILES), (hard, hard)):
         with suppress(ValueError, OSError):
             return resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+def _name_whole_paths() -> None:
+    """Make paths of ours count from the root: servers and runs stand in other folders."""
+    for name in PATHS:
+        path = os.path.expanduser(os.environ.get(name, ""))
+        # What is none, as a mirror's URL, is left as it is.
+        if path and not path.startswith("/") and (name in MADE or os.path.exists(path)):
+            with suppress(OSError):  # the folder is gone; told where it is needed
+                os.environ[name] = os.path.abspath(path)
 
 
 def _open_streams() -> None:

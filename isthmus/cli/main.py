@@ -71,9 +71,8 @@ def attempt(command: Callable[[], object]) -> tuple[int, bool]:
     except IsthmusError as error:
         return tell(error), isinstance(error, worker.Abandoned)
     except OSError as error:
-        if _is_of_the_machine(error):
-            return tell(_refused(error)), False
-        return _tell_bug(error), False
+        refused = _refused(error)
+        return tell(refused) if refused else _tell_bug(error), False
     except Exception as error:
         return _tell_bug(error), False
 
@@ -86,17 +85,21 @@ def tell(error: IsthmusError) -> int:
     return error.exit_code
 
 
-def _is_of_the_machine(error: OSError) -> bool:
+def _refused(error: OSError) -> Unprepared | None:
+    """Return what the file system's refusal means to a person, or nothing if it is our fault."""
+    try:
+        home, cache = state.home(), state.cache()
+    except Unprepared as found:
+        return found
     # A folder for us that cannot be made, as below /proc: we name no other one that must be there.
     missing = error.errno == errno.ENOENT and error.filename
-    ours = missing and state.home().is_relative_to(str(error.filename))
-    return error.errno in OF_THE_MACHINE or bool(ours)
-
-
-def _refused(error: OSError) -> Unprepared:
-    hint = f"is there room, and may you write to {state.home()} (ISTHMUS_HOME)?"
-    if error.filename and Path(str(error.filename)).is_relative_to(state.cache()):
-        hint = f"is there room, and may you write to {state.cache()} (ISTHMUS_CACHE)?"
+    if error.errno not in OF_THE_MACHINE and not (
+        missing and home.is_relative_to(str(error.filename))
+    ):
+        return None
+    hint = f"is there room, and may you write to {home} (ISTHMUS_HOME)?"
+    if error.filename and Path(str(error.filename)).is_relative_to(cache):
+        hint = f"is there room, and may you write to {cache} (ISTHMUS_CACHE)?"
     if error.errno in (errno.EMFILE, errno.ENFILE):
         hint = "let more files be open: ulimit -n 65536"
     return Unprepared(f"{error.filename or 'a file'}: {error.strerror}", hint=hint)
@@ -114,10 +117,10 @@ def _tell_bug(error: Exception) -> int:
 
 def _kept(trace: str) -> str:
     moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    log = state.home() / "logs" / f"error-{moment}-{os.getpid()}.log"
     try:
+        log = state.home() / "logs" / f"error-{moment}-{os.getpid()}.log"
         state.private(log, trace)
-    except OSError:
+    except (OSError, Unprepared):
         return "see it whole: run again with ISTHMUS_DEBUG=1"
     return f"the traceback is in {log}"
 

@@ -119,6 +119,25 @@ def test_with_nothing_to_keep_things_in_the_variable_is_told(ground, tmp_path):
         assert b"ISTHMUS_HOME" in done.stderr and b"Traceback" not in done.stderr
 
 
+def test_a_folder_that_is_named_from_one_that_is_gone_is_told(ground, tmp_path):
+    gone = 'mkdir gone && cd gone && rmdir "$PWD"'
+    path = str(tmp_path / "env.yaml")
+    assert ground("version", before=gone, ISTHMUS_HOME="home").returncode == 0
+    done = ground("up", path, code=SAYS_ALL, before=gone, ISTHMUS_HOME="home")
+    assert done.returncode == 69
+    assert b"ISTHMUS_HOME=" in done.stderr and b"Traceback" not in done.stderr
+
+
+def test_a_folder_named_from_where_one_stands_is_there_for_whoever_stands_elsewhere(
+    ground, tmp_path
+):
+    code = "from isthmus.cli import footing; footing.settle(); import os; print(os.environ)"
+    done = ground(code=code, ISTHMUS_HOME="home", ISTHMUS_CACHE="~/c", HOME="/h", SSL_CERT_FILE="x")
+    said = done.stdout.decode()
+    assert f"'ISTHMUS_HOME': '{tmp_path}/home'" in said
+    assert "'SSL_CERT_FILE': 'x'" in said and "~/c" in said
+
+
 def test_a_terminal_that_says_it_has_no_columns_shows_what_is_there(tmp_path):
     (tmp_path / "env.yaml").write_text(FILE, encoding="utf-8")
     told = {**os.environ, "COLUMNS": "0", "TERM": "xterm", "ISTHMUS_HOME": str(tmp_path / "home")}
