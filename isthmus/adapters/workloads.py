@@ -1,28 +1,68 @@
 """Waiting for what runs in a cluster: Deployments, addresses, kinds. Says what holds it up."""
 
+import time
 from collections.abc import Sequence
 
 from isthmus import waiting
-from isthmus.adapters import reaching
+from isthmus.adapters import pod_failures, reaching
 from isthmus.adapters.kube import Kube
 from isthmus.adapters.manifests import Manifest
+from isthmus.adapters.pod_failures import Failure
+from isthmus.errors import Unprepared
 
 ROLLOUT = 240.0
 """Seconds for a Deployment, pulling its images included (istioctl waits 300)."""
+FINAL = 6.0
+"""Seconds for which a reason must stand until it is believed: a quota may be full for the moment of
+a pod's end, and a first pull may come before its secret."""
 ADDRESS = 180.0
 """Seconds for a load balancer's address; clouds need one to two minutes."""
 
 
 def await_deployment(client: Kube, name: str, namespace: str, timeout: float = ROLLOUT) -> None:
-    """Wait until every replica is of the newest version and available; NotReady says why not."""
+    """Wait until every replica is of the newest version and available; NotReady says why not.
+
+    Raises Unprepared, with the cluster's words, as soon as a reason that time will not mend has
+    stood for FINAL seconds.
+    """
+    failing: list[float] = []
+
+    def rolled_out() -> bool | None:
+        found = client.get("Deployment", name, namespace, "apps/v1")
+        if found and is_rolled_out(found):
+            return True
+        failure = failure_of(client, found) if found else None
+        give_up(client, f"Deployment {namespace}/{name}", failure, failing)
+        return None
 
     waiting.until(
-        lambda: True if is_available(client, name, namespace) else None,
+        rolled_out,
         f"Deployment {namespace}/{name}",
         timeout=timeout,
         cluster=client.access.cluster,
         seen=lambda: explain(client, name, namespace),
     )
+
+
+def failure_of(client: Kube, deployment: Manifest) -> Failure | None:
+    """Return why a Deployment will not come to run, if time will not mend it."""
+    namespace = deployment["metadata"]["namespace"]
+    pods = client.objects("Pod", namespace, labels=_selector(deployment))
+    return pod_failures.of_deployment(deployment, pods)
+
+
+def give_up(client: Kube, what: str, failure: Failure | None, since: list[float]) -> None:
+    """Raise Unprepared once there has been a failure for FINAL seconds; `since` keeps when."""
+    if failure is None:
+        since.clear()
+        return
+    since.append(time.monotonic())
+    if since[-1] - since[0] >= FINAL:
+        raise Unprepared(
+            f"{what} does not come to run: {failure.said}",
+            cluster=client.access.cluster,
+            hint=failure.hint,
+        )
 
 
 def start_deployment(client: Kube, name: str, namespace: str) -> bool:

@@ -5,11 +5,11 @@ made. It bears the environment's too, so that `down` finds it.
 """
 
 from isthmus import images, waiting
-from isthmus.adapters import kube, workloads
+from isthmus.adapters import kube, pod_failures, workloads
 from isthmus.adapters.kube import Kube
 from isthmus.adapters.manifests import Manifest
 from isthmus.environment import Environment, Images
-from isthmus.errors import NotReady, Unprepared
+from isthmus.errors import NotReady, Rejected, Unprepared
 from isthmus.providers.kubeconfig import addresses, needs
 from isthmus.providers.kubeconfig.asking import Sight
 from isthmus.render import render
@@ -35,7 +35,7 @@ def prepare(environment: Environment, sight: Sight) -> str:
     wanted = _objects(environment, sight)
     client.apply(wanted[:1])
     _await_account(client)
-    client.apply(wanted[1:])
+    _apply_pods(client, wanted[1:])
     for pod in (m["metadata"]["name"] for m in wanted if m["kind"] == "Pod"):
         _await_pod(client, pod, name)
     if sight.gateway:
@@ -105,11 +105,31 @@ def _await_account(client: Kube) -> None:
     )
 
 
+def _apply_pods(client: Kube, wanted: list[Manifest]) -> None:
+    """Make the pods, or say in the cluster's words why it takes none such."""
+    try:
+        client.apply(wanted)
+    except Rejected as error:
+        if failure := pod_failures.of_refusal(error.message, NAMESPACE):
+            hint = failure.hint.replace(NAMESPACE, "istio-system, sample")
+            text = f"pods like the mesh's may not run in it: {failure.said}"
+            raise Unprepared(text, cluster=client.access.cluster, hint=hint) from None
+        raise
+
+
 def _await_pod(client: Kube, pod: str, cluster: str) -> None:
     labels = f"app={pod}"
+    failing: list[float] = []
+
+    def runs() -> list[Manifest] | None:
+        found = client.objects("Pod", NAMESPACE, labels=labels)
+        failures = filter(None, map(pod_failures.of_pod, found))
+        workloads.give_up(client, f"Pod {NAMESPACE}/{pod}", next(failures, None), failing)
+        return workloads.running_pods(client, NAMESPACE, labels) or None
+
     try:
         waiting.until(
-            lambda: workloads.running_pods(client, NAMESPACE, labels) or None,
+            runs,
             "a pod",
             timeout=STARTED,
             cluster=cluster,

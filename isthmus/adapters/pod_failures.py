@@ -1,0 +1,98 @@
+"""Why pods will not run however long one waits: what the cluster says, and what a person can do.
+
+Pure: conditions and statuses in, a reason out. What may pass by itself (a registry that is away, a
+node that starts, a webhook of our own that is not up yet, room that an autoscaler makes) is none.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from isthmus.adapters.manifests import Manifest
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What the cluster says, in its words, and what to do about it."""
+
+    said: str
+    hint: str
+
+
+PATTERNS = {
+    r"exceeded quota|failed quota": "raise the ResourceQuota of the namespace, or set `resources` "
+    "in the environment file: kubectl describe resourcequota -n NAMESPACE",
+    r"violates PodSecurity": "let the namespace run such pods: kubectl label namespace NAMESPACE "
+    "pod-security.kubernetes.io/enforce=privileged (istio-init needs NET_ADMIN)",
+    r"admission webhook .* denied|ValidatingAdmissionPolicy|denied request": "ask whoever keeps "
+    "that policy for an exception for the namespace, or change what it objects to by `overlays`",
+    r"failed calling webhook .*service .* not found": "that webhook's Service is gone: restore it, "
+    "or delete its webhook configuration: kubectl get mutatingwebhookconfigurations,"
+    "validatingwebhookconfigurations",
+    r"(maximum|minimum) (cpu|memory) usage per|LimitRange": "set `resources` within the "
+    "namespace's LimitRange: kubectl describe limitrange -n NAMESPACE",
+}
+"""Refusals of a pod (k8s.io/apiserver pkg/admission, k8s.io/pod-security-admission)."""
+OURS = re.compile(r"webhook \"[^\"]*\.(istio|kubefed)\.io\"")
+"""Webhooks that the mesh itself brings: while they start, they refuse, and it passes."""
+IMAGE = re.compile(
+    r"not found|manifest unknown|unauthorized|denied|forbidden|no basic auth|401|403|404", re.I
+)
+NEVER = ("ErrImageNeverPull", "InvalidImageName")
+PULLING = ("ErrImagePull", "ImagePullBackOff")
+PASSING_TAINTS = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable", "uninitialized")
+"""Taints that nodes lose by themselves as they come up (node lifecycle and cloud controllers)."""
+
+
+def of_deployment(deployment: Manifest, pods: Iterable[Manifest]) -> Failure | None:
+    """Return why a Deployment's pods are not made or do not run, if time will not mend it."""
+    conditions = deployment.get("status", {}).get("conditions", [])
+    refused = [c for c in conditions if c["type"] == "ReplicaFailure" and c["status"] == "True"]
+    namespace = deployment["metadata"].get("namespace", "")
+    found = [of_refusal(c.get("message", ""), namespace) for c in refused]
+    found += [of_pod(pod) for pod in pods]
+    return next(filter(None, found), None)
+
+
+def of_pod(pod: Manifest) -> Failure | None:
+    """Return why a pod does not run, if time will not mend it."""
+    status = pod.get("status", {})
+    containers = [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
+    waits = [(c, c["state"]["waiting"]) for c in containers if "waiting" in c.get("state", {})]
+    found = [_of_image(container, waiting) for container, waiting in waits]
+    found += [_of_scheduling(c) for c in status.get("conditions", [])]
+    return next(filter(None, found), None)
+
+
+def of_refusal(said: str, namespace: str) -> Failure | None:
+    """Return why an API server takes no such pod, if time will not mend it."""
+    if OURS.search(said):
+        return None
+    for pattern, hint in PATTERNS.items():
+        if re.search(pattern, said):
+            return Failure(said, hint.replace("NAMESPACE", namespace))
+    return None
+
+
+def _of_image(container: Mapping[str, Any], waiting: Mapping[str, Any]) -> Failure | None:
+    reason, said = waiting.get("reason", ""), waiting.get("message", "")
+    if reason not in NEVER and not (reason in PULLING and IMAGE.search(said)):
+        return None
+    image = container.get("image", "")
+    hint = (
+        f"can the nodes pull {image}? see `images` in docs/images.md: another registry, "
+        "pull secrets, archives"
+    )
+    return Failure(f"{container.get('name')}: {reason}: {said or image}", hint)
+
+
+def _of_scheduling(condition: Mapping[str, Any]) -> Failure | None:
+    said = condition.get("message", "")
+    if condition["type"] != "PodScheduled" or condition.get("reason") != "Unschedulable":
+        return None
+    stays = "untolerated taint" in said or "were unschedulable" in said
+    if not stays or "Insufficient" in said or any(taint in said for taint in PASSING_TAINTS):
+        return None
+    hint = "kubectl uncordon NODE, or kubectl taint node NODE KEY- , or add a node"
+    return Failure(said, hint)
