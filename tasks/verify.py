@@ -3,7 +3,6 @@
 from isthmus import progress, waiting
 from isthmus.adapters import kube, proxies, workloads
 from isthmus.environment import Environment
-from isthmus.errors import NotReady
 from isthmus.facts import Access, Gateway
 from isthmus.federation import SAMPLE, SYSTEM
 from isthmus.stacks import load
@@ -11,29 +10,14 @@ from isthmus.verification import (
     ClientVerdict,
     Reason,
     Reported,
-    SeenEndpoint,
     Verification,
-    expected_endpoints,
     judge,
-    judge_client,
     judge_gateway,
-    parse_answers,
     parse_clusters,
-    probe_script,
 )
-from isthmus.verification.places import SIDECAR, THROUGH, URL, WARM_UP
+from isthmus.verification.places import THROUGH
+from tasks import asking
 from tasks.policies import step
-
-ADMIN = "127.0.0.1:15000/clusters?format=json"
-SETTLED = 60.0
-"""Seconds until a sidecar must have learnt the last change; a push takes one or two."""
-KILLED = 126
-"""From here on an exit code is none of curl's: not to be run, or ended by a signal (POSIX sh)."""
-TABLE = "the sidecar's endpoint table"
-
-
-class Unsettled(NotReady):
-    """The table is not as expected; what it is instead is for the judge."""
 
 
 @step("look at clusters", looks=True)
@@ -65,33 +49,33 @@ def verify_client(
 ) -> ClientVerdict | None:
     """Judge one client: its sidecar's endpoint table first, then its requests' answers.
 
-    None if no caller runs there.
+    None if no caller is Ready there.
     """
     cluster = kube.connect(client)
-    callers = workloads.running_pods(cluster, SAMPLE, "app=sleep")
+    callers = asking.ready_pods(cluster, SAMPLE, "app=sleep")
     if not callers:
         return None
-    caller = callers[0]["metadata"]["name"]
-    seen = _settled_table(cluster, caller, reported)
-    wanted = environment.verification
-    progress.say(f"{wanted.requests} requests")
-    command = probe_script(WARM_UP + wanted.requests, URL, wanted.timeout)
-    text, said, code = cluster.execute(caller, SAMPLE, "sleep", command)
-    if code >= KILLED:
-        raise NotReady(f"{caller}: curl did not come to its end (exit code {code}): {said}")
-    answers = parse_answers(text, wanted.requests, WARM_UP)
-    return judge_client(client.cluster, seen, answers, reported)
+    return asking.Caller(environment, cluster, callers[0]["metadata"]["name"], reported).verdict()
 
 
 @step("look through gateway", of="access", looks=True)
 def verify_gateway(environment: Environment, access: Access, reported: Reported) -> list[Reason]:
-    """Judge what a cluster's gateway does with requests that enter its network."""
-    cluster = kube.connect(access)
-    pods = workloads.running_pods(cluster, SYSTEM, load(environment.stack).gateway.selector)
-    if not pods:
-        return judge_gateway(access.cluster, None, reported)
-    seen = parse_clusters(proxies.table(cluster, pods[0]), THROUGH)
-    return judge_gateway(access.cluster, seen, reported)
+    """Judge what each pod of a cluster's gateway does with requests that enter its network.
+
+    What is found wrong is looked at again for OPEN seconds: a push may be on its way.
+    """
+    found: list[Reason] = []
+
+    def sound() -> bool | None:
+        nonlocal found
+        found = _judge_gateway(environment, access, reported)
+        return None if found and found[0].kind != "gateway down" else True
+
+    try:
+        waiting.until(sound, "gateway's table", timeout=asking.OPEN, error=asking.Unsettled)
+    except asking.Unsettled:
+        progress.say("its table does not become as expected")
+    return found
 
 
 @step("judge", looks=True)
@@ -106,31 +90,13 @@ def conclude(
 
 
 def _pods(member: Access) -> dict[str, str]:
-    pods = workloads.running_pods(kube.connect(member), SAMPLE, "app=helloworld")
+    pods = asking.ready_pods(kube.connect(member), SAMPLE, "app=helloworld")
     return {p["metadata"]["name"]: p["status"]["podIP"] for p in pods}
 
 
-def _settled_table(cluster: kube.Kube, caller: str, reported: Reported) -> list[SeenEndpoint]:
-    """Return the table once it is as expected, or as it is when time is up: the judge tells."""
-    where = (reported.addresses, reported.gateways, reported.networks)
-    expected = expected_endpoints(cluster.access.cluster, *where)
-    seen: list[SeenEndpoint] = []
-
-    def settled() -> bool | None:
-        nonlocal seen
-        seen = _table(cluster, caller)
-        return True if {e.text for e in seen} == set(expected) else None
-
-    try:
-        waiting.until(settled, TABLE, timeout=SETTLED, interval=0.5, error=Unsettled)
-    except Unsettled:
-        progress.say(f"{TABLE} does not become as expected")
-    return seen
-
-
-def _table(cluster: kube.Kube, caller: str) -> list[SeenEndpoint]:
-    command = ["curl", "-q", "-sS", "-m", "5", ADMIN]
-    text, problem, code = cluster.execute(caller, SAMPLE, "sleep", command)
-    if code or not text:
-        raise NotReady(f"{caller}: its sidecar does not answer: {problem}")
-    return parse_clusters(text, SIDECAR)
+def _judge_gateway(environment: Environment, access: Access, reported: Reported) -> list[Reason]:
+    cluster = kube.connect(access)
+    pods = asking.ready_pods(cluster, SYSTEM, load(environment.stack).gateway.selector)
+    tables = {p["metadata"]["name"]: proxies.table(cluster, p) for p in pods}
+    seen = {pod: parse_clusters(table, THROUGH) for pod, table in tables.items()}
+    return judge_gateway(access.cluster, seen, reported)

@@ -15,7 +15,7 @@ from isthmus.adapters import federated, helm, istioctl, kube, kubefedctl, tls
 from isthmus.environment import ClusterSpec, Environment, VerificationSpec
 from isthmus.facts import Access
 from isthmus.providers.contract import Defaults
-from tasks import federation
+from tasks import asking, federation
 
 REGIONS = ("beijing", "shanghai")
 CANARY = "canary-token-7f3a"
@@ -69,6 +69,7 @@ class World:
         monkeypatch.setattr(kubefedctl, "join", self._join)
         monkeypatch.setattr(kubefedctl, "unjoin", self._unjoin)
         monkeypatch.setattr(federated, "WATCHING", -1.0)
+        monkeypatch.setattr(asking, "OPEN", -1.0)
         monkeypatch.setattr(tools, "ensure", lambda environment, name: Path("/", name))
 
     def check(self, environment):
@@ -152,6 +153,11 @@ class Cluster(FakeKube):
         self.reactions = [self._run, self._carry]
         self.program = self._execute
         self.answering = True
+        self.shut = 0
+        """So many requests to other regions find no connection first, and are repeated here."""
+        self.exec_troubles = []
+        """Raised by the next commands in its pods."""
+        self.counts = {}
         self.on_their_way = []
 
     def request(self, *what):
@@ -212,6 +218,8 @@ class Cluster(FakeKube):
         }
 
     def _execute(self, pod, argv):
+        if self.exec_troubles:
+            raise self.exec_troubles.pop(0)
         if argv[0] == "pilot-agent" and pod.startswith(GATEWAY):
             return self._through_gateway(), ""
         if found := re.search(r"#\[1-(\d+)\]", argv[-1]):
@@ -219,7 +227,11 @@ class Cluster(FakeKube):
         ways = [c.address for c in self.world.wired() if c is not self]
         hosts = [(self.pod, 5000), *((address, 15443) for address in ways)]
         table = [
-            {"address": {"socket_address": {"address": a, "port_value": p}}, "weight": 1}
+            {
+                "address": {"socket_address": {"address": a, "port_value": p}},
+                "weight": 1,
+                "stats": [{"name": n, "value": str(v)} for n, v in self._counted(a).items()],
+            }
             for a, p in hosts
         ]
         return json.dumps({"cluster_statuses": [{"name": SIDECAR, "host_statuses": table}]}), ""
@@ -236,9 +248,24 @@ class Cluster(FakeKube):
 
     def _answers(self, n):
         regions = [c for c in self.world.wired() if c.answering]
-        said = (regions[i % len(regions)].access.cluster for i in range(n))
+        said = (self._answered_by(regions[i % len(regions)]).access.cluster for i in range(n))
         hello = "Hello version: v1, instance: helloworld-{}\n\n200 1 \n"
         return "".join(hello.format(region) for region in said)
+
+    def _answered_by(self, region):
+        """Return who answers, and count as a sidecar does."""
+        counted = self._counted(region.pod if region is self else region.address)
+        counted["rq_total"] += 1
+        if region is not self and self.shut:
+            self.shut -= 1
+            counted["cx_connect_fail"] += 1
+            return self
+        counted["rq_success"] += 1
+        return region
+
+    def _counted(self, address):
+        names = ("rq_total", "rq_success", "rq_error", "cx_connect_fail")
+        return self.counts.setdefault(address, dict.fromkeys(names, 0))
 
 
 def istio():

@@ -1,6 +1,13 @@
 """Is it one mesh? Raw evidence from the clusters in, a verdict with reasons out. Pure: no I/O."""
 
-from isthmus.verification.answers import Answers, by_cluster, parse_answers, probe_script, strangers
+from isthmus.verification.answers import (
+    Answers,
+    by_cluster,
+    parse_answers,
+    probe_script,
+    strangers,
+    told_of,
+)
 from isthmus.verification.endpoints import (
     connections,
     expected_endpoints,
@@ -13,6 +20,7 @@ from isthmus.verification.evidence import Reason, Reported, SeenEndpoint
 from isthmus.verification.judge import judge, judge_client
 from isthmus.verification.shares import bound, expected_shares, wilson
 from isthmus.verification.verdict import ClientVerdict, Unproven, Verification, table
+from isthmus.verification.ways import are_open, counted_since
 
 __all__ = [
     "Answers",
@@ -22,9 +30,11 @@ __all__ = [
     "SeenEndpoint",
     "Unproven",
     "Verification",
+    "are_open",
     "bound",
     "by_cluster",
     "connections",
+    "counted_since",
     "expected_endpoints",
     "expected_shares",
     "judge",
@@ -37,5 +47,6 @@ __all__ = [
     "probe_script",
     "strangers",
     "table",
+    "told_of",
     "wilson",
 ]

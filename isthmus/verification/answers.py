@@ -63,6 +63,11 @@ def parse_answers(stdout: str, n: int, warm_up: int = 0) -> Answers:
     return Answers(requests=n, instances=instances, failures=failures, reused=reused)
 
 
+def told_of(stdout: str) -> int:
+    """Return of how many requests the output tells, the warm-up's among them."""
+    return sum(bool(_END.fullmatch(line)) for line in stdout.splitlines())
+
+
 def by_cluster(answers: Answers, instances: Mapping[str, str]) -> dict[str, int]:
     """Return how many good answers each cluster gave, by the cluster of each known instance."""
     counts = dict.fromkeys(instances.values(), 0)

@@ -1,7 +1,7 @@
 """The endpoint table of a proxy: read it, say what it should be, judge the difference."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from isthmus.errors import NotReady
@@ -14,6 +14,7 @@ from isthmus.verification.evidence import (
     members,
     ways_into,
 )
+from isthmus.verification.ways import COUNTS
 
 SAMPLE_PORT = 5000
 """Where helloworld listens. Source: Istio samples/helloworld/helloworld.yaml."""
@@ -82,20 +83,28 @@ def judge_endpoints(
 
 
 def judge_gateway(
-    cluster: str, seen: list[SeenEndpoint] | None, reported: Reported
+    cluster: str, seen: Mapping[str, Sequence[SeenEndpoint]], reported: Reported
 ) -> list[Reason]:
-    """Return a reason if the gateway of `cluster` is dead or sends requests on to other networks.
+    """Return a reason for each pod of a gateway that is not as its like, or sends requests back.
 
-    `seen` is the gateway's own table for `outbound_.5000_._.helloworld.sample.svc.cluster.local`,
-    None if no pod of the gateway could be asked.
-    This finds failure F32 for certain, which 100 requests cannot: see `shares.ping_pong_share`.
+    `seen` is, of each Ready pod, its own table for the sample as other networks ask for it
+    (`places.THROUGH`). This finds failure F32 for certain, which 100 requests cannot.
     """
-    if seen is None:
+    if not seen:
         return [reasons.gateway_down(cluster)]
     others = {n for n in reported.networks.values() if n != reported.networks[cluster]}
     foreign = {w for n in others for w in ways_into(n, reported.gateways, reported.networks)}
-    back = sorted(foreign & {endpoint.text for endpoint in seen})
-    return [reasons.sends_back(cluster, back, reported.networks[cluster])] if back else []
+    tables = {pod: {endpoint.text for endpoint in table} for pod, table in seen.items()}
+    back = {pod: sorted(foreign & texts) for pod, texts in tables.items()}
+    lacking = {pod: sorted(set().union(*tables.values()) - foreign - tables[pod]) for pod in seen}
+    return [
+        *(
+            reasons.sends_back(cluster, pod, ways, reported.networks[cluster])
+            for pod, ways in back.items()
+            if ways
+        ),
+        *(reasons.gateway_behind(cluster, pod, lacks) for pod, lacks in lacking.items() if lacks),
+    ]
 
 
 def _missing_pods(client: str, texts: set[str], reported: Reported, port: int) -> Iterable[Reason]:
@@ -162,7 +171,14 @@ def _endpoint(host: dict[str, Any]) -> SeenEndpoint:
         port=_value(socket, "port_value", 0),
         weight=host.get("weight", 1),
         health=_health(_value(host, "health_status", {})),
+        **_counts(_value(host, "stats", [])),
     )
+
+
+def _counts(stats: list[dict[str, Any]]) -> dict[str, Any]:
+    found = {stat.get("name"): int(_value(stat, "value", 0)) for stat in stats}
+    counts = {name: found.get(theirs, 0) for name, theirs in COUNTS.items()}
+    return {"counted": "rq_total" in found, **counts}
 
 
 def _health(status: dict[str, Any]) -> str:

@@ -18,6 +18,14 @@ class SeenEndpoint(Fact):
     port: int
     weight: int = 1
     health: str = "HEALTHY"
+    counted: bool = False
+    """Whether the proxy tells what became of its requests there; the counts are 0 if not."""
+    tried: int = 0
+    answered: int = 0
+    errors: int = 0
+    """Requests: sent there, answered by no error, answered by a 5xx or reset."""
+    unconnected: int = 0
+    """Connections that did not come about."""
 
     @property
     def text(self) -> str:

@@ -8,7 +8,7 @@ from isthmus.verification import table_reasons, traffic_reasons
 from isthmus.verification.answers import Answers, by_cluster, strangers
 from isthmus.verification.endpoints import SAMPLE_PORT, expected_endpoints, judge_endpoints
 from isthmus.verification.evidence import Reason, Reported, SeenEndpoint, members, ways_into
-from isthmus.verification.shares import Z, bound, expected_shares, ping_pong_share
+from isthmus.verification.shares import Z, bound, expected_shares
 from isthmus.verification.verdict import ClientVerdict, Verification
 
 
@@ -35,7 +35,7 @@ def judge_client(
         findings=(
             *_judge_places(client, seen, expected, reported, port),
             *_judge_requests(client, answers, unknown),
-            *_judge_shares(client, counts, expected, reported, hidden=not answers.failures),
+            *_judge_shares(client, counts, expected, reported, seen, not answers.failures),
         ),
     )
 
@@ -90,6 +90,7 @@ def _judge_shares(
     counts: Mapping[str, int],
     expected: Mapping[str, float],
     reported: Reported,
+    seen: Sequence[SeenEndpoint],
     hidden: bool,
 ) -> list[Reason]:
     good = sum(counts.values())
@@ -99,44 +100,35 @@ def _judge_shares(
     if silent := [c for c, share in expected.items() if share and not counts[c]]:
         return [
             traffic_reasons.silent(
-                client, c, counts, expected[c], _ways(client, c, reported), hidden=hidden
+                client,
+                c,
+                counts,
+                expected[c],
+                _ways(client, c, reported, seen),
+                hidden,
+                reported.host,
             )
             for c in silent
         ]
     if all(_within(counts[c], good, share) for c, share in expected.items()):
         return []
-    sent_back = _fits_ping_pong(client, counts, expected, reported.networks)
-    return [traffic_reasons.skewed(client, counts, expected, sent_back, reported.host)]
+    return [traffic_reasons.skewed(client, counts, expected, seen, reported.host)]
 
 
-def _ways(client: str, cluster: str, reported: Reported) -> list[str]:
+def _ways(
+    client: str, cluster: str, reported: Reported, seen: Sequence[SeenEndpoint]
+) -> list[SeenEndpoint]:
     """Return the gateways by which a client reaches a cluster, none if it needs none."""
     network = reported.networks[cluster]
     if network == reported.networks[client]:
         return []
-    return ways_into(network, reported.gateways, reported.networks)
+    ways = ways_into(network, reported.gateways, reported.networks)
+    return [endpoint for endpoint in seen if endpoint.text in ways]
 
 
 def _within(k: int, n: int, p: float) -> bool:
     low, high = bound(n, p)
     return low <= k <= high
-
-
-def _fits_ping_pong(
-    client: str,
-    counts: Mapping[str, int],
-    expected: Mapping[str, float],
-    networks: Mapping[str, str],
-) -> str | None:
-    """Return the least heard cluster if the client's own network answers as often as in F32."""
-    shares = [sum(expected[c] for c in members(n, networks)) for n in {*networks.values()}]
-    home = members(networks[client], networks)
-    own, good = sum(expected[c] for c in home), sum(counts.values())
-    heard = sum(counts[c] for c in home)
-    if _within(heard, good, own) or not _within(heard, good, ping_pong_share(own, shares)):
-        return None
-    others = [cluster for cluster in networks if cluster not in home]
-    return min(others, key=lambda c: counts[c] - expected[c] * good)
 
 
 def _judge_together(

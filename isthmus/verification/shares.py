@@ -59,18 +59,6 @@ def enough(p: float, chance: float = 1e-4) -> int:
     return math.ceil(math.log(chance) / math.log(1 - p)) if 0 < p < 1 else 1
 
 
-def ping_pong_share(own: float, shares: Sequence[float]) -> float:
-    """Return the share of its own network that a client sees if gateways also send requests back.
-
-    Failure F32. What enters network i stays there with its share w_i and else is sent on, so
-    x_i = (w_i + s) / (1 + w_i), where s is the chance to end there from a fresh draw over `shares`,
-    those of all networks. Two equal networks: 2/3 own, 1/3 other, as measured. Of 100 requests 1/3
-    is mostly inside the bound on 1/2 (30..70): one client alone cannot tell it from chance.
-    """
-    s = own**2 / (1 + own) / (1 - sum(w / (1 + w) for w in shares))
-    return (own + s) / (1 + own)
-
-
 def _owners(
     endpoint: SeenEndpoint,
     client: str,

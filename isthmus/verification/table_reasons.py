@@ -22,7 +22,8 @@ def pods_missing(client: str, cluster: str, missing: Sequence[str]) -> Reason:
         cluster,
         f"{client}: the caller's sidecar does not list {listed(missing)}, which {cluster} reports "
         "as a ready pod",
-        f"istiod does not see {cluster}'s pods, or the sidecar gets nothing from istiod",
+        f"istiod cannot read {cluster}, a rule hides the pod (Sidecar, ServiceEntry, the Service's "
+        "ports), or the sidecar gets nothing from istiod",
         caller_log(client),
     )
 
@@ -48,8 +49,9 @@ def gateway_missing(
         clusters[0],
         f"{client}: the caller's sidecar lists no endpoint {listed(missing)}, where the gateway of "
         f"{network} ({listed(clusters)}) is",
-        f"the host's istiod cannot read {clusters[0]} (no remote secret, or a refused one), or "
-        "knows another gateway address",
+        f"the host's istiod cannot read {clusters[0]} (look at its remote secret and at istiod's "
+        "log) or knows another gateway address, or a rule hides the way (Sidecar, "
+        "PeerAuthentication, the Service's ports)",
         kubectl(host, "-n istio-system get secrets -l istio/multiCluster=true"),
     )
 
@@ -90,15 +92,27 @@ def unhealthy(client: str, owner: str, address: str, health: str) -> Reason:
     )
 
 
-def sends_back(cluster: str, gateways: Sequence[str], network: str) -> Reason:
+def sends_back(cluster: str, pod: str, gateways: Sequence[str], network: str) -> Reason:
     """A gateway's own table leads into other networks (failure F32)."""
     return reason(
         "sends back",
         cluster,
-        f"{cluster}: its gateway lists {listed(gateways)} of another network, where only its own "
-        "pods were expected, so requests that reached the right region are sent back",
+        f"{cluster}: its gateway (pod {pod}) lists {listed(gateways)} of another network, where "
+        "only its own pods were expected, so requests that reached the right region are sent back",
         f"ISTIO_META_REQUESTED_NETWORK_VIEW={network} is not set on the gateway",
         gateway_view(cluster),
+    )
+
+
+def gateway_behind(cluster: str, pod: str, missing: Sequence[str]) -> Reason:
+    """One pod of a gateway does not know what another one knows."""
+    return reason(
+        "gateway behind",
+        cluster,
+        f"{cluster}: its gateway's pod {pod} does not list {listed(missing)}, which another pod of "
+        "the same gateway lists",
+        "it gets nothing from istiod any more",
+        kubectl(cluster, f"-n istio-system logs {pod} --tail=50"),
     )
 
 

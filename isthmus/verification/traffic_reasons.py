@@ -3,12 +3,11 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from isthmus.verification.evidence import Reason
+from isthmus.verification.evidence import Reason, SeenEndpoint
 from isthmus.verification.shares import bound, enough, wilson
 from isthmus.verification.wording import (
     caller_log,
     gateway_pods,
-    gateway_view,
     kubectl,
     listed,
     reason,
@@ -18,11 +17,21 @@ from isthmus.verification.wording import (
 
 _TOP = 3
 """How many kinds of one thing a sentence lists."""
-_PING_PONG = (
-    "gateways send requests back to the network they came from, which the numbers fit "
-    "(ISTIO_META_REQUESTED_NETWORK_VIEW is not set on them)"
+_PREFERENCE = (
+    "a rule of Istio prefers some regions (DestinationRule, VirtualService, locality), or what "
+    "another finding names"
 )
-_PREFERENCE = "a DestinationRule or locality setting prefers some regions"
+_CAUSES = (
+    ("RBAC: access denied", "an AuthorizationPolicy refuses the caller"),
+    ("CERTIFICATE_VERIFY_FAILED", "clusters without a common root of trust"),
+    ("no healthy upstream", "the sidecar has no endpoint that takes requests"),
+    ("connection timeout", "an endpoint in the table that nobody answers at (firewall, no route)"),
+    ("Connection refused", "an endpoint in the table at which nobody listens"),
+    ("Resolving timed out", "the cluster's DNS does not answer"),
+    ("Could not resolve", "the cluster's DNS does not know the Service"),
+)
+"""What a failure itself says, and what it means (Envoy's response details, curl's messages)."""
+_UNNAMED = "not to be told from here; the sidecar's log has each request's response flags"
 
 
 def failures(client: str, requests: int, failed: Sequence[str]) -> Reason:
@@ -32,7 +41,7 @@ def failures(client: str, requests: int, failed: Sequence[str]) -> Reason:
         "failed requests",
         client,
         f"{client}: {len(failed)} of {requests} requests failed ({kinds}), where none may",
-        "an endpoint that cannot be reached, or clusters without a common root of trust",
+        _cause_of(failed),
         caller_log(client),
     )
 
@@ -62,13 +71,20 @@ def reused(client: str, count: int, requests: int) -> Reason:
     )
 
 
+def _cause_of(failed: Sequence[str]) -> str:
+    """Return what the failures themselves say; nothing is guessed from their number."""
+    causes = [cause for said, cause in _CAUSES if any(said in failure for failure in failed)]
+    return listed(causes) if causes else _UNNAMED
+
+
 def silent(
     client: str,
     cluster: str,
     counts: Mapping[str, int],
     share: float,
-    ways: Sequence[str],
+    ways: Sequence[SeenEndpoint],
     hidden: bool,
+    host: str,
 ) -> Reason:
     """A cluster in the table never answered although others did (failure F33).
 
@@ -83,17 +99,29 @@ def silent(
     )
     if hidden:
         finding += "; no request failed, because retries went to who does answer"
-    cause = f"{cluster}'s pods do not answer"
+    cause, command = f"{cluster}'s pods do not answer", sample_pods(cluster)
     if ways:
-        finding += f"; its gateway {listed(ways)} is in the endpoint table and leads nowhere"
-        cause = f"no gateway pod runs in {cluster}, or that address does not lead to it"
-    return reason(
-        "silent",
-        cluster,
-        finding,
-        cause + _or_chance(good, share),
-        gateway_pods(cluster) if ways else sample_pods(cluster),
-    )
+        seen, cause, command = _of_way(cluster, ways, host)
+        finding += f"; {seen}"
+    return reason("silent", cluster, finding, cause + _or_chance(good, share), command)
+
+
+def _of_way(cluster: str, ways: Sequence[SeenEndpoint], host: str) -> tuple[str, str, str]:
+    """Return what the caller's sidecar itself counted at a gateway, the likely cause, a command."""
+    place = f"its gateway {listed([way.text for way in ways])}"
+    refused, errors = (sum(getattr(w, n) for w in ways) for n in ("unconnected", "errors"))
+    if refused:
+        cause = "nobody listens at that address, or a firewall is between"
+        seen = f"{refused} connections to {place} failed"
+    elif errors:
+        cause = "the gateway runs and hands nothing on to the sample (its Gateway object, its pods)"
+        seen = f"{errors} requests to {place} ended in an error"
+    elif all(way.counted and not way.tried for way in ways):
+        cause = "a rule of Istio keeps requests away from it (VirtualService, DestinationRule)"
+        return f"the caller's sidecar sent none to {place}", cause, rules(host)
+    else:
+        cause, seen = "nothing behind that address answers", f"{place} is in the endpoint table"
+    return seen, cause, gateway_pods(cluster)
 
 
 def _or_chance(good: int, share: float) -> str:
@@ -105,19 +133,21 @@ def skewed(
     client: str,
     counts: Mapping[str, int],
     expected: Mapping[str, float],
-    sent_back: str | None,
+    seen: Sequence[SeenEndpoint],
     host: str,
 ) -> Reason:
-    """Shares lie outside what chance explains; `sent_back` by whom, if they fit failure F32."""
+    """Shares lie outside what chance explains; what the sidecar counted as failed says where."""
     good = sum(counts.values())
-    shares = listed([_share(c, counts[c], good, expected[c]) for c in counts])
-    return reason(
-        "sends back" if sent_back else "skewed",
-        sent_back or client,
-        f"{client}: of {good} good answers {shares}",
-        _PING_PONG if sent_back else _PREFERENCE,
-        gateway_view(sent_back) if sent_back else rules(host),
+    finding = f"{client}: of {good} good answers " + listed(
+        [_share(c, counts[c], good, expected[c]) for c in counts]
     )
+    if failing := [e for e in seen if e.errors or e.unconnected]:
+        tries = sum(max(e.errors, e.unconnected) for e in failing)
+        where = listed([e.text for e in failing])
+        finding += f"; {tries} tries at {where} failed and were repeated elsewhere"
+        cause = "that endpoint answers only at times"
+        return reason("skewed", client, finding, cause, caller_log(client))
+    return reason("skewed", client, finding, _PREFERENCE, rules(host))
 
 
 def _share(cluster: str, k: int, good: int, p: float) -> str:
@@ -133,13 +163,13 @@ def together(own: int, good: int, expected: float, clusters: Sequence[str]) -> R
     """All clients together are answered too often or too seldom by their own network."""
     many = own > expected
     return reason(
-        "sends back" if many else "skewed",
+        "skewed",
         clusters[0],
         f"{listed(clusters)} together: {own} of {good} answers came from the client's own network, "
         f"where about {expected:.0f} were expected; too {'many' if many else 'few'} for chance, "
         "though no client alone shows it",
-        _PING_PONG if many else _PREFERENCE,
-        gateway_view(clusters[-1]) if many else rules(clusters[0]),
+        _PREFERENCE,
+        rules(clusters[0]),
     )
 
 
@@ -149,6 +179,6 @@ def no_client(cluster: str) -> Reason:
         "no client",
         cluster,
         f"{cluster}: no request was sent from here, where every region must ask",
-        "the caller's pod is not running",
+        "there is no Ready pod of the caller",
         kubectl(cluster, "-n sample get pods -l app=sleep"),
     )

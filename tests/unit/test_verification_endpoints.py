@@ -134,10 +134,24 @@ def test_a_network_with_pods_and_no_gateway_address_is_red():
 
 def test_a_gateway_that_lists_another_networks_gateway_sends_requests_back():
     own = [endpoint("10.244.0.7:5000"), endpoint("10.244.0.8:5000")]
-    assert judge_gateway("shanghai", own, TWO) == []
-    (reason,) = judge_gateway("shanghai", [*own, endpoint("198.18.1.200:15443")], TWO)
+    assert judge_gateway("shanghai", {"one": own}, TWO) == []
+    back = [*own, endpoint("198.18.1.200:15443")]
+    (reason,) = judge_gateway("shanghai", {"one": own, "two": back}, TWO)
     assert (reason.kind, reason.about) == ("sends back", "shanghai")
     assert "ISTIO_META_REQUESTED_NETWORK_VIEW=network2" in reason.text
+    assert "pod two" in reason.text and "pod one" not in reason.text
+
+
+def test_a_pod_of_a_gateway_that_knows_less_than_its_like_is_named():
+    own = [endpoint("10.244.0.7:5000"), endpoint("10.244.0.8:5000")]
+    (reason,) = judge_gateway("shanghai", {"one": own, "two": own[:1]}, TWO)
+    assert (reason.kind, reason.about) == ("gateway behind", "shanghai")
+    assert "pod two does not list 10.244.0.8:5000" in reason.text
+    assert judge_gateway("shanghai", {"one": own, "two": own}, TWO) == []
+
+
+def test_a_gateway_without_a_ready_pod_is_down():
+    assert [r.kind for r in judge_gateway("shanghai", {}, TWO)] == ["gateway down"]
 
 
 def test_an_address_is_found_wherever_a_proxy_lists_it():

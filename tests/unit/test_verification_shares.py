@@ -3,7 +3,7 @@
 import pytest
 
 from isthmus.verification import SeenEndpoint, bound, expected_shares, wilson
-from isthmus.verification.shares import enough, ping_pong_share
+from isthmus.verification.shares import enough
 
 PODS = {"beijing": ["10.0.0.1"], "shanghai": ["10.0.0.1"], "tianjin": ["10.0.0.3"]}
 GATEWAYS = {
@@ -94,9 +94,3 @@ def test_the_wilson_interval_is_the_textbooks():
 def test_how_many_requests_make_silence_tell():
     assert enough(0.5) == 14
     assert enough(1.0) == 1
-
-
-def test_ping_pong_gives_two_thirds_to_the_own_side_as_was_measured():
-    assert ping_pong_share(0.5, [0.5, 0.5]) == pytest.approx(2 / 3)
-    assert ping_pong_share(1 / 3, [1 / 3] * 3) == pytest.approx(1 / 2)
-    assert ping_pong_share(1.0, [1.0]) == pytest.approx(1.0)

@@ -1,0 +1,38 @@
+"""What a proxy counted at its endpoints: whether a way is open, and what is wrong with one."""
+
+from collections.abc import Sequence
+
+from isthmus.verification.evidence import SeenEndpoint
+
+COUNTS = {
+    "tried": "rq_total",
+    "answered": "rq_success",
+    "errors": "rq_error",
+    "unconnected": "cx_connect_fail",
+}
+"""Envoy's names for them (envoy/upstream/host_description.h, ALL_HOST_STATS)."""
+
+
+def counted_since(
+    before: Sequence[SeenEndpoint], now: Sequence[SeenEndpoint]
+) -> list[SeenEndpoint]:
+    """Return the endpoints of now with what was counted since then alone."""
+    then = {endpoint.text: endpoint for endpoint in before}
+    return [_less(endpoint, then.get(endpoint.text)) for endpoint in now]
+
+
+def are_open(since: Sequence[SeenEndpoint], lately: Sequence[SeenEndpoint]) -> bool:
+    """Tell whether every endpoint that may get requests answered one since, and none failed lately.
+
+    What a proxy does not count, or a weight of 0 keeps requests from, is not asked for.
+    """
+    answered = all(e.answered or not (e.counted and e.receives and e.weight) for e in since)
+    return answered and not any(e.errors or e.unconnected for e in lately)
+
+
+def _less(now: SeenEndpoint, then: SeenEndpoint | None) -> SeenEndpoint:
+    # A proxy that was started anew counts from 0 again.
+    if then is None or now.tried < then.tried:
+        return now
+    less = {name: max(0, getattr(now, name) - getattr(then, name)) for name in COUNTS}
+    return now.model_copy(update=less)

@@ -1,0 +1,147 @@
+"""The caller of a region as the one who asks: its sidecar's table, its requests, its verdict."""
+
+import time
+
+from isthmus import progress, waiting
+from isthmus.adapters import workloads
+from isthmus.adapters.kube import Kube
+from isthmus.adapters.manifests import Manifest
+from isthmus.environment import Environment
+from isthmus.errors import NotReady
+from isthmus.federation import SAMPLE
+from isthmus.verification import (
+    Answers,
+    ClientVerdict,
+    Reported,
+    SeenEndpoint,
+    are_open,
+    counted_since,
+    expected_endpoints,
+    judge_client,
+    parse_answers,
+    parse_clusters,
+    probe_script,
+    told_of,
+)
+from isthmus.verification.places import SIDECAR, URL, WARM_UP
+
+ADMIN = "127.0.0.1:15000/clusters?format=json"
+SETTLED = 60.0
+"""Seconds until a sidecar must have learnt the last change; a push takes one or two."""
+OPEN = 20.0
+"""Seconds until each endpoint must have answered; on a quiet machine the first round shows it."""
+PAUSE = 0.5
+"""Seconds from one look to the next."""
+EACH, PATIENCE = 5, 2.0
+"""Requests for each endpoint in one such round, and seconds that one of them may take."""
+READY = 30.0
+"""Seconds for a pod that is there and not Ready: a machine under load misses a readiness probe."""
+QUICK = 60.0
+"""Seconds that a look may have taken for another one to be worth the while."""
+PASSING = {"failed requests", "silent", "skewed", "unknown instance"}
+"""Findings of traffic alone: what was seen once may have been a moment."""
+KILLED = 126
+"""From here on an exit code is none of curl's: not to be run, or ended by a signal (POSIX sh)."""
+TABLE = "the sidecar's endpoint table"
+
+
+class Unsettled(NotReady):
+    """What is not as expected; what it is instead is for the judge."""
+
+
+def ready_pods(cluster: Kube, namespace: str, labels: str) -> list[Manifest]:
+    """Return the Ready pods; ones that are there and not Ready get some time to become so."""
+
+    def found() -> list[Manifest] | None:
+        pods = workloads.running_pods(cluster, namespace, labels)
+        return pods if pods or not cluster.objects("Pod", namespace, labels=labels) else None
+
+    try:
+        return waiting.until(found, f"a Ready pod {labels}", timeout=READY, error=Unsettled)
+    except Unsettled:
+        return []
+
+
+class Caller:
+    """One region's caller."""
+
+    def __init__(
+        self, environment: Environment, cluster: Kube, pod: str, reported: Reported
+    ) -> None:
+        self._wanted, self._cluster, self._pod = environment.verification, cluster, pod
+        self._reported = reported
+
+    def verdict(self) -> ClientVerdict:
+        """Return what is to be held of what it sees; a red that traffic alone shows is seen twice.
+
+        The ways may just be opening, or the machine be busy: a mesh that is broken is so again.
+        """
+        opened = self._settle() and self._open_ways()
+        begun = time.monotonic()
+        found = self._look()
+        kinds = {reason.kind for reason in found.findings}
+        settled = "silent" in kinds and not opened  # it was looked at for OPEN seconds before
+        if kinds and kinds <= PASSING and not settled and time.monotonic() - begun < QUICK:
+            progress.say(f"looks again: {', '.join(sorted(kinds))}")
+            found = self._look()
+        return found
+
+    def _look(self) -> ClientVerdict:
+        """Judge the table first, then the answers, beside what the sidecar counted meanwhile."""
+        before = self._table()
+        progress.say(f"{self._wanted.requests} requests")
+        answers = self._ask(self._wanted.requests, self._wanted.timeout, WARM_UP)
+        seen = counted_since(before, self._table())
+        return judge_client(self._cluster.access.cluster, seen, answers, self._reported)
+
+    def _settle(self) -> bool:
+        """Wait for the table to be as expected; tell whether it became so: else the judge does."""
+        where = (self._reported.addresses, self._reported.gateways, self._reported.networks)
+        expected = set(expected_endpoints(self._cluster.access.cluster, *where))
+
+        def settled() -> bool | None:
+            return True if {e.text for e in self._table()} == expected else None
+
+        try:
+            return waiting.until(settled, TABLE, timeout=SETTLED, interval=PAUSE, error=Unsettled)
+        except Unsettled:
+            progress.say(f"{TABLE} does not become as expected")
+            return False
+
+    def _open_ways(self) -> bool:
+        """Tell whether each endpoint came to answer with none failing, by the sidecar's count."""
+        first = last = self._table()
+
+        def opened() -> bool | None:
+            nonlocal last
+            before = last
+            self._ask(EACH * len(first), min(PATIENCE, self._wanted.timeout))
+            last = self._table()
+            return (
+                True if are_open(counted_since(first, last), counted_since(before, last)) else None
+            )
+
+        try:
+            return waiting.until(opened, "open ways", timeout=OPEN, interval=PAUSE, error=Unsettled)
+        except Unsettled:
+            progress.say("not every endpoint answers")
+            return False
+
+    def _ask(self, n: int, timeout: float, warm_up: int = 0) -> Answers:
+        """Return what became of each request; raises NotReady if curl does not tell of all."""
+        command = probe_script(warm_up + n, URL, timeout)
+        text, said, code = self._cluster.execute(self._pod, SAMPLE, "sleep", command)
+        told = told_of(text)
+        if code >= KILLED or told < warm_up + n:
+            raise NotReady(
+                f"{self._pod}: curl told of {told} of {warm_up + n} requests and ended with exit "
+                f"code {code}: {said[:200]}"
+            )
+        return parse_answers(text, n, warm_up)
+
+    def _table(self) -> list[SeenEndpoint]:
+        command = ["curl", "-q", "-sS", "-m", "5", ADMIN]
+        text, problem, code = self._cluster.execute(self._pod, SAMPLE, "sleep", command)
+        if code or not text:
+            raise NotReady(f"{self._pod}: its sidecar does not answer: {problem}")
+        return parse_clusters(text, SIDECAR)
