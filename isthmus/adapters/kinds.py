@@ -6,6 +6,18 @@ from typing import Any
 from isthmus.adapters.manifests import Manifest
 from isthmus.errors import ClusterUnreachable
 
+MADE = ("istio.io", "kubefed.io")
+"""Domains of the API groups, beside Kubernetes' own, in which we make objects."""
+EXTENSIONS = ("metrics.k8s.io", "custom.metrics.k8s.io", "external.metrics.k8s.io")
+"""Groups that are served by extensions although their name is Kubernetes' own."""
+
+
+def is_foreign(api: str) -> bool:
+    """Tell whether an API group is none in which we make objects."""
+    group = api.rpartition("/")[0]
+    core = "." not in group or group.endswith(".k8s.io")
+    return group in EXTENSIONS or not (core or group.endswith(MADE))
+
 
 class Kinds:
     """A cluster's kinds, by what `get` returns for a path of its API."""
@@ -52,6 +64,8 @@ class Kinds:
         try:
             return self._served(api)
         except ClusterUnreachable:
+            if not is_foreign(api):
+                raise
             # An extension server that is down, as for metrics: nothing of ours is stored there.
             return []
 

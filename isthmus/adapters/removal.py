@@ -1,10 +1,13 @@
 """Taking out of a cluster what was put there, found by its label and not by a list of ours."""
 
+import time
 from collections.abc import Iterable
 
-from isthmus import waiting
+from isthmus import progress, waiting
+from isthmus.adapters.kinds import is_foreign
 from isthmus.adapters.kube import Kube
 from isthmus.adapters.manifests import LABEL, Manifest, describe
+from isthmus.errors import ClusterUnreachable, Rejected
 
 GONE = 180.0
 """Seconds for namespaces and finalizers to end."""
@@ -13,6 +16,10 @@ FIRST = ("ValidatingWebhookConfiguration", "MutatingWebhookConfiguration")
 LAST = ("Namespace", "CustomResourceDefinition")
 CONTENTS = "pods endpoints endpointslices events replicasets controllerrevisions leases".split()
 """What owners and namespaces take along."""
+ISTIOD = ("pilot-discovery", "istiod")
+"""Names under which istiod's client writes (the program's, as client-go has it)."""
+LONG = 10.0
+"""Seconds after which it is told what an end waits for."""
 DEFINITIONS = "apiextensions.k8s.io/v1"
 
 
@@ -29,13 +36,47 @@ def remove_all(client: Kube, api: str, kind: str) -> None:
 
 
 def remove_everything(client: Kube, environment: str, root: str) -> int:
-    """Leave no object with the environment's label, nor its `root` (PEM) in other namespaces."""
+    """Leave no object with the environment's label, nor what its istiod wrote without one.
+
+    That is its `root` (PEM) in other namespaces, and Gateway API's classes. A kind of others that
+    cannot be listed is passed over and told.
+    """
     kinds = [(api, kind) for api, kind, name in client.kinds.removable() if name not in CONTENTS]
-    found = [m for api, kind in kinds for m in _owned(client, environment, api, kind)]
+    found = [m for api, kind in kinds for m in _listed(client, environment, api, kind)]
     for group in _ordered(found):
         _remove(client, group)
-    _remove(client, _written_by_istiod(client, root))
+    _remove(client, [*_written_by_istiod(client, root), *_classes(client, root)])
     return len(found)
+
+
+def _listed(client: Kube, environment: str, api: str, kind: str) -> list[Manifest]:
+    """Return what is ours of a kind; of one that its server cannot list, nothing if it is others'.
+
+    A conversion webhook or an extension server that is broken answers for its own kinds alone, and
+    of those we make none.
+    """
+    try:
+        return _owned(client, environment, api, kind)
+    except (ClusterUnreachable, Rejected) as error:
+        if not is_foreign(api):
+            raise
+        progress.say(f"{kind} ({api}) cannot be listed and is passed over: {error.message}")
+        return []
+
+
+def _classes(client: Kube, root: str) -> list[Manifest]:
+    """Return the GatewayClasses that our istiod made; none while another one runs.
+
+    Source: istio pilot/pkg/config/kube/gatewaycommon/gatewayclass.go; they bear no label.
+    """
+    if not root or client.objects("Deployment", api="apps/v1", labels="app=istiod"):
+        return []
+    found = client.objects("GatewayClass", api="gateway.networking.k8s.io/v1")
+    return [c for c in found if any(_wrote(c, name) for name in ISTIOD)]
+
+
+def _wrote(manifest: Manifest, manager: str) -> bool:
+    return any(f.get("manager") == manager for f in manifest["metadata"].get("managedFields", []))
 
 
 def remove_kinds(client: Kube, domain: str) -> None:
@@ -70,17 +111,39 @@ def _ordered(found: list[Manifest]) -> list[list[Manifest]]:
 def _remove(client: Kube, manifests: list[Manifest]) -> None:
     for manifest in manifests:
         client.delete(manifest)
-    left = list(manifests)
+    left, begun, told = list(manifests), time.monotonic(), ""
 
     def gone() -> bool | None:
-        nonlocal left
+        nonlocal left, told
         left = [m for m in left if client.has(m)]
+        if left and time.monotonic() - begun > LONG and told != (now := _holding(client, left)):
+            told = now
+            progress.say(f"waiting for the end of {told}")
         return None if left else True
 
     waiting.until(
         gone,
-        "end of what was deleted",
+        "the end of what was deleted",
         timeout=GONE,
         cluster=client.access.cluster,
-        seen=lambda: ", ".join(describe(m) for m in left[:5]),
+        seen=lambda: _holding(client, left),
     )
+
+
+def _holding(client: Kube, left: list[Manifest]) -> str:
+    """Say what is still there, and what each says holds it up: finalizers, a namespace's content.
+
+    Source: k8s.io/kubernetes pkg/controller/namespace/deletion/status_condition_utils.go.
+    """
+    return "; ".join(f"{describe(m)}{_reasons(client, m)}" for m in left[:5])
+
+
+def _reasons(client: Kube, manifest: Manifest) -> str:
+    meta = manifest["metadata"]
+    place = meta.get("namespace", ""), manifest["apiVersion"]
+    live = client.get(manifest["kind"], meta["name"], *place) or {}
+    ends = manifest["kind"] == "Namespace"  # other kinds' conditions tell of other things
+    conditions = live.get("status", {}).get("conditions", []) if ends else []
+    said = [c["message"] for c in conditions if c.get("status") == "True" and c.get("message")]
+    said += [f"finalizer {name}" for name in live.get("metadata", {}).get("finalizers", [])]
+    return f" ({', '.join(said)})" if said else ""

@@ -2,9 +2,10 @@
 
 import pytest
 
+from isthmus import progress
 from isthmus.adapters import removal
 from isthmus.adapters.manifests import LABEL
-from isthmus.errors import ClusterUnreachable, NotReady
+from isthmus.errors import ClusterUnreachable, NotReady, Rejected
 
 
 def put(cluster, api, kind, name, owner="pair", namespace=""):
@@ -106,3 +107,73 @@ def test_a_cluster_that_does_not_answer_is_no_empty_cluster(full):
     full.failures = [ClusterUnreachable("HTTP 503")]
     with pytest.raises(ClusterUnreachable):
         removal.remove_everything(full, "pair", ROOT)
+
+
+BROKEN = {"example.com/v1": "Thing", "metrics.k8s.io/v1beta1": "PodMetrics"}
+
+
+@pytest.mark.parametrize(
+    "error", [ClusterUnreachable("HTTP 500: conversion"), Rejected("HTTP 404")]
+)
+def test_a_kind_of_others_that_cannot_be_listed_is_passed_over_and_told(full, error):
+    full.served |= {api: [kind] for api, kind in BROKEN.items()}
+    ask, said = full.request, []
+
+    def request(method, path, body=None, content=""):
+        if "/things" in path or "/podmetricss" in path:
+            raise error
+        return ask(method, path, body, content)
+
+    full.request = request
+    with progress.listening(lambda e: said.append(e.text)):
+        with progress.inside(progress.Event("started", "w", "withdraw")):
+            assert removal.remove_everything(full, "pair", ROOT) == 5
+    assert any("Thing (example.com/v1) cannot be listed" in text for text in said)
+
+
+def test_a_kind_of_ours_that_cannot_be_listed_is_no_empty_list(full):
+    ask = full.request
+
+    def request(method, path, body=None, content=""):
+        if path.startswith("/apis/networking.istio.io/v1/gateways?"):
+            raise ClusterUnreachable("HTTP 500")
+        return ask(method, path, body, content)
+
+    full.request = request
+    with pytest.raises(ClusterUnreachable):
+        removal.remove_everything(full, "pair", ROOT)
+
+
+@pytest.mark.parametrize(("another", "stay"), [(False, False), (True, True)])
+def test_gateway_classes_that_istiod_made_go_with_it(full, another, stay):
+    full.served["gateway.networking.k8s.io/v1"] = ["GatewayClass*"]
+    for name, manager in {"istio": "pilot-discovery", "theirs-own": "kubectl"}.items():
+        meta = {"name": name, "managedFields": [{"manager": manager}]}
+        full.put(
+            {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "GatewayClass", "metadata": meta}
+        )
+    if another:
+        meta = {"name": "istiod", "namespace": "theirs", "labels": {"app": "istiod"}}
+        full.put({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta})
+    removal.remove_everything(full, "pair", ROOT)
+    assert "theirs-own" in names(full)
+    assert ("istio" in names(full)) is stay
+
+
+def test_what_an_end_waits_for_is_said_in_the_clusters_words(full, monkeypatch):
+    monkeypatch.setattr(removal, "GONE", 0)
+    said = "Discovery failed for some groups: metrics.k8s.io/v1beta1: stale"
+    delete = full._delete
+
+    def held(key):
+        if key[1] != "namespaces":
+            return delete(key)
+        space = full.store[key]
+        space["status"] = {"conditions": [{"type": "X", "status": "True", "message": said}]}
+        space["metadata"]["finalizers"] = ["example.com/hold"]
+        return space
+
+    monkeypatch.setattr(full, "_delete", held)
+    with pytest.raises(NotReady) as caught:
+        removal.remove_everything(full, "pair", ROOT)
+    assert f"Namespace sample ({said}, finalizer example.com/hold)" in str(caught.value)
