@@ -14,6 +14,7 @@ from contextlib import suppress
 from urllib.parse import SplitResult, urlsplit
 
 from isthmus import state
+from isthmus.adapters import no_proxy
 from isthmus.errors import Unprepared
 
 NAMES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
@@ -28,8 +29,6 @@ SIGNS = ("ProxyError", "connect to proxy", "Tunnel connection failed", "SOCKS")
 PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 PROXY_PORTS = {"http": 80, "https": 443}
 SECURE = ("https", "wss")
-LIBRARY_ENTRY = re.compile(r"\*|\.?[A-Za-z0-9_][A-Za-z0-9_.-]*(:\d{1,5}|/\d{1,2})?")
-"""What httpx takes in NO_PROXY besides addresses; at others, as fe80::/10, it raises."""
 
 
 def of(url: str) -> str | None:
@@ -92,17 +91,18 @@ def settle() -> None:
     What the person's shell said is kept beside it, for all that is decided here. Safe to repeat.
     """
     said = _said()
-    os.environ[KEPT] = json.dumps(said)
+    entries = [e for e in map(no_proxy.for_libraries, _no_proxy(said)) if e]
+    left = {**_usable_ones(said), "NO_PROXY": ",".join(entries)}
+    os.environ[KEPT] = json.dumps({"said": said, "left": left})
     for name in (*NAMES, *map(str.lower, NAMES)):
         os.environ.pop(name, None)
-    entries = [e for e in map(_for_libraries, _no_proxy(said)) if e]
-    os.environ.update(_both(_usable_ones(said), entries))
+    os.environ.update(_both(left, entries))
 
 
 def past(hosts: Iterable[str]) -> dict[str, str]:
     """Return the variables with which this process's libraries ask these hosts directly, too."""
     known = os.environ.get("NO_PROXY", "") or os.environ.get("no_proxy", "")
-    return _both({}, [*_entries(known), *hosts])
+    return _both({}, [*no_proxy.entries(known), *hosts])
 
 
 def for_programs(everything: bool = False) -> dict[str, str]:
@@ -136,12 +136,21 @@ def _named(url: SplitResult, said: Mapping[str, str], *more: str) -> tuple[str, 
 def _said() -> dict[str, str]:
     """Return the person's words by upper-case names; the lists of both spellings are one."""
     if kept := os.environ.get(KEPT):
-        found: dict[str, str] = json.loads(kept)
-        return found
+        return _changed(**json.loads(kept))
     # The lower case comes first, as for curl and Python, and empty means none.
     said = {n: os.environ.get(n.lower(), os.environ.get(n, "")).strip() for n in NAMES}
     both = f"{os.environ.get('no_proxy', '')},{os.environ.get('NO_PROXY', '')}"
-    return {**said, "NO_PROXY": ",".join(dict.fromkeys(_entries(both)))}
+    return {**said, "NO_PROXY": ",".join(dict.fromkeys(no_proxy.entries(both)))}
+
+
+def _changed(said: dict[str, str], left: Mapping[str, str]) -> dict[str, str]:
+    """Return what was said, or was since: by a deployment's own variables of a run."""
+    for name in NAMES[:3]:
+        now = [os.environ.get(n, "") for n in (name, name.lower())]
+        said[name] = next((text for text in now if text != left.get(name, "")), said[name])
+    known = no_proxy.entries(left["NO_PROXY"])
+    added = [e for e in no_proxy.entries(os.environ.get("NO_PROXY", "")) if e not in known]
+    return {**said, "NO_PROXY": ",".join([*no_proxy.entries(said["NO_PROXY"]), *added])}
 
 
 def _usable_ones(said: Mapping[str, str]) -> dict[str, str]:
@@ -160,7 +169,7 @@ def _both(proxies: Mapping[str, str], entries: Iterable[str]) -> dict[str, str]:
 
 
 def _no_proxy(said: Mapping[str, str]) -> list[str]:
-    return list(dict.fromkeys([*_entries(said.get("NO_PROXY", "")), *DIRECT, *_labs()]))
+    return list(dict.fromkeys([*no_proxy.entries(said.get("NO_PROXY", "")), *DIRECT, *_labs()]))
 
 
 def _labs() -> Iterator[str]:
@@ -174,55 +183,7 @@ def _labs() -> Iterator[str]:
             yield str(ipaddress.ip_network(json.loads(record.read_text())["subnet"]))
 
 
-def _entries(text: str) -> list[str]:
-    return [entry for entry in re.split(r"[,\s]+", text) if entry]
-
-
-def _for_libraries(entry: str) -> str:
-    plain = entry.strip("[]")
-    if _address(plain):
-        return plain
-    plain = plain.removeprefix("*") if plain != "*" else plain
-    return plain if LIBRARY_ENTRY.fullmatch(plain) else ""
-
-
 def _is_direct(url: str) -> bool:
     parts = urlsplit(url)
     host, port = (parts.hostname or "").rstrip("."), parts.port or PORTS.get(parts.scheme, 0)
-    return any(_matches(entry.lower(), host, port) for entry in _no_proxy(_said()))
-
-
-def _matches(entry: str, host: str, port: int) -> bool:
-    for name, wanted in _readings(entry):
-        if wanted in (0, port) and _is_in(host, name):
-            return True
-    return False
-
-
-def _readings(entry: str) -> Iterator[tuple[str, int]]:
-    """Give what an entry may mean: a name, an address or a network, perhaps with a port."""
-    found = re.fullmatch(r"\[(.+)\](?::(\d+))?|([^:]+):(\d+)", entry)
-    if found:
-        yield found[1] or found[3], int(found[2] or found[4] or 0)
-    else:
-        yield entry, 0
-
-
-def _is_in(host: str, name: str) -> bool:
-    if name == "*":
-        return True
-    if (address := _address(host)) is not None:
-        try:
-            return address in ipaddress.ip_network(name, strict=False)
-        except ValueError:
-            return False
-    # As Go and httpx have it: a dot in front means what is below, and not the name itself.
-    name = name.removeprefix("*")
-    return host.endswith(name) if name.startswith(".") else f".{host}".endswith(f".{name}")
-
-
-def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        return ipaddress.ip_address(text.partition("%")[0])
-    except ValueError:
-        return None
+    return any(no_proxy.matches(entry.lower(), host, port) for entry in _no_proxy(_said()))

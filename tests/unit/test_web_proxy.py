@@ -292,6 +292,16 @@ def test_what_is_behind_a_socks_proxy_is_reached_through_it(shell, web, tmp_path
     assert len(proxy.names) == 2
 
 
+def test_a_run_s_own_variables_go_before_those_of_the_shell_that_started_its_worker(shell):
+    shell({"HTTPS_PROXY": "http://old:1", "no_proxy": "fd00::/8"}, settled=True)
+    os.environ |= {"HTTPS_PROXY": PROXY, "NO_PROXY": f"{os.environ['NO_PROXY']},two.example"}
+    assert web_proxy.of_cluster("https://one.example") == PROXY
+    assert web_proxy.of_cluster("https://two.example") is None
+    assert web_proxy.of_cluster("https://[fd00::1]") is None
+    os.environ["HTTPS_PROXY"] = ""
+    assert web_proxy.of_cluster("https://one.example") is None
+
+
 def test_settling_twice_is_settling_once(shell):
     shell({"HTTPS_PROXY": PROXY, "NO_PROXY": "fd00::/8"}, settled=True)
     before = dict(os.environ)
