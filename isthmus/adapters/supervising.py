@@ -18,13 +18,16 @@ from isthmus import waiting
 
 FOR_EVER = "1000000"
 """Starts that fail in a row before it gives a program up; the pauses between them grow."""
+STARTED = "5"
+"""Seconds that a program must run: one that ends sooner is started again after a pause, and each
+pause is a second longer (supervisor/process.py, Subprocess.transition)."""
 HALT_TIMEOUT = 60.0
 """Seconds."""
 Section = Mapping[str, str]
 
 
 def configuration(folder: Path, socket: str, log: Path, programs: Mapping[str, Section]) -> str:
-    """Return the configuration of a supervisor whose own files lie in `folder`, logs kept small."""
+    """Return the configuration of a supervisor with its process id in `folder`; logs are small."""
     config = configparser.RawConfigParser()
     config["unix_http_server"] = {"file": socket, "chmod": "0700"}
     config["supervisord"] = {
@@ -55,7 +58,7 @@ def program(command: Sequence[str], log: Path, **options: str) -> Section:
         "command": shlex.join(command).replace("%", "%%"),
         "autostart": "false",
         "autorestart": "true",
-        "startsecs": "0",
+        "startsecs": STARTED,
         "startretries": FOR_EVER,
         "redirect_stderr": "true",
         "stdout_logfile": str(log),

@@ -23,6 +23,13 @@ def _rules() -> set[str]:
     return {line for line in lines("iptables-save") if line[:1] in ":-"}
 
 
+def _deserted() -> set[str]:
+    """Return the control groups of containers in which no process is any more."""
+    root = Path("/sys/fs/cgroup")
+    found = [*root.glob("k8s.io/*/cgroup.procs"), *root.glob("*/k8s.io/*/cgroup.procs")]
+    return {str(path.parent) for path in found if not path.read_text()}
+
+
 class Machine:
     """A machine as it is now; later it can tell what was added."""
 
@@ -36,6 +43,7 @@ class Machine:
             "link": _links(),
             "iptables rule": {rule.split(" [")[0] for rule in _rules()},
             "cgroup": {str(p) for p in Path("/sys/fs/cgroup").glob("**/isthmus-*")},
+            "container's cgroup": _deserted(),
             "cni": {str(p) for p in Path("/var/lib/cni").glob("**/*")},
             "pod log": {str(p) for p in Path("/var/log/pods").glob("*")},
         }

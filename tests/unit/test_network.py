@@ -35,18 +35,28 @@ def test_whoever_takes_a_place_is_found_where_the_one_before_was():
     assert len(set(addresses)) == LAB_REGIONS
 
 
+class Machine:
+    """Links' addresses and routes, as `ip -j` tells of them."""
+
+    def __init__(self):
+        self.links, self.routes = {"lo": "127.0.0.1/8"}, [{"dst": "default", "dev": "eth0"}]
+
+    def run(self, argv):
+        if "route" in argv:
+            return json.dumps(self.routes)
+        return json.dumps([self._link(*entry) for entry in self.links.items()])
+
+    def _link(self, name, text):
+        ip, length = text.split("/")
+        return {"ifname": name, "addr_info": [{"local": ip, "prefixlen": int(length)}]}
+
+
 @pytest.fixture
 def machine(monkeypatch):
-    """A machine whose links have these addresses."""
-    taken = ["127.0.0.1/8"]
-
-    def run(argv):
-        rows = [a.split("/") for a in taken]
-        info = [{"local": ip, "prefixlen": int(length)} for ip, length in rows]
-        return json.dumps([{"addr_info": info}])
-
-    monkeypatch.setattr(shell, "run", run)
-    return taken
+    monkeypatch.delenv(network.RANGE, raising=False)
+    made = Machine()
+    monkeypatch.setattr(shell, "run", made.run)
+    return made
 
 
 def test_two_environments_begin_at_different_subnets(machine, tmp_path):
@@ -57,16 +67,43 @@ def test_two_environments_begin_at_different_subnets(machine, tmp_path):
 
 def test_a_subnet_that_the_machine_uses_is_left_alone(machine, tmp_path):
     first = network._free_subnet(tmp_path)
-    machine.append(f"{first[1]}/24")
+    machine.links["tun1"] = f"{first[1]}/24"
     second = network._free_subnet(tmp_path)
     assert not second.overlaps(first)
 
 
-def test_no_subnet_left_is_told_with_what_to_do(machine, tmp_path):
-    machine.append(f"{network.POOL[1]}/16")
-    with pytest.raises(Unprepared) as caught:
+@pytest.mark.parametrize("link", ["198.18.0.1/16", "198.18.0.1/30"])
+def test_what_a_route_leads_to_is_somebodys(machine, tmp_path, link):
+    """As of a "fake-ip" proxy, whose tun link has that range, or a part of it and a route."""
+    machine.links["tun0"] = link
+    machine.routes.append({"dst": "198.18.0.0/16", "dev": "tun0"})
+    assert network._free_subnet(tmp_path).subnet_of(ipaddress.IPv4Network("198.19.0.0/16"))
+
+
+@pytest.mark.parametrize("half", ["0.0.0.0/1", "128.0.0.0/1"])
+def test_a_vpn_that_takes_all_traffic_takes_no_range(machine, tmp_path, half):
+    machine.routes.append({"dst": half, "dev": "tun0"})
+    assert network._free_subnet(tmp_path).subnet_of(ipaddress.IPv4Network("198.18.0.0/16"))
+
+
+def test_another_range_can_be_named(machine, tmp_path, monkeypatch):
+    monkeypatch.setenv(network.RANGE, "10.77.0.0/16")
+    assert network._free_subnet(tmp_path).subnet_of(ipaddress.IPv4Network("10.77.0.0/16"))
+
+
+@pytest.mark.parametrize("text", ["10.77.0.0/25", "10.77.0.1/16", "ten", "fd00::/64"])
+def test_a_range_that_is_none_is_told_with_its_variable(machine, tmp_path, monkeypatch, text):
+    monkeypatch.setenv(network.RANGE, text)
+    with pytest.raises(Unprepared, match="ISTHMUS_LAB_RANGE"):
         network._free_subnet(tmp_path)
-    assert "isthmus down" in caught.value.hint
+
+
+def test_no_subnet_left_is_told_with_link_and_range_and_what_to_do(machine, tmp_path):
+    for number, pool in enumerate(network.POOLS):
+        machine.routes.append({"dst": pool, "dev": f"tun{number}"})
+    with pytest.raises(Unprepared, match=r"198\.18\.0\.0/16 \(tun0\)") as caught:
+        network._free_subnet(tmp_path)
+    assert "isthmus down" in caught.value.hint and "ISTHMUS_LAB_RANGE=" in caught.value.hint
 
 
 def test_a_folder_without_record_knows_no_network(tmp_path):

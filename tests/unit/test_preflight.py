@@ -12,9 +12,10 @@ from isthmus import progress
 from isthmus.environment import Environment
 from isthmus.errors import Unprepared
 from isthmus.progress import Event
-from isthmus.providers.lab import machine, preflight, tools
+from isthmus.providers.lab import inotify, machine, preflight, tools
 from isthmus.providers.lab.machine import GB, Lack
 
+WATCHING = inotify.watching
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = Environment.model_validate(
     {
@@ -35,6 +36,7 @@ def good_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "_is_here", lambda name: True)
     monkeypatch.setattr(machine, "free_disk", lambda path: 100 * GB)
     monkeypatch.setattr(machine, "available_memory", lambda: 100 * GB)
+    monkeypatch.setattr(inotify, "watching", dict)
     monkeypatch.setattr(tools, "known_toolchain", lambda: object())
     monkeypatch.setattr(tools, "begun", lambda: False)
 
@@ -94,6 +96,30 @@ def test_regions_that_exist_already_need_no_more_room(
     for name in ("beijing", "shanghai"):
         (tmp_path / "home/environments/two/regions" / name).mkdir(parents=True)
     preflight.check_machine(ENVIRONMENT)
+
+
+@pytest.mark.parametrize(
+    ("used", "short"), [({0: 96}, False), ({0: 97}, True), ({0: 0, 1337: 101}, True)]
+)
+def test_inotify_instances_are_counted_before_a_region_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, used: dict[int, int], short: bool
+) -> None:
+    monkeypatch.setattr(inotify, "watching", lambda: used)
+    (tmp_path / "limit").write_text("128\n")
+    found = inotify.lacking(2, tmp_path / "limit")
+    assert bool(found) is short
+    if short:
+        assert "inotify instances: 128 a user, 129 needed with 2 more regions" in str(found[0])
+        assert "sysctl -w fs.inotify.max_user_instances=1024" in str(found[0])
+    assert inotify.lacking(0, tmp_path / "limit") == []
+
+
+def test_a_process_that_watches_is_counted_for_its_user(tmp_path: Path) -> None:
+    fd = tmp_path / "77/fd"
+    fd.mkdir(parents=True)
+    for number, target in enumerate(["anon_inode:inotify", "/dev/null", "anon_inode:inotify"]):
+        (fd / str(number)).symlink_to(target)
+    assert WATCHING(tmp_path) == {fd.stat().st_uid: 2}
 
 
 def test_no_go_and_no_way_to_get_one_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from isthmus.providers.lab import region
+from isthmus.providers.lab import cgroups, programs, region
 from isthmus.providers.lab.network import LabNetwork
 
 NET = LabNetwork(id="abc123", subnet=ipaddress.IPv4Network("198.18.7.0/24"))
@@ -49,3 +49,22 @@ def test_its_first_process_is_the_one_that_has_its_folder(tmp_path, spaces, foun
     assert region._is_init_of(process, home) is found
     assert region._is_init_of(process, tmp_path.stat()) is False
     assert region._is_init_of(tmp_path / "gone", home) is False
+
+
+def test_no_control_group_is_left_of_a_region_that_was_killed(place, tmp_path, monkeypatch):
+    root = tmp_path / "cgroup"
+    monkeypatch.setattr(cgroups, "ROOT", root)
+    for kind, name in {"sandboxes": "a1", "containers": "b2"}.items():
+        (place.folder / f"containerd/io.containerd.grpc.v1.cri/{kind}/{name}").mkdir(parents=True)
+        for hierarchy in ("memory", "pids"):
+            (root / hierarchy / "k8s.io" / name).mkdir(parents=True)
+    (root / "memory/isthmus-abc123-beijing/pod1").mkdir(parents=True)
+    (root / "pids/k8s.io/anothers").mkdir()
+    cgroups.remove("isthmus-abc123-beijing", place.folder)
+    left = {str(p.relative_to(root)) for p in root.rglob("*")}
+    assert left == {"memory", "pids", "pids/k8s.io", "pids/k8s.io/anothers"}
+
+
+def test_no_file_says_that_the_machines_process_1_is_a_regions(place):
+    text = programs.supervisor_config({"etcd": ["etcd"]})
+    assert "pidfile = /run/supervisor.pid" in text and str(programs.HOME) != "/run"

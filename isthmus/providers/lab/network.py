@@ -3,6 +3,7 @@
 import hashlib
 import ipaddress
 import json
+import os
 from pathlib import Path
 
 from filelock import FileLock
@@ -11,8 +12,11 @@ from pydantic import BaseModel, ConfigDict
 from isthmus.adapters import shell
 from isthmus.errors import Unprepared
 
-POOL = ipaddress.IPv4Network("198.18.0.0/16")
-"""Benchmarking range (RFC 2544): never routed on the internet. One /24 an environment."""
+POOLS = ("198.18.0.0/16", "198.19.0.0/16", "100.96.0.0/16", "172.29.0.0/16")
+"""Ranges, each with a /24 for every environment; the first with room is used: benchmarks (RFC 2544,
+which VPNs and "fake-ip" proxies like too), providers' inner networks (RFC 6598), private ones."""
+RANGE = "ISTHMUS_LAB_RANGE"
+"""Variable that names another one."""
 SPAN = 20
 """Addresses a region has: its node's, then its load balancer's pool."""
 SERVICES = "10.96.0.0/16"
@@ -135,15 +139,49 @@ def _add_bridge(network: LabNetwork) -> None:
 
 
 def _free_subnet(folder: Path) -> ipaddress.IPv4Network:
-    taken = [
-        ipaddress.IPv4Network(f"{a['local']}/{a['prefixlen']}", strict=False)
-        for link in json.loads(shell.run(["ip", "-j", "-4", "addr"]))
+    taken, start = _taken(), int(_identity(folder), 16)
+    pools = _pools()
+    for pool in pools:
+        subnets = list(pool.subnets(new_prefix=24))
+        for step in range(len(subnets)):
+            subnet = subnets[(start + step) % len(subnets)]
+            if not any(subnet.overlaps(other) for other in taken):
+                return subnet
+    blocking = sorted(f"{n} ({link})" for n, link in taken.items() if any(map(n.overlaps, pools)))
+    ranges, named = ", ".join(map(str, pools)), f"{RANGE}=10.77.0.0/16"
+    raise Unprepared(
+        f"no free /24 in {ranges}: this machine has {', '.join(blocking)}",
+        hint=f"end what uses them (a lab: isthmus down NAME), or name a free range: {named}",
+    )
+
+
+def _pools() -> list[ipaddress.IPv4Network]:
+    """Return the ranges to choose from; raises Unprepared if the shell names none that is one."""
+    named = os.environ.get(RANGE)
+    try:
+        pools = [ipaddress.IPv4Network(text) for text in ([named] if named else POOLS)]
+    except ValueError as error:
+        raise Unprepared(f"{RANGE}: {error}", hint=f"as in {RANGE}=10.77.0.0/16") from None
+    if pools[0].prefixlen > 24:
+        raise Unprepared(f"{RANGE}: {named} is smaller than a /24", hint="name a /24 or more")
+    return pools
+
+
+def _taken() -> dict[ipaddress.IPv4Network, str]:
+    """Return the networks that this machine is in or has routes to, and by which link.
+
+    A route's destination is somebody's, whether or not an address of ours is in it; the default
+    route is nobody's in particular.
+    """
+    links = json.loads(shell.run(["ip", "-j", "-4", "addr"]))
+    found = {
+        ipaddress.IPv4Network(f"{a['local']}/{a['prefixlen']}", strict=False): link["ifname"]
+        for link in links
         for a in link["addr_info"]
-    ]
-    start = int(_identity(folder), 16)
-    subnets: list[ipaddress.IPv4Network] = list(POOL.subnets(new_prefix=24))
-    for step in range(len(subnets)):
-        subnet = subnets[(start + step) % len(subnets)]
-        if not any(subnet.overlaps(other) for other in taken):
-            return subnet
-    raise Unprepared(f"no free /24 in {POOL}", hint="end an environment: isthmus down NAME")
+    }
+    for route in json.loads(shell.run(["ip", "-j", "-4", "route", "show", "table", "all"])):
+        if route["dst"] != "default" and route.get("type") not in ("broadcast", "local"):
+            network = ipaddress.IPv4Network(route["dst"], strict=False)
+            if network.prefixlen > 1:  # VPNs halve the default route: 0.0.0.0/1 and 128.0.0.0/1
+                found.setdefault(network, route.get("dev", "a route"))
+    return found

@@ -8,7 +8,7 @@ from isthmus import progress, state
 from isthmus.adapters import golang
 from isthmus.environment import Environment
 from isthmus.errors import Unprepared
-from isthmus.providers.lab import machine, tools
+from isthmus.providers.lab import inotify, machine, tools
 from isthmus.providers.lab.machine import Lack
 from isthmus.providers.lab.toolchain import compiling
 
@@ -26,6 +26,7 @@ def check_machine(environment: Environment) -> None:
         *machine.noexec("ISTHMUS_CACHE", cache),
         *machine.noexec("", Path(sys.prefix)),  # etcd and Envoy lie there
         *machine.memory(new),
+        *inotify.lacking(new),
         *([] if known else _go()),
     ]
     if lacks:

@@ -64,7 +64,8 @@ def supervisor_config(commands: dict[str, list[str]]) -> str:
         for name, command in commands.items()
     }
     socket = f"{HOME}/supervisor.sock"
-    return supervising.configuration(HOME, socket, logs / "supervisor.log", sections)
+    # Its process id is 1 there, and must not be found where the machine's is meant.
+    return supervising.configuration(Path("/run"), socket, logs / "supervisor.log", sections)
 
 
 def _with_kubeconfig(program: Path, *flags: str) -> list[str]:

@@ -12,7 +12,7 @@ from xmlrpc.client import Fault, ServerProxy
 from isthmus import state, waiting
 from isthmus.adapters import supervising, surroundings
 from isthmus.errors import NotReady
-from isthmus.providers.lab import configuration, network, pki, programs
+from isthmus.providers.lab import cgroups, configuration, network, pki, programs
 from isthmus.providers.lab.images import copy_golden
 from isthmus.providers.lab.tools import Toolchain
 
@@ -74,6 +74,7 @@ def start(region: Region) -> int:
     if running := supervisor(region):
         return running
     (region.folder / "supervisor.sock").unlink(missing_ok=True)
+    cgroups.remove(region.cgroup[1:], region.folder)  # of a life that a power cut ended
     inside = f"--net={network.NETNS / region.network.namespace(region.cluster)}"
     spaces = ["--mount", "--propagation=slave", "--pid", "--fork", "--kill-child", "--mount-proc"]
     script = ["sh", "-c", ENTER, "region", str(region.folder), sys.executable]
@@ -127,7 +128,7 @@ def remove(region: Region) -> None:
     """Leave nothing of the region: no process, mount, namespace, cable, control group or folder."""
     stop(region)
     network.disconnect(region.network, region.cluster, region.index)
-    _remove_cgroups(region.cgroup)
+    cgroups.remove(region.cgroup[1:], region.folder)
     if region.folder.exists():
         _delete(region)
 
@@ -185,13 +186,3 @@ def _configure(region: Region, tools: Toolchain) -> None:
     texts["supervisord.conf"] = programs.supervisor_config(programs.programs(node, tools))
     for name, text in texts.items():
         state.private(region.folder / "etc" / name, text)
-
-
-def _remove_cgroups(name: str) -> None:
-    root = Path("/sys/fs/cgroup")
-    for top in [root / name[1:], *(c / name[1:] for c in root.iterdir() if c.is_dir())]:
-        for folder, _, _ in os.walk(top, topdown=False):
-            try:
-                os.rmdir(folder)
-            except OSError:
-                continue  # a kernel file's folder, or a controller that is mounted twice
