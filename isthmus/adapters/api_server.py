@@ -1,6 +1,7 @@
 """The one place that talks to Kubernetes API servers: requests, and commands in pods."""
 
 import json
+from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
@@ -10,7 +11,7 @@ from kubernetes.client.exceptions import ApiException
 from isthmus import waiting
 from isthmus.adapters import connecting, pod_exec
 from isthmus.adapters.refusals import translating
-from isthmus.errors import ClusterUnreachable
+from isthmus.errors import ClusterUnreachable, IsthmusError
 from isthmus.facts import Access
 
 TIMEOUT = 15.0
@@ -30,9 +31,23 @@ class ApiServer:
 
     @cached_property
     def _api(self) -> client.ApiClient:
+        return self._login()
+
+    def _login(self) -> client.ApiClient:
         with translating(self.access, "read its kubeconfig"):
             # A request is repeated here, where the run may be told to end meanwhile.
             return connecting.new_client(self.access, retries=False)
+
+    def _is_renewed(self) -> bool:
+        """Take new credentials, which a login plugin or a file may give; tell whether they differ.
+
+        A plugin need not say when its token ends, and a server may take one no more before.
+        """
+        fresh = self._login()
+        if connecting.credentials(fresh) == connecting.credentials(self._api):
+            return False
+        self.__dict__["_api"] = fresh
+        return True
 
     def request(self, method: str, path: str, body: Any = None, content: str = "") -> Any:
         """Return the server's answer to one request; None if it says 404 to a GET or DELETE.
@@ -60,27 +75,40 @@ class ApiServer:
             headers["Content-Type"] = content or "application/json"
         with translating(self.access, f"{method} {path.split('?')[0]}"):
             try:
-                prepared = self._api.param_serialize(
-                    method, path, header_params=headers, body=body, auth_settings=["BearerToken"]
-                )
-                response = self._api.call_api(*prepared, _request_timeout=TIMEOUT)
-                data = response.read()
-                if response.status >= 400:
-                    raise _refusal(response, data)
+                data = self._once(method, path, headers, body)
             except ApiException as error:
                 if error.status == 404 and method in ("GET", "DELETE"):
                     return None
-                raise
+                if error.status != 401 or not self._is_renewed():
+                    raise
+                data = self._once(method, path, headers, body)
         return json.loads(data) if data[:1] in (b"{", b"[") else data.decode()
+
+    def _once(self, method: str, path: str, headers: dict[str, str], body: Any) -> bytes:
+        prepared = self._api.param_serialize(
+            method, path, header_params=dict(headers), body=body, auth_settings=["BearerToken"]
+        )
+        response = self._api.call_api(*prepared, _request_timeout=TIMEOUT)
+        data: bytes = response.read()
+        if response.status >= 400:
+            raise _refusal(response, data)
+        return data
 
     def execute(self, pod: str, namespace: str, container: str, argv: list[str]) -> pod_exec.Output:
         """Return what a command in a container printed, whole, and its exit code.
 
-        Raises ClusterUnreachable if the connection was cut before its end: then it may be repeated.
+        Raises ClusterUnreachable if the connection was cut before its end: then it may be repeated;
+        KubeletUnreachable, with the node, if the API server has no way to it.
         """
-        with translating(self.access, f"exec in {namespace}/{pod}"):
-            name = self.access.cluster
-            return pod_exec.run(self._api, name, pod, namespace, container, argv)
+        try:
+            with translating(self.access, f"exec in {namespace}/{pod}"):
+                name = self.access.cluster
+                return pod_exec.run(self._api, name, pod, namespace, container, argv)
+        except pod_exec.KubeletUnreachable as error:
+            with suppress(IsthmusError, KeyError):
+                found = self.request("GET", f"/api/v1/namespaces/{namespace}/pods/{pod}") or {}
+                error.message += f" (node {found['spec']['nodeName']})"
+            raise
 
 
 def _refusal(response: Any, data: bytes) -> ApiException:

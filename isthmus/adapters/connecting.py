@@ -9,6 +9,7 @@ from base64 import b64decode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -53,9 +54,32 @@ def new_client(access: Access, retries: bool | None = None) -> client.ApiClient:
             kube_config._cleanup_temp_files()
     configuration.ssl_ca_cert = configuration.cert_file = configuration.key_file = None
     choose(configuration)
+    _renew_tokens_alone(configuration)
     api = client.ApiClient(configuration)
     api.rest_client.pool_manager.connection_pool_kw["ssl_context"] = context
     return api
+
+
+def credentials(api: client.ApiClient) -> tuple[str, bytes]:
+    """Return what tells one login from another: the token and the certificate that are shown."""
+    configuration = api.configuration
+    return str(configuration.api_key.get("BearerToken")), configuration.certificate
+
+
+def _renew_tokens_alone(configuration: client.Configuration) -> None:
+    """Have the library renew a token that ends, as it does before each request, and nothing else.
+
+    It would also bring back the kubeconfig's proxy as it is written, and files that are gone.
+    """
+    if not (renew := configuration.refresh_api_key_hook):
+        return
+
+    def renewed(own: client.Configuration) -> None:
+        found = SimpleNamespace(api_key={})
+        renew(found)
+        own.api_key.update(found.api_key)
+
+    configuration.refresh_api_key_hook = renewed
 
 
 def tls(api: client.ApiClient) -> dict[str, Any]:

@@ -38,6 +38,10 @@ DIALLED = re.compile(rf"(?:{BACKEND})?dial tcp (\S+:\d+): ([^\"\\]+)|{BACKEND}([
 """What an API server says of a kubelet that it does not reach (apimachinery pkg/util/proxy)."""
 
 
+class KubeletUnreachable(ClusterUnreachable):
+    """An API server answers, and has no way to the kubelet of a node of its own."""
+
+
 class Output(NamedTuple):
     """All that a command printed, and its exit code."""
 
@@ -147,6 +151,8 @@ def _exit_code(data: bytes, cluster: str, where: str) -> int:
         said = str(status.get("message", ""))
     except (ValueError, KeyError, TypeError, StopIteration):
         said = data.decode(errors="replace")
+    if found := DIALLED.search(said):
+        raise _no_kubelet(cluster, where, found, slow=False)
     raise NotReady(f"{where}: {said[:300]}", cluster=cluster)
 
 
@@ -168,10 +174,10 @@ def _refused(
     return refusal
 
 
-def _no_kubelet(cluster: str, where: str, found: re.Match[str], slow: bool) -> ClusterUnreachable:
+def _no_kubelet(cluster: str, where: str, found: re.Match[str], slow: bool) -> KubeletUnreachable:
     """Return that the API server does not reach a kubelet: final if it took a timeout to say so."""
     address, why = found[1] or "port 10250", (found[2] or found[3]).strip()
-    raised = ClusterUnreachable(
+    raised = KubeletUnreachable(
         f"{where}: {cluster}'s API server does not reach the node's kubelet at {address}: {why}",
         cluster=cluster,
         hint="let the control plane reach TCP port 10250 of the nodes (firewall, security group), "

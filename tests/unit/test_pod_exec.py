@@ -211,3 +211,12 @@ def test_a_command_that_could_not_be_run_is_told(tmp_path):
     with answering(lambda stream: stream.send(b"\x03" + json.dumps(status).encode())) as port:
         with pytest.raises(NotReady, match="no such container"):
             execute(tmp_path, port)
+
+
+def test_a_stream_that_opens_and_then_says_that_the_kubelet_is_not_reached_is_told_so(tmp_path):
+    said = "error dialing backend: dial tcp 10.0.0.7:10250: i/o timeout"
+    status = {"status": "Failure", "reason": "InternalError", "message": said}
+
+    with answering(lambda stream: stream.send(b"\x03" + json.dumps(status).encode())) as port:
+        with pytest.raises(pod_exec.KubeletUnreachable, match=r"10\.0\.0\.7:10250: i/o timeout"):
+            execute(tmp_path, port)

@@ -1,0 +1,104 @@
+"""A login plugin of a kubeconfig is called once, and again when its token is taken no more."""
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+import yaml
+
+from isthmus import state
+from isthmus.adapters import connecting, kube
+from isthmus.errors import Rejected
+from isthmus.facts import Access
+
+PLUGIN = """#!/bin/sh
+echo called >> "$0.calls"
+token=$(cat "$0.token")
+printf '{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":'
+printf '{"token":"%s"}}' "$token"
+"""
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        known = self.headers["Authorization"] == f"Bearer {self.server.token}"
+        body = json.dumps({"gitVersion": "v1.36.3"} if known else {"message": "no"}).encode()
+        self.send_response(200 if known else 401)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def server():
+    """An API server that knows one token."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.token = "first"
+    threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def plugin(tmp_path):
+    path = tmp_path / "plugin"
+    path.write_text(PLUGIN)
+    path.chmod(0o755)
+    (tmp_path / "plugin.token").write_text("first")
+    return path
+
+
+def calls(plugin):
+    return plugin.with_name("plugin.calls").read_text().split()
+
+
+def client(server, plugin, tmp_path, **cluster):
+    run = {"apiVersion": "client.authentication.k8s.io/v1", "command": str(plugin)}
+    run["interactiveMode"] = "Never"
+    place = {"server": f"http://127.0.0.1:{server.server_port}", **cluster}
+    document = {
+        "clusters": [{"name": "c", "cluster": place}],
+        "users": [{"name": "u", "user": {"exec": run}}],
+        "contexts": [{"name": "admin", "context": {"cluster": "c", "user": "u"}}],
+    }
+    path = tmp_path / "config"
+    path.write_text(yaml.safe_dump(document))
+    return kube.Kube(Access(cluster="beijing", kubeconfig=path, context="admin"))
+
+
+def test_many_requests_are_one_login(folders, server, plugin, tmp_path):
+    asked = client(server, plugin, tmp_path)
+    assert [asked.version() for _ in range(5)] == ["v1.36.3"] * 5
+    assert len(calls(plugin)) == 1
+
+
+def test_a_token_that_is_taken_no_more_is_got_anew(folders, server, plugin, tmp_path):
+    asked = client(server, plugin, tmp_path)
+    asked.version()
+    server.token = "second"
+    plugin.with_name("plugin.token").write_text("second")
+    assert asked.version() == "v1.36.3"
+    assert len(calls(plugin)) == 2
+
+
+def test_a_login_that_is_refused_is_not_repeated_for_ever(folders, server, plugin, tmp_path):
+    server.token = "another"
+    with pytest.raises(Rejected, match="HTTP 401"):
+        client(server, plugin, tmp_path).version()
+    assert len(calls(plugin)) == 2
+
+
+def test_renewing_a_token_changes_no_proxy(folders, server, plugin, tmp_path, monkeypatch):
+    asked = client(server, plugin, tmp_path, **{"proxy-url": "127.0.0.1:1"})
+    api = connecting.new_client(asked.access)
+    assert api.configuration.proxy == "http://127.0.0.1:1"
+    headers = {}
+    api.update_params_for_auth(headers, [], ["BearerToken"], "/version", "GET", None)
+    assert api.configuration.proxy == "http://127.0.0.1:1"
+    assert headers == {"authorization": "Bearer first"}
+    assert not list(state.home().glob(f"{connecting.KEYS}*"))
