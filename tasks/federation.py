@@ -74,11 +74,13 @@ def join(
 ) -> Done:
     """Make a cluster a member of the federation, Ready."""
     client = kube.connect(host)
+    name, where = member.in_federation, kubeconfigs.server(member)
     if _stands(client, member):
-        return changed(member.cluster, [])
-    program, name = tools.ensure(environment, "kubefedctl"), member.in_federation
+        mended = federated.point(client, name, *where)
+        return changed(member.cluster, [f"KubeFedCluster {name}"] * mended)
+    program = tools.ensure(environment, "kubefedctl")
     kubefedctl.join(program, kubeconfig, host.cluster, member.cluster, name)
-    federated.point(client, name, kubeconfigs.server(member)[0])
+    federated.point(client, name, *where)
     federated.await_member(client, name)
     return Done(cluster=member.cluster, found="joined")
 

@@ -1,5 +1,6 @@
 """A client for one API server, as its kubeconfig says, through the proxy kubectl would take."""
 
+import logging
 import shutil
 import ssl
 import tempfile
@@ -18,13 +19,16 @@ from kubernetes.config import kube_config
 from urllib3.util import make_headers
 
 from isthmus import state
-from isthmus.adapters import web_proxy
+from isthmus.adapters import kubeconfigs, web_proxy
+from isthmus.errors import Unprepared
 from isthmus.facts import Access
 
 KEY = "proxy-url"
 """Of a cluster in a kubeconfig: its proxy, whatever the shell says."""
 KEYS = "client-keys-"
 """What a folder's name begins with in which a client's key lies for the moment of its loading."""
+SAID = 300
+"""Characters of a login plugin's words that a person gets to see, the last ones."""
 STALE = 60.0
 """Seconds after which such a folder is a killed run's."""
 _loading = threading.Lock()
@@ -40,13 +44,14 @@ def new_client(access: Access, retries: bool | None = None) -> client.ApiClient:
     configuration = client.Configuration(proxy="", no_proxy="", retries=retries)
     with _loading, _folder() as folder:
         try:
-            config.load_kube_config(
-                config_file=str(access.kubeconfig),
-                context=access.context,
-                client_configuration=configuration,
-                persist_config=False,
-                temp_file_path=str(folder),
-            )
+            with _plugin_heard(access):
+                config.load_kube_config(
+                    config_file=str(access.kubeconfig),
+                    context=access.context,
+                    client_configuration=configuration,
+                    persist_config=False,
+                    temp_file_path=str(folder),
+                )
             context = _context(configuration)
             configuration.certificate = _bytes(configuration.cert_file)
         finally:
@@ -57,6 +62,8 @@ def new_client(access: Access, retries: bool | None = None) -> client.ApiClient:
     _renew_tokens_alone(configuration)
     api = client.ApiClient(configuration)
     api.rest_client.pool_manager.connection_pool_kw["ssl_context"] = context
+    for name, value in kubeconfigs.impersonated(access).items():
+        api.set_default_header(name, value)
     return api
 
 
@@ -80,6 +87,34 @@ def _renew_tokens_alone(configuration: client.Configuration) -> None:
         own.api_key.update(found.api_key)
 
     configuration.refresh_api_key_hook = renewed
+
+
+@contextmanager
+def _plugin_heard(access: Access) -> Iterator[None]:
+    """Raise what the library only logs: that the kubeconfig's `exec` gave no credentials.
+
+    It would go on as system:anonymous. Raises Unprepared with the plugin's last words.
+    """
+    heard: list[str] = []
+
+    def hear(record: logging.LogRecord) -> bool:
+        heard.append(record.getMessage())
+        return False
+
+    root = logging.getLogger()
+    root.addFilter(hear)
+    try:
+        yield
+    finally:
+        root.removeFilter(hear)
+    if heard:
+        raise Unprepared(
+            f"{access.kubeconfig}, context {access.context!r}: the program of its `exec` gave no "
+            f"credentials: {heard[-1][-SAID:]}",
+            cluster=access.cluster,
+            hint="log in again with your cloud's command, or try: kubectl --kubeconfig "
+            f"{access.kubeconfig} --context {access.context} get --raw /version",
+        )
 
 
 def tls(api: client.ApiClient) -> dict[str, Any]:

@@ -24,15 +24,21 @@ PROPAGATION = 90.0
 """Seconds until a federated object must have reached every cluster."""
 
 
-def point(host: Kube, name: str, server: str) -> None:
-    """Make the federation reach a member at this URL, and no other.
+def point(host: Kube, name: str, server: str, authority: str) -> bool:
+    """Make the federation reach a member at this URL, its TLS verified; tell whether it was not so.
 
-    `kubefedctl join` writes the URL at which it reached the member from here. Its CA stays: the
-    server's certificate must name the host of both URLs, or a pod's request fails.
+    `kubefedctl join` writes the URL at which it reached the member from here, and switches TLS
+    checks off for good if the kubeconfig of that moment did. `authority` (base64 of PEM) is the CA
+    that the kubeconfig has now; without one, what is there stays.
     """
-    found = host.get("KubeFedCluster", name, NAMESPACE, CORE) or {}
-    if found.get("spec", {}).get("apiEndpoint") != server:
-        host.merge("KubeFedCluster", name, {"spec": {"apiEndpoint": server}}, NAMESPACE, CORE)
+    spec = (host.get("KubeFedCluster", name, NAMESPACE, CORE) or {}).get("spec", {})
+    wanted: dict[str, object] = {"apiEndpoint": server}
+    if authority and spec.get("disabledTLSValidations"):
+        wanted |= {"disabledTLSValidations": None, "caBundle": authority}
+    if all(spec.get(key) == value for key, value in wanted.items()):
+        return False
+    host.merge("KubeFedCluster", name, {"spec": wanted}, NAMESPACE, CORE)
+    return True
 
 
 def await_types(host: Kube) -> None:

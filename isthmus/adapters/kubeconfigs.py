@@ -4,11 +4,12 @@ import base64
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, urlsplit
 
 import yaml
 
 from isthmus import state
-from isthmus.errors import Rejected
+from isthmus.errors import Rejected, Unprepared
 from isthmus.facts import Access
 
 
@@ -44,9 +45,13 @@ def _parts(access: Access) -> tuple[dict[str, Any], dict[str, Any]]:
     document = yaml.safe_load(access.kubeconfig.read_text())
     context = _named(document, "contexts", access.context, access)["context"]
     cluster = _named(document, "clusters", context["cluster"], access)["cluster"]
-    user = _named(document, "users", context["user"], access)["user"]
-    folder = access.kubeconfig.parent
-    return _inlined(cluster, folder), _inlined(user, folder)
+    user = _named(document, "users", context["user"], access)["user"] or {}
+    folder = access.kubeconfig.resolve().parent
+    try:
+        return _inlined(cluster, folder), _inlined(user, folder)
+    except Unprepared as error:
+        error.cluster = access.cluster
+        raise
 
 
 def _named(document: Any, section: str, name: str, access: Access) -> Any:
@@ -61,10 +66,76 @@ def _named(document: Any, section: str, name: str, access: Access) -> Any:
 
 
 def _inlined(entry: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Put files that the entry names into it: the merged file lies elsewhere."""
-    result = dict(entry)
+    """Put files that the entry names into it, and name those whose content changes by full paths.
+
+    Data wins over a file, and an empty path is none, as in client-go (rest/config.go);
+    a plugin's command with a slash is relative to the file, another one is looked for on the PATH.
+    Raises Unprepared for a file that is not there.
+    """
+    result = {key: value for key, value in entry.items() if value not in ("", None)}
     for key in ("certificate-authority", "client-certificate", "client-key"):
-        if key in result:
-            content = (folder / result.pop(key)).read_bytes()
-            result[f"{key}-data"] = base64.b64encode(content).decode()
+        path = result.pop(key, None)
+        if path and f"{key}-data" not in result:
+            result[f"{key}-data"] = base64.b64encode(_content(key, folder / path)).decode()
+    if path := result.get("tokenFile"):
+        result["tokenFile"] = str(folder / path)
+    command = (result.get("exec") or {}).get("command", "")
+    if "/" in command:
+        result["exec"] = {**result["exec"], "command": str(folder / command)}
     return result
+
+
+def _content(key: str, path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        text = f"{key} of its kubeconfig cannot be read: {path}: {error.strerror}"
+        raise Unprepared(text, hint=f"put the file there, or its content into {key}-data") from None
+
+
+def unfederable(access: Access) -> Unprepared | None:
+    """Return why KubeFed must not be told of this cluster as its kubeconfig has it, if so.
+
+    `kubefedctl join` writes a proxy's URL, password included, and a switched-off TLS check into the
+    KubeFedCluster, where everybody with read rights in the host finds them and KubeFed obeys them
+    (kubefed pkg/kubefedctl/join.go).
+    """
+    cluster, _ = _parts(access)
+    other = "or take `federation: direct`, which needs neither"
+    if urlsplit(str(cluster.get("proxy-url", ""))).password:
+        return Unprepared(
+            "the proxy-url of its kubeconfig has a password, which KubeFed would store in its "
+            "KubeFedCluster for every reader of the host",
+            cluster=access.cluster,
+            hint=f"name a proxy without one, {other}",
+        )
+    if cluster.get("insecure-skip-tls-verify") and not cluster.get("certificate-authority-data"):
+        return Unprepared(
+            "its kubeconfig says insecure-skip-tls-verify: KubeFed's token for it would go over "
+            "TLS that nobody verifies",
+            cluster=access.cluster,
+            hint=f"put its CA into certificate-authority-data instead, {other}",
+        )
+    return None
+
+
+def impersonated(access: Access) -> dict[str, str]:
+    """Return the headers by which requests are made as whom the kubeconfig says (`as`), as kubectl.
+
+    Source: client-go transport/round_trippers.go. Raises Unprepared for what one header each cannot
+    say: several groups or values.
+    """
+    _, user = _parts(access)
+    headers = {"Impersonate-User": user.get("as"), "Impersonate-Uid": user.get("as-uid")}
+    many = {"Impersonate-Group": user.get("as-groups") or []}
+    for name, values in (user.get("as-user-extra") or {}).items():
+        many[f"Impersonate-Extra-{quote(name, safe='').lower()}"] = values
+    for name, values in many.items():
+        if len(values) > 1:
+            raise Unprepared(
+                f"its kubeconfig asks as several groups or extras at once ({name})",
+                cluster=access.cluster,
+                hint="name one in `as-groups`, or give the account itself the rights",
+            )
+        headers[name] = values[0] if values else None
+    return {name: str(value) for name, value in headers.items() if value}

@@ -1,5 +1,6 @@
 """Provider kubeconfig: what it asks and probes before anything is built, and what it refuses."""
 
+import json
 import re
 import threading
 
@@ -97,7 +98,12 @@ def environment(tmp_path):
 
     def cluster(name, **more):
         path = tmp_path / name
-        path.write_text("")
+        document = {
+            "clusters": [{"name": "c", "cluster": {"server": f"https://{name}:6443"}}],
+            "users": [{"name": "u", "user": {"token": "t"}}],
+            "contexts": [{"name": name, "context": {"cluster": "c", "user": "u"}}],
+        }
+        path.write_text(json.dumps(document))
         return {"name": name, "kubeconfig": str(path), "context": name, **more}
 
     def make(federation="kubefed", **two):

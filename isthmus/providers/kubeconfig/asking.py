@@ -3,7 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from isthmus.adapters import kube, reaching, workloads
+from isthmus.adapters import kube, kubeconfigs, reaching, workloads
 from isthmus.adapters.kube import Kube
 from isthmus.environment import ClusterSpec, Environment, Resources
 from isthmus.errors import IsthmusError, Unprepared
@@ -49,6 +49,8 @@ def look(environment: Environment, cluster: ClusterSpec, access: Access) -> Sigh
         sight.server = access.server or server
         sight.refusals += _version(environment, sight)
         sight.refusals += _server(environment, sight)
+        if environment.federation == "kubefed" and (error := kubeconfigs.unfederable(access)):
+            sight.refusals.append(error)
         client = kube.connect(access)
         if missing := _missing(client, environment, cluster):
             sight.refusals += rights.lacking(cluster.name, missing)
