@@ -113,7 +113,9 @@ def _read(stream: websocket.WebSocket, until: float, cluster: str, where: str) -
         now = time.monotonic()
         if now > until or now - heard > SILENT:
             ended = f"no byte for {SILENT:g} s" if now < until else f"no end after {WHOLE:g} s"
-            raise ClusterUnreachable(f"{where}: {ended}", cluster=cluster)
+            given_up = ClusterUnreachable(f"{where}: {ended}", cluster=cluster)
+            given_up.timed_out = now > until
+            raise given_up
         try:
             channel, data = _frame(stream)
         except websocket.WebSocketTimeoutException:
