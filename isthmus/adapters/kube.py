@@ -5,6 +5,7 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import urlencode
 
+from isthmus import progress, waiting
 from isthmus.adapters.api_server import ApiServer
 from isthmus.adapters.kinds import Kinds
 from isthmus.adapters.manifests import (
@@ -12,6 +13,7 @@ from isthmus.adapters.manifests import (
     Manifest,
     describe,
     differs,
+    held_by,
     is_asleep,
     labelled,
     marked,
@@ -21,6 +23,8 @@ from isthmus.errors import NotReady, Rejected
 from isthmus.facts import Access
 
 FIELD_MANAGER = "isthmus"
+ENDED = 180.0
+"""Seconds for what somebody deleted to end: a namespace with all that is in it."""
 
 
 class Kube(ApiServer):
@@ -101,7 +105,7 @@ class Kube(ApiServer):
             what = f"{describe(manifest)}: kind not served yet"
             raise NotReady(what, cluster=self.access.cluster)
         path += f"/{manifest['metadata']['name']}"
-        live = self.request("GET", path)
+        live = self._staying(manifest, path)
         wanted = marked(labelled(manifest, owner))
         if live is not None:
             self._check_owner(manifest, live, owner)
@@ -126,6 +130,31 @@ class Kube(ApiServer):
         found = self.request("GET", f"{path}?{chosen}") or {"items": []}
         for pod in found["items"]:
             self.delete({"apiVersion": "v1", "kind": "Pod", **pod})
+
+    def _staying(self, manifest: Manifest, path: str) -> Manifest | None:
+        """Return the object, or nothing; one that was deleted is waited for until it has ended.
+
+        As long as finalizers hold it, it looks as wanted, and then it is gone.
+        """
+        live: Manifest | None = self.request("GET", path)
+        if live is None or not live["metadata"].get("deletionTimestamp"):
+            return live
+
+        def ended() -> bool | None:
+            nonlocal live
+            live = self.request("GET", path)
+            return None if live and live["metadata"].get("deletionTimestamp") else True
+
+        what = f"the end of {describe(manifest)}, which was deleted, to make it anew"
+        progress.say(f"waiting for {what}")
+        waiting.until(
+            ended,
+            what,
+            timeout=ENDED,
+            cluster=self.access.cluster,
+            seen=lambda: held_by(live or {}),
+        )
+        return live
 
     def _wake(self, manifest: Manifest, live: Manifest) -> bool:
         """Have one replica of a Deployment that somebody scaled to 0; tell whether it was so.

@@ -30,6 +30,18 @@ def describe(manifest: Manifest) -> str:
     return f"{manifest['kind']} {space}{meta['name']}"
 
 
+def held_by(live: Manifest) -> str:
+    """Say, in brackets, what an object that was deleted waits for: finalizers, its content.
+
+    Source: k8s.io/kubernetes pkg/controller/namespace/deletion/status_condition_utils.go.
+    """
+    ends = live.get("kind") == "Namespace"  # other kinds' conditions tell of other things
+    conditions = live.get("status", {}).get("conditions", []) if ends else []
+    said = [c["message"] for c in conditions if c.get("status") == "True" and c.get("message")]
+    said += [f"finalizer {name}" for name in live.get("metadata", {}).get("finalizers", [])]
+    return f" ({', '.join(said)})" if said else ""
+
+
 def is_asleep(manifest: Manifest) -> bool:
     """Tell whether it is a Deployment that wants no pod."""
     return bool(manifest["kind"] == "Deployment" and not manifest["spec"].get("replicas", 1))

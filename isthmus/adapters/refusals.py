@@ -10,9 +10,11 @@ from kubernetes.config.config_exception import ConfigException
 from urllib3.exceptions import HTTPError
 
 from isthmus.adapters import web_proxy
-from isthmus.errors import ClusterUnreachable, IsthmusError, Rejected
+from isthmus.errors import ClusterUnreachable, IsthmusError, NotReady, Rejected
 from isthmus.facts import Access
 
+ENDING = "because it is being terminated"
+"""What is said of a namespace that takes nothing new and will be gone in a while."""
 RETRYABLE = {0, 408, 409, 429, 500, 502, 503, 504}
 """Statuses with which the same request may succeed later; 0 is no answer at all."""
 
@@ -25,7 +27,9 @@ def translating(access: Access, doing: str) -> Iterator[None]:
         yield
     except ApiException as error:
         status = error.status or 0
-        kind = ClusterUnreachable if status in RETRYABLE else Rejected
+        kind: type[IsthmusError] = ClusterUnreachable if status in RETRYABLE else Rejected
+        if status == 403 and ENDING in _message(error):
+            kind = NotReady
         # Of a Secret whose content it finds wrong, the server repeats the content.
         said = "" if status in (400, 422) and "secrets/" in doing else _message(error)
         text = f"cannot {doing}: HTTP {status} {error.reason}: {said}"

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from isthmus import progress, waiting
 from isthmus.adapters.kinds import is_foreign
 from isthmus.adapters.kube import Kube
-from isthmus.adapters.manifests import LABEL, Manifest, describe
+from isthmus.adapters.manifests import LABEL, Manifest, describe, held_by
 from isthmus.errors import ClusterUnreachable, Rejected
 
 GONE = 180.0
@@ -131,19 +131,11 @@ def _remove(client: Kube, manifests: list[Manifest]) -> None:
 
 
 def _holding(client: Kube, left: list[Manifest]) -> str:
-    """Say what is still there, and what each says holds it up: finalizers, a namespace's content.
-
-    Source: k8s.io/kubernetes pkg/controller/namespace/deletion/status_condition_utils.go.
-    """
-    return "; ".join(f"{describe(m)}{_reasons(client, m)}" for m in left[:5])
+    """Say what is still there, and what each says holds it up."""
+    return "; ".join(f"{describe(m)}{held_by(_live(client, m))}" for m in left[:5])
 
 
-def _reasons(client: Kube, manifest: Manifest) -> str:
+def _live(client: Kube, manifest: Manifest) -> Manifest:
     meta = manifest["metadata"]
     place = meta.get("namespace", ""), manifest["apiVersion"]
-    live = client.get(manifest["kind"], meta["name"], *place) or {}
-    ends = manifest["kind"] == "Namespace"  # other kinds' conditions tell of other things
-    conditions = live.get("status", {}).get("conditions", []) if ends else []
-    said = [c["message"] for c in conditions if c.get("status") == "True" and c.get("message")]
-    said += [f"finalizer {name}" for name in live.get("metadata", {}).get("finalizers", [])]
-    return f" ({', '.join(said)})" if said else ""
+    return client.get(manifest["kind"], meta["name"], *place) or {}

@@ -145,6 +145,42 @@ def test_a_deployment_that_was_scaled_to_0_is_woken_and_an_autoscaler_is_left_al
     assert [body for *_, body in writes(api)] == [{"spec": {"replicas": 1}}] * woken
 
 
+def test_what_was_deleted_and_is_still_held_is_waited_for_and_made_anew(cluster):
+    client = cluster()
+    held = {**MAP, "metadata": {**MAP["metadata"], "labels": {LABEL: "pair"}}}
+    held["metadata"] |= {"deletionTimestamp": "now", "finalizers": ["kubefed.io/sync-controller"]}
+    client.put(held)
+    looks = []
+    ask = client.request
+
+    def request(method, path, body=None, content=""):
+        if method == "GET" and path == PATH:
+            looks.append(path)
+            if len(looks) == 3:
+                client.store.clear()
+        return ask(method, path, body, content)
+
+    client.request = request
+    assert client.apply([MAP]) == ["ConfigMap istio-system/mesh"]
+    assert len(looks) == 3 and client.get("ConfigMap", "mesh", "istio-system")
+
+
+def test_what_does_not_end_is_told_with_what_holds_it(cluster, monkeypatch):
+    monkeypatch.setattr(kube, "ENDED", 0.0)
+    client = cluster()
+    meta = {**MAP["metadata"], "deletionTimestamp": "now", "finalizers": ["example.com/hold"]}
+    client.put({**MAP, "metadata": meta})
+    with pytest.raises(NotReady, match=r"which was deleted.*finalizer example.com/hold"):
+        client.apply([MAP])
+
+
+def test_a_namespace_that_is_being_deleted_takes_things_later(api, client):
+    said = "unable to create new content in namespace sample because it is being terminated"
+    api.refusal = 403, {"message": said}
+    with pytest.raises(NotReady, match="being terminated"):
+        client.apply([MAP])
+
+
 def test_pods_whose_account_was_deleted_are_made_anew(cluster):
     client = cluster()
     account = {**MAP, "kind": "ServiceAccount", "metadata": {"name": "istiod", "namespace": "s"}}
