@@ -17,6 +17,8 @@ PASSING = re.compile(
     r"connection (refused|reset|lost)|lost connection|\bEOF\b|broken pipe|TLS handshake timeout"
     r"|i/o timeout|deadline exceeded|request canceled|Client\.Timeout|timed? ?out|no route to host"
     r"|network is unreachable|closed (idle|network) connection|server sent GOAWAY"
+    r"|connection broken|malformed (MIME header|HTTP)|unexpected end of|invalid byte in chunk"
+    r"|server closed|unexpected newline"
     r"|too many requests|unable to (handle the request|return a response in the time)"
     r"|internal (server )?error|service unavailable|bad gateway|gateway timeout"
     r"|etcdserver: |apiserver not ready|the object has been modified",

@@ -63,6 +63,8 @@ def test_a_question_is_answered_by_the_exit_code():
         "the server has received too many requests and has asked us to try again later",
         "Internal error occurred: etcdserver: leader changed",
         "http2: client connection lost",
+        "net/http: HTTP/1.x transport connection broken: malformed MIME header: missing colon",
+        "http: server closed idle connection",
     ],
 )
 def test_an_api_server_that_may_answer_later_is_not_taken_for_a_refusal(said):

@@ -9,7 +9,7 @@ from filelock import FileLock
 from isthmus import state
 from isthmus.adapters import kube
 from isthmus.environment import ClusterSpec, Environment
-from isthmus.errors import NotReady
+from isthmus.errors import ClusterUnreachable, NotReady
 from isthmus.facts import Access
 from isthmus.providers.contract import Defaults
 from isthmus.providers.lab import archives, needs, network, parts, preflight, region, start
@@ -49,7 +49,7 @@ class Lab:
         return _access(place)
 
     def access(self, environment: Environment, cluster: ClusterSpec) -> Access:
-        """Return how to reach the cluster's region; raises NotReady if it does not run."""
+        """Return how to reach a region; raises ClusterUnreachable if it does not run."""
         folder = state.folder(environment.name)
         known = network.known_network(folder)
         index = _indices(folder).get(cluster.name)
@@ -58,7 +58,10 @@ class Lab:
             raise NotReady("was never built", cluster=cluster.name, hint=hint)
         place = _region(folder, known, cluster.name, cluster.region, index)
         if region.supervisor(place) is None:
-            raise NotReady("its region does not run", cluster=cluster.name, hint=hint)
+            # As of any cluster that does not answer; only that no second look helps is known here.
+            away = ClusterUnreachable("its region does not run", cluster=cluster.name, hint=hint)
+            away.timed_out = True
+            raise away
         return _access(place)
 
     def release(self, environment: Environment, cluster: ClusterSpec) -> None:
