@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from isthmus.adapters import probing, shell, surroundings
+from isthmus.adapters import api_proxy, kube, probing, shell, surroundings
 from isthmus.adapters.kube import Kube
 from isthmus.adapters.manifests import Manifest
 from isthmus.errors import NotReady, Rejected
@@ -19,6 +19,8 @@ from isthmus.facts import Access
 LABEL = "isthmus-values"
 """Label of a release (helm >= 3.13, `--labels`) with the hash of its chart and values."""
 
+TIMEOUT = 240.0
+"""Seconds for one Helm: a few on a good day, and each of a hundred requests may be repeated."""
 BESIDE = ("release: already exists", "another operation (install/upgrade/rollback) is in progress")
 """What Helm says if another one, which may have outlived its killed run, came first."""
 
@@ -79,15 +81,9 @@ def install(
     """
     flags = [f"--labels={LABEL}={_hash(chart, values)}", f"--post-renderer={sys.executable}"]
     flags += [f"--post-renderer-args={part}" for part in ("-P", "-m", probing.__name__)]
-    command = [program, *upgrade(name, namespace, str(chart)), *_where(access), *flags]
+    words = [*upgrade(name, namespace, str(chart)), *flags]
     try:
-        shell.ask(
-            command,
-            stdin=json.dumps(values),
-            env=surroundings.for_cluster(access.kubeconfig),
-            cluster=access.cluster,
-            step=f"install {name}",
-        )
+        _run(program, access, words, f"install {name}", stdin=json.dumps(values))
     except Rejected as error:
         if not any(sign in error.message for sign in BESIDE):
             raise
@@ -97,14 +93,18 @@ def install(
 
 def uninstall(program: Path, access: Access, name: str, namespace: str) -> None:
     """Leave no release of that name."""
-    flags = [f"--namespace={namespace}", "--no-hooks", "--ignore-not-found"]
-    command = [program, "uninstall", name, *_where(access), *flags]
-    env = surroundings.for_cluster(access.kubeconfig)
-    shell.ask(command, env=env, cluster=access.cluster, step=f"uninstall {name}")
+    words = ["uninstall", name, f"--namespace={namespace}", "--no-hooks", "--ignore-not-found"]
+    _run(program, access, words, f"uninstall {name}")
 
 
-def _where(access: Access) -> list[str]:
-    return [f"--kubeconfig={access.kubeconfig}", f"--kube-context={access.context}"]
+def _run(program: Path, access: Access, words: list[str], step: str, stdin: str = "") -> None:
+    """Run Helm; each of its requests is repeated where it would give up."""
+    with api_proxy.standing(kube.connect(access), access.context) as kubeconfig:
+        where = [f"--kubeconfig={kubeconfig}", f"--kube-context={access.context}"]
+        env = surroundings.for_cluster(kubeconfig)
+        command = [program, *words, *where]
+        cluster = access.cluster
+        shell.ask(command, stdin=stdin, env=env, timeout=TIMEOUT, cluster=cluster, step=step)
 
 
 def _hash(chart: Path, values: Any) -> str:

@@ -1,0 +1,132 @@
+"""A way to an API server for programs that give up at its first refusal, as `kubectl proxy` is one.
+
+Helm makes a hundred requests in a row and ends at the first 500 or cut connection. Through here
+each is repeated like our own, and Helm needs neither the kubeconfig's credentials nor its plugin.
+Only who knows the token of the moment is served, and only on this machine.
+"""
+
+import json
+import secrets
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from urllib3.exceptions import HTTPError
+
+from isthmus import state, waiting
+from isthmus.adapters.api_server import TIMEOUT, ApiServer
+from isthmus.adapters.refusals import RETRYABLE
+from isthmus.errors import ClusterUnreachable, NotReady, Stopped
+
+AGAIN = 30.0
+"""Seconds in which one request is repeated; then the program is told the last answer."""
+CONFLICT = 409
+"""What a server answers that needs no repetition: the program has to know."""
+PASSED_ON = ("Accept", "Content-Type")
+Answer = tuple[int, str, bytes]
+"""Status, content type and body."""
+
+
+@contextmanager
+def standing(server: ApiServer, context: str) -> Iterator[Path]:
+    """Give a kubeconfig whose context leads to the API server by way of this process."""
+    token = secrets.token_urlsafe(32)
+    listener = _Listener(server, token)
+    threading.Thread(target=listener.serve_forever, args=[0.1], daemon=True).start()
+    home = state.home()
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        with tempfile.TemporaryDirectory(prefix="api-proxy-", dir=home) as folder:
+            yield _kubeconfig(Path(folder) / "kubeconfig", listener.server_port, token, context)
+    finally:
+        listener.shutdown()
+        listener.server_close()
+
+
+def _kubeconfig(path: Path, port: int, token: str, context: str) -> Path:
+    entry = {"server": f"http://127.0.0.1:{port}"}
+    document = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": context, "cluster": entry}],
+        "users": [{"name": context, "user": {"token": token}}],
+        "contexts": [{"name": context, "context": {"cluster": context, "user": context}}],
+        "current-context": context,
+    }
+    state.private(path, json.dumps(document))
+    return path
+
+
+class _Listener(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, server: ApiServer, token: str) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.api, self.token = server, token
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: _Listener
+
+    def serve(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if self.headers.get("Authorization") != f"Bearer {self.server.token}":
+            return self._answer((401, "text/plain", b"not for you"))
+        headers = {name: self.headers[name] for name in PASSED_ON if name in self.headers}
+        self._answer(relayed(self.server.api, self.command, self.path, headers, body))
+
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = serve  # noqa: N815
+
+    def _answer(self, answer: Answer) -> None:
+        status, kind, data = answer
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing: paths may name what is nobody's business."""
+
+
+def relayed(
+    server: ApiServer, method: str, path: str, headers: dict[str, str], body: bytes
+) -> Answer:
+    """Return the API server's answer to a program's request, the last one if none is any good."""
+    last: Answer = (503, "text/plain", b"the API server does not answer")
+    cut = False
+
+    def asked() -> Answer | None:
+        nonlocal last, cut
+        try:
+            last = server.raw(method, path, headers, body, TIMEOUT)
+        except (HTTPError, OSError) as error:
+            last, cut = (503, "text/plain", f"service unavailable: {error}".encode()), True
+            return None
+        passes = last[0] in RETRYABLE and last[0] != CONFLICT
+        return None if passes else last
+
+    try:
+        answer = waiting.until(asked, f"{method} {path}", timeout=AGAIN, interval=0.4)
+    except (ClusterUnreachable, NotReady, Stopped):
+        return last
+    if method == "POST" and answer[0] == CONFLICT and cut:
+        return _made_before(server, path, headers, body) or answer
+    return answer
+
+
+def _made_before(
+    server: ApiServer, path: str, headers: dict[str, str], body: bytes
+) -> Answer | None:
+    """Return what a POST made whose answer was cut: its repetition is told of a conflict."""
+    try:
+        name: Any = json.loads(body)["metadata"]["name"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    status, kind, data = relayed(server, "GET", f"{path.split('?')[0]}/{name}", headers, b"")
+    return (201, kind, data) if status == 200 else None
