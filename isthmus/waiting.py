@@ -42,8 +42,9 @@ def until(
             if raised.timed_out:
                 raise
             passing = raised
-        pause = max(interval, passing.retry_after if passing else 0.0)
-        if time.monotonic() + pause > deadline:
+        left = deadline - time.monotonic()
+        pause = max(interval, min(passing.retry_after, left) if passing else 0.0)
+        if pause > left or left <= 0:
             raise _timed_out(what, timeout, cluster, seen, error, passing) from passing
         _stopped.wait(pause)
         go_on()

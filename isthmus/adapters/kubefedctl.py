@@ -1,5 +1,6 @@
 """KubeFed's own command line: joining a cluster to a federation and taking it out again."""
 
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -11,7 +12,7 @@ TIMEOUT = 60.0
 Verb = Literal["join", "unjoin"]
 FLAGS: dict[Verb, str] = {"join": "--error-on-existing=false", "unjoin": "--force"}
 """What lets each verb be run again."""
-PASSING = ("failed calling webhook", "no endpoints available")
+PASSING = re.compile(r"failed calling webhook .*kubefed\.io|no endpoints available", re.DOTALL)
 """What is said in the moment between a ready webhook and the routes to it."""
 
 
@@ -40,6 +41,6 @@ def _run(program: Path, kubeconfig: Path, member: str, words: list[str]) -> None
         env = surroundings.for_cluster(kubeconfig)
         shell.ask(command, env=env, timeout=TIMEOUT, cluster=member, step=verb)
     except (Rejected, ClusterUnreachable) as error:
-        if any(sign in error.message for sign in PASSING):
+        if PASSING.search(error.message):
             raise NotReady(error.message, cluster=member, step=verb) from None
         raise

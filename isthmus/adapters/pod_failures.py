@@ -37,8 +37,14 @@ PATTERNS = {
 OURS = re.compile(r"webhook \"[^\"]*\.(istio|kubefed)\.io\"")
 """Webhooks that the mesh itself brings: while they start, they refuse, and it passes."""
 IMAGE = re.compile(
-    r"not found|manifest unknown|unauthorized|denied|forbidden|no basic auth|401|403|404", re.I
+    r"not found|manifest unknown|unauthorized|denied|forbidden|no basic auth|\b(401|403|404)\b",
+    re.I,
 )
+AWAY = re.compile(
+    r"timeout|timed out|refused|reset|misbehaving|no such host|EOF|handshake|no route|\b5\d\d\b",
+    re.I,
+)
+"""What is said of an image that was not asked for in vain: its registry is away."""
 NEVER = ("ErrImageNeverPull", "InvalidImageName")
 PULLING = ("ErrImagePull", "ImagePullBackOff")
 PASSING_TAINTS = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable", "uninitialized")
@@ -77,7 +83,8 @@ def of_refusal(said: str, namespace: str) -> Failure | None:
 
 def _of_image(container: Mapping[str, Any], waiting: Mapping[str, Any]) -> Failure | None:
     reason, said = waiting.get("reason", ""), waiting.get("message", "")
-    if reason not in NEVER and not (reason in PULLING and IMAGE.search(said)):
+    refused = IMAGE.search(said) and not AWAY.search(said)
+    if reason not in NEVER and not (reason in PULLING and refused):
         return None
     image = container.get("image", "")
     hint = (

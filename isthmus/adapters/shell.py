@@ -7,12 +7,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from isthmus import waiting
-from isthmus.adapters import surroundings
+from isthmus.adapters import pod_failures, surroundings
 from isthmus.errors import ClusterUnreachable, NotReady, Rejected, Unprepared
 
 TAIL = 12
 """Lines of a failed command's standard error that a person gets to see."""
 
+ENDED = "` ended with "
+"""Between a failed command and its exit code."""
 PASSING = re.compile(
     r"connection (refused|reset|lost)|lost connection|\bEOF\b|broken pipe|TLS handshake timeout"
     r"|i/o timeout|deadline exceeded|request canceled|Client\.Timeout|timed? ?out|no route to host"
@@ -20,7 +22,8 @@ PASSING = re.compile(
     r"|connection broken|malformed (MIME header|HTTP)|unexpected end of|invalid byte in chunk"
     r"|server closed|unexpected newline"
     r"|too many requests|unable to (handle the request|return a response in the time)"
-    r"|internal (server )?error|service unavailable|bad gateway|gateway timeout"
+    r"|an error on the server|internal (server )?error|service unavailable|bad gateway"
+    r"|gateway timeout"
     r"|etcdserver: |apiserver not ready|the object has been modified",
     re.IGNORECASE,
 )
@@ -70,9 +73,7 @@ def run(
         raise endless from error
     if done.returncode:
         last = "\n".join(_said(done.stderr or done.stdout).splitlines()[-TAIL:])
-        raise Rejected(
-            f"`{shown}` ended with {done.returncode}: {last}", cluster=cluster, step=step
-        )
+        raise Rejected(f"`{shown}{ENDED}{done.returncode}: {last}", cluster=cluster, step=step)
     return done.stdout
 
 
@@ -90,7 +91,8 @@ def ask(argv: Sequence[object], **options: Any) -> str:
     try:
         return run(argv, **options)
     except Rejected as error:
-        if not PASSING.search(error.message):
+        said = error.message.rpartition(ENDED)[2]  # not the command, in which any word may be
+        if pod_failures.of_refusal(said, "") or not PASSING.search(said):
             raise
         raise ClusterUnreachable(error.message, cluster=error.cluster, step=error.step) from None
 

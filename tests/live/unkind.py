@@ -120,7 +120,8 @@ class Unkind:
         self.done[str(status)] += 1
         reason, message = STATUSES[status]
         body = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": status}
-        text = json.dumps({**body, "message": message})
+        # Some say nothing at all, as a proxy of a cloud's does.
+        text = json.dumps({**body, "message": message}) if self._chance.random() < 0.5 else ""
         lengths = [r for r in head.lower().split("\r\n") if r.startswith("content-length:")]
         if lengths:
             await reader.readexactly(int(lengths[0].split(":")[1]))

@@ -65,6 +65,7 @@ def test_a_question_is_answered_by_the_exit_code():
         "http2: client connection lost",
         "net/http: HTTP/1.x transport connection broken: malformed MIME header: missing colon",
         "http: server closed idle connection",
+        'an error on the server ("unknown") has prevented the request from succeeding',
     ],
 )
 def test_an_api_server_that_may_answer_later_is_not_taken_for_a_refusal(said):

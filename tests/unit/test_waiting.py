@@ -93,6 +93,17 @@ def test_a_server_that_asks_to_be_left_alone_is_left_alone(clock):
     assert clock == [4, 1]
 
 
+def test_who_asks_for_more_patience_than_there_is_is_asked_once_more_at_the_end(clock):
+    def ask():
+        asked.append(sum(clock))
+        raise passing(retry_after=120.0)
+
+    asked = []
+    with pytest.raises(ClusterUnreachable, match="not there after 60 s"):
+        waiting.until(ask, "a thing", timeout=60, interval=1)
+    assert asked == [0, 60]
+
+
 def test_when_time_is_up_the_last_answer_is_in_the_message_and_its_kind_remains(clock):
     def ask():
         raise passing("GET /api: HTTP 503")
