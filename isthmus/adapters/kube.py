@@ -75,10 +75,11 @@ class Kube(ApiServer):
     def apply(self, manifests: Iterable[Manifest], *, ours: bool = True) -> list[str]:
         """Make each manifest true, in order; return the names of those that were not yet.
 
-        What is not `ours` is Helm's: it gets no label of ours, and nobody is asked whose it is.
+        What is not `ours` is Helm's: it gets no label of ours, nobody is asked whose it is, and a
+        Deployment for which it wants no pod yet is let sleep.
         """
         owner = self.access.environment if ours else ""
-        return [describe(m) for m in manifests if self._converge(m, owner)]
+        return [describe(m) for m in manifests if self._converge(m, owner, wakes=ours)]
 
     def has(self, manifest: Manifest) -> bool:
         """Tell whether this very object, by its UID, is still there."""
@@ -99,7 +100,7 @@ class Kube(ApiServer):
         path = f"{self.kinds.path(api, kind, namespace)}/{name}"
         self.request("PATCH", path, patch, "application/merge-patch+json")
 
-    def _converge(self, manifest: Manifest, owner: str) -> bool:
+    def _converge(self, manifest: Manifest, owner: str, *, wakes: bool) -> bool:
         path = self.kinds.path_of(manifest)
         if not path:
             what = f"{describe(manifest)}: kind not served yet"
@@ -111,12 +112,12 @@ class Kube(ApiServer):
             self._check_owner(manifest, live, owner)
             wanted = shared(wanted)
             if not differs(wanted, live):
-                return self._wake(manifest, live)
+                return wakes and self._wake(manifest, live)
         query = f"?fieldManager={FIELD_MANAGER}&force=true"
         self.request("PATCH", path + query, wanted, "application/apply-patch+yaml")
-        if live is not None:
+        if live is not None and wakes:
             self._wake(manifest, live)
-        elif manifest["kind"] == "ServiceAccount":
+        if live is None and manifest["kind"] == "ServiceAccount":
             self._renew_tokens(manifest["metadata"])
         return True
 

@@ -141,6 +141,7 @@ def test_a_deployment_that_was_scaled_to_0_is_woken_and_an_autoscaler_is_left_al
     served = {"resources": [resource("deployments", "Deployment", True)]}
     monkeypatch.setitem(DISCOVERY, "/apis/apps/v1", served)
     api.objects[DEPLOYED] = live({**DEPLOYMENT, "spec": {"paused": True, "replicas": replicas}})
+    assert client.apply([DEPLOYMENT], ours=False) == [], "when it starts is another step's to say"
     assert bool(client.apply([DEPLOYMENT])) is woken
     assert [body for *_, body in writes(api)] == [{"spec": {"replicas": 1}}] * woken
 
