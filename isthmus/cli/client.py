@@ -8,10 +8,11 @@ import io
 import os
 import re
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from isthmus.adapters import web_proxy
 from isthmus.errors import IsthmusError, Unprepared
@@ -26,10 +27,26 @@ CA = "PREFECT_API_SSL_CERT_FILE"
 KEYS = "PREFECT_API_KEY, PREFECT_API_AUTH_STRING and PREFECT_CLIENT_CUSTOM_HEADERS"
 
 
+class _Hushed(io.TextIOBase):
+    """Standard error without what this thread says: others may have to tell of a signal."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream, self._thread = stream, threading.get_ident()
+
+    def write(self, text: str) -> int:
+        return len(text) if threading.get_ident() == self._thread else self._stream.write(text)
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+    def isatty(self) -> bool:
+        return self._stream.isatty()
+
+
 def load() -> Any:
     """Return Prefect's settings module; raises Unprepared, with its name, for a wrong setting."""
     try:
-        with redirect_stderr(io.StringIO()):  # it prints what we say in our words
+        with redirect_stderr(_Hushed(sys.stderr)):  # it prints what we say in our words
             importlib.import_module("prefect")
         settings = importlib.import_module("prefect.settings")
         settings.get_current_settings()

@@ -26,6 +26,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from prefects import SUM_UP
 
+from isthmus.cli import client
+
 pytestmark = pytest.mark.server
 GATE = "canary-in-a-header"
 ROOT = Path(__file__).parents[2]
@@ -233,3 +235,27 @@ def test_a_broken_profile_of_the_person_is_told_by_its_file(run, tmp_path):
     done = run(*isthmus("deploy", "prefect.yaml"), PREFECT_PROFILES_PATH=str(profile))
     assert done.returncode == 69, done.stderr
     assert str(profile) in done.stderr and "Traceback" not in done.stderr
+
+
+def test_what_another_thread_has_to_say_while_prefect_is_read_is_heard(capsys, monkeypatch):
+    inside, go_on = threading.Event(), threading.Event()
+
+    def slow(name):
+        print("what Prefect says of a setting", file=sys.stderr)
+        inside.set()
+        assert go_on.wait(20)
+        raise ImportError(name)
+
+    monkeypatch.setattr(client.importlib, "import_module", slow)
+
+    def read():
+        with pytest.raises(ImportError):
+            client.load()
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    assert inside.wait(20)
+    print("isthmus: interrupted by SIGINT", file=sys.stderr)
+    go_on.set()
+    thread.join()
+    assert capsys.readouterr().err == "isthmus: interrupted by SIGINT\n"
