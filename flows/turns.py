@@ -19,7 +19,7 @@ from prefect.exceptions import ObjectNotFound
 from prefect.logging import get_run_logger
 from prefect.states import Crashed, Running
 
-from flows.lease import UNKNOWN, Lease, limit, take
+from flows.lease import AWAY, UNKNOWN, Lease, clock, limit, take
 from isthmus import turn, waiting
 from isthmus.errors import Busy
 
@@ -68,7 +68,7 @@ def _until_free(
     client: SyncPrefectClient, run: FlowRun, if_busy: IfBusy, attempt: Callable[[], T]
 ) -> T:
     """Return what `attempt` returns as soon as it raises Busy no more."""
-    told = ""
+    told, away = "", list[float]()
 
     def free() -> T | None:
         nonlocal told
@@ -76,6 +76,12 @@ def _until_free(
             _heed(client, run)
         try:
             return attempt()
+        except HTTPError:
+            # A server that restarts is back in a moment; one that is gone is told of.
+            away.append(clock())
+            if away[-1] - away[0] > AWAY:
+                raise
+            return None
         except Busy as error:
             if if_busy == "skip":
                 raise Skipped(error.message) from None

@@ -5,6 +5,7 @@ each is repeated like our own, and Helm needs neither the kubeconfig's credentia
 Only who knows the token of the moment is served, and only on this machine.
 """
 
+import contextvars
 import json
 import secrets
 import tempfile
@@ -20,7 +21,7 @@ from urllib3.exceptions import HTTPError
 from isthmus import state, waiting
 from isthmus.adapters.api_server import TIMEOUT, ApiServer
 from isthmus.adapters.refusals import RETRYABLE
-from isthmus.errors import ClusterUnreachable, NotReady, Stopped
+from isthmus.errors import ClusterUnreachable, IsthmusError, NotReady, Stopped
 
 AGAIN = 30.0
 """Seconds in which one request is repeated; then the program is told the last answer."""
@@ -67,6 +68,12 @@ class _Listener(ThreadingHTTPServer):
     def __init__(self, server: ApiServer, token: str) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.api, self.token = server, token
+        self._of_the_run = contextvars.copy_context()
+
+    def relay(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Answer:
+        """Pass a request on as a part of the run: one that has lost its turn changes nothing."""
+        # A thread begins without it. A copy each, as one context cannot be entered twice.
+        return self._of_the_run.copy().run(relayed, self.api, method, path, headers, body)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -80,7 +87,10 @@ class _Handler(BaseHTTPRequestHandler):
         if not secrets.compare_digest(token.encode(), self.server.token.encode()):
             return self._answer((404, "text/plain", b"nothing here"))
         headers = {name: self.headers[name] for name in PASSED_ON if name in self.headers}
-        self._answer(relayed(self.server.api, self.command, f"/{path}", headers, body))
+        try:
+            self._answer(self.server.relay(self.command, f"/{path}", headers, body))
+        except IsthmusError as error:  # the run's own end, which the program need not understand
+            self._answer((403, "text/plain", error.message.encode()))
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = serve  # noqa: N815
 

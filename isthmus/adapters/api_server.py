@@ -56,8 +56,6 @@ class ApiServer:
         request of ours may be repeated; raises ClusterUnreachable with the last one after AGAIN
         seconds, Rejected at once for what will not pass.
         """
-        if method != "GET":
-            waiting.before_change()
         try:
             return waiting.until(
                 lambda: (self._ask(method, path, body, content),),
@@ -85,6 +83,8 @@ class ApiServer:
         return json.loads(data) if data[:1] in (b"{", b"[") else data.decode()
 
     def _once(self, method: str, path: str, headers: dict[str, str], body: Any) -> bytes:
+        if method != "GET":
+            waiting.before_change()  # each time: the turn may end between two tries
         prepared = self._api.param_serialize(
             method, path, header_params=dict(headers), body=body, auth_settings=["BearerToken"]
         )
@@ -101,7 +101,8 @@ class ApiServer:
 
         Raises what urllib3 raises if there is none.
         """
-        waiting.before_change()
+        if method != "GET":
+            waiting.before_change()
         headers = {**self._api.default_headers, **headers}
         self._api.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
         url = self._api.configuration.host.rstrip("/") + path

@@ -100,7 +100,7 @@ def _call(order: Order, tag: str) -> Any:
 def _explained(error: worker.Abandoned, running: Sequence[Step], again: str) -> worker.Abandoned:
     now = time.time()
     steps = ", ".join(f"{step.label} {step.seconds(now):.0f} s" for step in running)
-    message = f"{error.message}; still running: {steps or 'nothing'}"
+    message = f"{error.message}; still running: {steps}" if steps else error.message
     return type(error)(message, hint=f"nothing is lost; to go on, run again: {again}")
 
 

@@ -116,16 +116,18 @@ def _of_cluster(environment: "Environment", sight: Sight, host: Seen | None) -> 
     yield Check(name, "nodes", sight.seen.nodes.ok, str(sight.seen.nodes))
     if environment.federation == "kubefed" and host:
         member = sight.member or sight.cluster.in_federation
-        yield _present(name, "federated", member in host.joined, "KubeFed calls it Ready")
+        ready, away = "KubeFed calls it Ready", "KubeFed does not call it Ready"
+        yield _present(name, "federated", member in host.joined, ready, away)
     if sight.cluster == environment.host:
         yield Check(name, "istiod", sight.seen.istiod.ok, str(sight.seen.istiod))
     elif host:
-        yield _present(name, "wired", name in host.wired, "its reader secret is on the host")
+        there, gone = "its reader secret is on the host", "its reader secret is not on the host"
+        yield _present(name, "wired", name in host.wired, there, gone)
     yield _gateway(name, sight.seen)
 
 
-def _present(cluster: str, name: str, ok: bool, text: str) -> Check:
-    return Check(cluster, name, ok, text if ok else f"not so: {text}")
+def _present(cluster: str, name: str, ok: bool, there: str, gone: str) -> Check:
+    return Check(cluster, name, ok, there if ok else gone)
 
 
 def _gateway(cluster: str, seen: Seen) -> Check:

@@ -57,7 +57,7 @@ def _deployments(
             client.delete_deployment(identity)
             yield Change("deployment", name, "removed", identity=str(identity))
         else:
-            why = "is in the file no more; delete it: isthmus deploy --prune"
+            why = f"is in the file no more; delete it: isthmus deploy {order.file} --prune"
             yield Change("deployment", name, "left", why, str(identity))
 
 

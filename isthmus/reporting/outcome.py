@@ -71,7 +71,8 @@ def _go_on(story: Story) -> Iterator[str]:
         yield f"Retry {_link(story, 'this run')}: it goes on at the step that failed. Or type:\n"
     else:
         yield "Nothing is lost; what is there already is only looked at:\n"
-    yield block(resume(story))
+    mend = f"isthmus up {story.environment}    # mends what is Isthmus' own\n"
+    yield block((mend if story.verb == "verify" and story.known.findings else "") + resume(story))
 
 
 def _finding(finding: Reason) -> str:

@@ -4,12 +4,15 @@ import json
 import threading
 import urllib.error
 import urllib.request
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import yaml
 
+from isthmus import waiting
 from isthmus.adapters import api_proxy, kube
+from isthmus.errors import Busy
 from isthmus.facts import Access
 
 TOKEN = "canary-token-of-the-administrator"
@@ -54,17 +57,23 @@ def api():
     server.server_close()
 
 
-@pytest.fixture
-def way(api, folders):
-    """A kubeconfig that leads to the API server through this process."""
+@contextmanager
+def standing(api, folder):
+    """Give a kubeconfig that leads to the API server through this process."""
     document = {
         "clusters": [{"name": "c", "cluster": {"server": f"http://127.0.0.1:{api.server_port}"}}],
         "users": [{"name": "u", "user": {"token": TOKEN}}],
         "contexts": [{"name": "admin", "context": {"cluster": "c", "user": "u"}}],
     }
-    (folders / "config").write_text(yaml.safe_dump(document))
-    access = Access(cluster="beijing", kubeconfig=folders / "config", context="admin")
+    (folder / "config").write_text(yaml.safe_dump(document))
+    access = Access(cluster="beijing", kubeconfig=folder / "config", context="admin")
     with api_proxy.standing(kube.Kube(access), "admin") as path:
+        yield path
+
+
+@pytest.fixture
+def way(api, folders):
+    with standing(api, folders) as path:
         yield path
 
 
@@ -112,6 +121,18 @@ def test_who_does_not_know_the_token_is_not_served(api, way):
     with pytest.raises(urllib.error.HTTPError) as caught:
         ask(way, "GET", "/version", token="another")
     assert caught.value.code == 404 and not api.asked
+
+
+def test_a_program_of_a_run_that_lost_its_turn_changes_nothing(api, folders):
+    def check():
+        raise Busy("this run is not sure any more")
+
+    with waiting.in_turn(check), standing(api, folders) as way:
+        assert ask(way, "GET", "/version")[0] == 200
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            ask(way, "POST", "/api/v1/namespaces/s/secrets", {"metadata": {"name": "x"}})
+    assert b"not sure any more" in caught.value.read()
+    assert [verb for verb, *_ in api.asked] == ["GET"]
 
 
 def test_no_credential_is_handed_on_and_nothing_is_left(api, way, folders):

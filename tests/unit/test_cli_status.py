@@ -69,6 +69,7 @@ def test_what_is_not_well_is_named_with_its_cluster(host, remote, expected):
     assert failed(seen) == expected
     error = status.error(status.checks(ENVIRONMENT, seen), seen, "silk-road")
     assert isinstance(error, errors.Findings)
+    assert not any("calls it Ready" in c.text for c in status.checks(ENVIRONMENT, seen) if not c.ok)
     assert all(name in str(error) for name in expected)
     assert "isthmus up silk-road" in error.hint
 

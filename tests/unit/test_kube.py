@@ -7,9 +7,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 import yaml
 
+from isthmus import waiting
 from isthmus.adapters import api_server, kube
 from isthmus.adapters.manifests import LABEL
-from isthmus.errors import ClusterUnreachable, NotReady, Rejected
+from isthmus.errors import Busy, ClusterUnreachable, NotReady, Rejected
 from isthmus.facts import Access
 
 TOKEN = "canary-token-of-the-administrator"
@@ -326,6 +327,28 @@ def test_what_passes_in_a_moment_is_not_seen_outside(api, access, monkeypatch, a
     unkind(api, answers)
     assert kube.Kube(access).apply([MAP]) == ["ConfigMap istio-system/mesh"]
     assert len(writes(api)) == 1 and not answers
+
+
+def test_a_write_that_is_tried_again_asks_for_the_runs_turn_again(api, access, monkeypatch):
+    monkeypatch.setattr(api_server, "PAUSE", 0.01)
+
+    class Refusing(Handler):
+        def do_PATCH(self):
+            self.server.refusal = 503, {}
+            self.answer()
+            self.server.refusal = None
+
+    api.RequestHandlerClass = Refusing
+    checks = []
+
+    def check():
+        checks.append(1)
+        if len(checks) > 1:
+            raise Busy("the turn has ended")
+
+    with waiting.in_turn(check), pytest.raises(Busy):
+        kube.Kube(access).apply([MAP])
+    assert len(writes(api)) == 1
 
 
 def test_a_server_that_wants_to_be_left_alone_for_long_says_so_to_whoever_waits(api, client):

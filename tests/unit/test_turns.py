@@ -185,6 +185,8 @@ def suspended(world, monkeypatch, meanwhile):
     """Have a build suspended for longer than its lease; `meanwhile` is what others do then."""
     ensure, late = world.ensure, []
     monkeypatch.setattr(lease, "clock", lambda: time.monotonic() + sum(late))
+    # A beat in between, on a slow machine, would end this very process's programs.
+    monkeypatch.setattr(pulse, "BEAT", 3600.0)
 
     def ensured(*what):
         if not late:
@@ -246,6 +248,19 @@ def test_a_run_whose_server_is_away_for_longer_than_its_lease_writes_nothing(
     with pytest.raises(lease.Lost, match="its Prefect server: not there"):
         build(environment())
     assert world.writes() == {"beijing": [], "shanghai": []}
+
+
+def test_a_server_that_is_away_for_a_moment_ends_no_run_that_takes_its_turn(world, monkeypatch):
+    take, troubles = lease.occupy, [ConnectError("connection refused"), ConnectError("reset")]
+
+    def occupy(*where):
+        if troubles:
+            raise troubles.pop()
+        return take(*where)
+
+    monkeypatch.setattr(lease, "occupy", occupy)
+    assert build(environment(), if_busy="refuse").verdict == "pass"
+    assert not troubles
 
 
 def test_a_run_that_is_cancelled_while_it_waits_ends_as_cancelled(world, monkeypatch, client):

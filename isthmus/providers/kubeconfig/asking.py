@@ -66,7 +66,7 @@ def look(environment: Environment, cluster: ClusterSpec, access: Access) -> Sigh
 def _advice(said: str) -> str:
     if "system:anonymous" in said:
         return "the kubeconfig gave no credentials: does the program in its `exec` run here?"
-    return "then look again: isthmus preflight ENV"
+    return "set that right, then run the same command again"
 
 
 def _look_inside(environment: Environment, sight: Sight, client: Kube) -> None:
