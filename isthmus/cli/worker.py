@@ -18,7 +18,7 @@ from isthmus.errors import IsthmusError
 T = TypeVar("T")
 INTERRUPTED = 130
 """Exit code after Ctrl-C or SIGTERM."""
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Abandoned(IsthmusError):
@@ -41,7 +41,7 @@ def run(work: Callable[[], T], timeout: float | None, begun: float | None = None
     """Return what `work` returns, or raise what it raises.
 
     Raises OutOfTime after `timeout` seconds, counted from `begun` (monotonic) if that is given, and
-    Interrupted on SIGINT or SIGTERM; from then on another signal ends the process on the spot.
+    Interrupted on one of SIGNALS; from then on another one ends the process on the spot.
     """
     future: Future[T] = Future()
     with _answering_signals():
@@ -66,12 +66,14 @@ def _fulfil(future: Future[T], work: Callable[[], T]) -> None:
 
 @contextmanager
 def _answering_signals() -> Iterator[None]:
-    before: dict[signal.Signals, Any] = {s: signal.signal(s, _interrupt) for s in SIGNALS}
+    # What nohup had ignored stays ignored.
+    heard = [s for s in SIGNALS if signal.getsignal(s) is not signal.SIG_IGN]
+    before: dict[signal.Signals, Any] = {s: signal.signal(s, _interrupt) for s in heard}
     after: dict[signal.Signals, Any] = before
     try:
         yield
     except Abandoned:
-        after = dict.fromkeys(SIGNALS, _leave)
+        after = dict.fromkeys(heard, _leave)
         raise
     finally:
         for number, handler in after.items():

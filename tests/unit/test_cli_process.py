@@ -143,7 +143,7 @@ def test_every_way_to_end_has_its_exit_code(isthmus, code, body, arguments):
     assert code == 0 or done.stdout == ""
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("body", ["hang()", "pool()"])
 def test_a_signal_ends_a_run_that_waits_and_says_how_to_go_on(start, number, body, tmp_path):
     process = start(body, "up", "env.yaml")
