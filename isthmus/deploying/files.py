@@ -3,8 +3,10 @@
 Prefect ignores a key that it does not know; these models refuse it.
 """
 
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
+from cronsim import CronSim, CronSimError
 from prefect.client.schemas.schedules import CronSchedule
 from pydantic import AfterValidator, Field, StringConstraints, ValidationError
 from pydantic_core import PydanticCustomError
@@ -20,7 +22,18 @@ def _cron(text: str) -> str:
     if len(text.split()) != 5 or not _is_schedule(cron=text):
         rule = "must be a cron expression of five fields, such as 30 2 * * *"
         raise PydanticCustomError("rule", rule)
+    if not _ever_comes(text):
+        rule = "must be a time that comes: no such day is in any calendar"
+        raise PydanticCustomError("rule", rule)
     return text
+
+
+def _ever_comes(text: str) -> bool:
+    """Tell whether there is a next time, as Prefect's scheduler would look for it."""
+    try:
+        return bool(next(CronSim(text, datetime.now(UTC))))
+    except (CronSimError, StopIteration):
+        return False
 
 
 def _timezone(name: str) -> str:
