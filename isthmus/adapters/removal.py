@@ -45,7 +45,8 @@ def remove_everything(client: Kube, environment: str, root: str) -> int:
     found = [m for api, kind in kinds for m in _listed(client, environment, api, kind)]
     for group in _ordered(found):
         _remove(client, group)
-    _remove(client, [*_written_by_istiod(client, root), *_classes(client, root)])
+    _remove(client, _written_by_istiod(client, root))
+    _remove_classes(client, root)
     return len(found)
 
 
@@ -62,6 +63,16 @@ def _listed(client: Kube, environment: str, api: str, kind: str) -> list[Manifes
             raise
         progress.say(f"{kind} ({api}) cannot be listed and is passed over: {error.message}")
         return []
+
+
+def _remove_classes(client: Kube, root: str) -> None:
+    """Leave no GatewayClass of our istiod; an account that may not delete them is told of."""
+    classes = _classes(client, root)
+    try:
+        _remove(client, classes)
+    except Rejected as error:
+        names = ", ".join(describe(c) for c in classes)
+        progress.say(f"{names}: made by istiod, and left: {error.message}")
 
 
 def _classes(client: Kube, root: str) -> list[Manifest]:

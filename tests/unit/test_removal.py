@@ -160,6 +160,23 @@ def test_gateway_classes_that_istiod_made_go_with_it(full, another, stay):
     assert ("istio" in names(full)) is stay
 
 
+def test_an_account_that_may_not_delete_them_leaves_the_classes_and_ends_well(full):
+    full.served["gateway.networking.k8s.io/v1"] = ["GatewayClass*"]
+    meta = {"name": "istio", "managedFields": [{"manager": "pilot-discovery"}]}
+    kind = {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "GatewayClass"}
+    full.put({**kind, "metadata": meta})
+    delete = full._delete
+
+    def forbid(key):
+        if key[1] == "gatewayclasss":
+            raise Rejected("HTTP 403")
+        return delete(key)
+
+    full._delete = forbid
+    assert removal.remove_everything(full, "pair", ROOT) == 5
+    assert "istio" in names(full)
+
+
 def test_what_an_end_waits_for_is_said_in_the_clusters_words(full, monkeypatch):
     monkeypatch.setattr(removal, "GONE", 0)
     said = "Discovery failed for some groups: metrics.k8s.io/v1beta1: stale"
