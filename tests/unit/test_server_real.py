@@ -178,3 +178,70 @@ def test_prefects_own_command_works_with_the_file_that_is_written_for_it(home):
         ["sh", "-c", script], env=clean, capture_output=True, text=True, timeout=120
     )
     assert prefect_settings.POOL in done.stdout
+
+
+TAKES_ITS_TURN = """
+import logging, pathlib, sys, time
+from prefect import get_client
+from prefect.states import Running
+from flows import turns
+from flows.build import build
+from flows.pulse import beating
+from isthmus import waiting
+from isthmus.errors import IsthmusError
+
+turns.get_run_logger = lambda: logging.getLogger("test")
+mark = pathlib.Path(sys.argv[1])
+run = get_client(sync_client=True).create_flow_run(build, parameters={}, state=Running())
+try:
+    with turns.turn_of("suspended", run, "wait") as place, beating(run, place):
+        while not mark.with_suffix(".enough").exists():
+            waiting.before_change()
+            with mark.open("a") as file:
+                file.write("written\\n")
+            time.sleep(0.2)
+except IsthmusError as error:
+    print(type(error).__name__, error.exit_code, error)
+"""
+
+
+def test_a_run_that_was_suspended_changes_nothing_beside_the_one_that_took_its_turn(home, tmp_path):
+    """Two machines' homes, one server: SIGSTOP until the lease of a minute has run out."""
+    api = prefect_record.address(home).api
+    marks = {name: tmp_path / f"{name}.written" for name in "ab"}
+
+    def begin(name):
+        return subprocess.Popen(
+            [sys.executable, "-c", TAKES_ITS_TURN, str(marks[name])],
+            env={
+                **os.environ,
+                **prefect_settings.client(home, api),
+                "ISTHMUS_HOME": str(tmp_path / name),
+            },
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+
+    def written(name):
+        return marks[name].exists() or None
+
+    first = begin("a")
+    second = None
+    try:
+        waiting.until(lambda: written("a"), "the first run's turn", timeout=60)
+        first.send_signal(signal.SIGSTOP)
+        before = len(marks["a"].read_text().splitlines())
+        second = begin("b")
+        waiting.until(lambda: written("b"), "the second run's turn", timeout=150)
+        first.send_signal(signal.SIGCONT)
+        said, _ = first.communicate(timeout=60)
+        assert "Lost 75 this run is not sure any more" in said, said
+        after = len(marks["a"].read_text().splitlines()) - before
+        assert after <= 1, "one may have been on its way, and no other comes"
+        marks["b"].with_suffix(".enough").touch()
+        assert second.communicate(timeout=60) == ("", None)
+    finally:
+        for process in filter(None, (first, second)):
+            process.kill()
+            process.wait()
