@@ -27,7 +27,7 @@ def install_federation(environment: Environment, host: Access) -> Done:
     values = filled(environment).kubefed_values()
     made = client.apply([Space(federated.NAMESPACE, {}, {host.cluster: {}}).plain(host.cluster)])
     if not helm.installed(client, RELEASE, federated.NAMESPACE, chart, values):
-        helm.unlock(client, RELEASE, federated.NAMESPACE)
+        helm.prepare(client, RELEASE, federated.NAMESPACE, chart)
         program = tools.ensure(environment, "helm")
         helm.install(program, host, RELEASE, federated.NAMESPACE, chart, values)
         made.append(f"release {RELEASE}")

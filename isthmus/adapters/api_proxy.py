@@ -23,7 +23,7 @@ from isthmus.adapters.api_server import TIMEOUT, ApiServer
 from isthmus.adapters.refusals import RETRYABLE
 from isthmus.errors import ClusterUnreachable, IsthmusError, NotReady, Stopped
 
-AGAIN = 30.0
+AGAIN = 10.0
 """Seconds in which one request is repeated; then the program is told the last answer."""
 CONFLICT = 409
 """What a server answers that needs no repetition: the program has to know."""
@@ -78,6 +78,9 @@ class _Listener(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    # One packet an answer, at once: a second one would wait for 40 ms, a hundred times.
+    wbufsize = -1
+    disable_nagle_algorithm = True
     server: _Listener
 
     def serve(self) -> None:
@@ -101,6 +104,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)
+        self.wfile.flush()
 
     def log_message(self, *_: object) -> None:
         """Say nothing: paths may name what is nobody's business."""

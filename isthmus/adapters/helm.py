@@ -64,8 +64,16 @@ def _placed(client: Kube, manifest: Manifest, namespace: str) -> Manifest:
     return {**manifest, "metadata": {**meta, "namespace": namespace}}
 
 
-def unlock(client: Kube, name: str, namespace: str) -> None:
-    """Leave no record of an operation that died half-way: Helm would wait for its end for ever."""
+def prepare(client: Kube, name: str, namespace: str, chart: Path) -> None:
+    """Leave nothing that stands in the way of an install or upgrade.
+
+    That is the record of an operation that died half-way, for whose end Helm would wait for ever,
+    and the release's own webhooks: an upgrade gives their server a new certificate some moments
+    before it gives them the new CA, and every object in between would be refused.
+    """
+    for part in objects(client, name, namespace, chart):
+        if part["kind"].endswith("WebhookConfiguration"):
+            client.delete(part)
     for release in client.objects("Secret", namespace, labels=f"owner=helm,name={name}"):
         if release["metadata"]["labels"].get("status", "").startswith("pending-"):
             client.delete(release)

@@ -72,12 +72,12 @@ def test_values_are_no_argument_and_the_cluster_is_named(cluster, ran, chart):
 @pytest.mark.parametrize(
     ("status", "stays"), [("pending-install", False), ("pending-upgrade", False), ("failed", True)]
 )
-def test_an_operation_that_died_half_way_blocks_no_later_one(cluster, status, stays):
+def test_an_operation_that_died_half_way_blocks_no_later_one(cluster, chart, status, stays):
     client = cluster()
     labels = {"owner": "helm", "name": "kubefed", "status": status}
     meta = {"name": "sh.helm.release.v1.kubefed.v1", "namespace": "space", "labels": labels}
     client.put({"apiVersion": "v1", "kind": "Secret", "metadata": meta})
-    helm.unlock(client, "kubefed", "space")
+    helm.prepare(client, "kubefed", "space", chart)
     assert bool(client.objects("Secret", "space")) is stays
 
 
@@ -121,6 +121,24 @@ def record(status="deployed"):
     labels = {"owner": "helm", "name": "kubefed", "status": status}
     meta = {"name": f"sh.helm.release.v1.kubefed.{status}", "namespace": "space", "labels": labels}
     return {"apiVersion": "v1", "kind": "Secret", "metadata": meta, "data": {"release": twice}}
+
+
+def test_a_release_that_changes_is_not_refused_by_its_own_webhooks(cluster, chart):
+    client = cluster()
+    hook = {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingWebhookConfiguration",
+        "metadata": {"name": "validations.core.kubefed.io"},
+    }
+    client.put(hook)
+    client.put({**hook, "metadata": {"name": "somebody-elses"}})
+    release = record()
+    packed = gzip.compress(json.dumps({"manifest": json.dumps(hook)}).encode())
+    release["data"]["release"] = base64.b64encode(base64.b64encode(packed)).decode()
+    client.put(release)
+    helm.prepare(client, "kubefed", "space", chart)
+    left = client.objects("ValidatingWebhookConfiguration", api=hook["apiVersion"])
+    assert [w["metadata"]["name"] for w in left] == ["somebody-elses"]
 
 
 def test_what_was_deleted_of_a_release_is_known_from_its_record_and_made_again(cluster, chart):
