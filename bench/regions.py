@@ -17,7 +17,7 @@ from isthmus.providers.lab.region import Region
 from isthmus.providers.lab.tools import Toolchain, ensure_toolchain
 
 NETWORK = network.LabNetwork(id="walk", subnet=ipaddress.IPv4Network("198.19.0.0/24"))
-INSIDE = ("/run/region", "/run/containerd-state", "/run/ipam")
+INSIDE = ("/run/region", "/run/containerd-state", "/run/ipam", "/run/supervisor.pid")
 """Where a region of the product has its folders; it alone sees its /run, and here all share one."""
 API_TIMEOUT = 120.0
 """Seconds until an API server must answer; 4 on a quiet machine."""
