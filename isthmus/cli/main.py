@@ -48,7 +48,7 @@ for verb in (
 def main() -> NoReturn:
     """Run one command line and leave with its exit code."""
     for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+        if not worker.is_under_nohup(number):
             signal.signal(number, signal.default_int_handler)
     footing.settle()
     code, abandoned = attempt(lambda: isthmus.main(prog_name="isthmus", standalone_mode=False))

@@ -51,6 +51,14 @@ def run(work: Callable[[], T], timeout: float | None, begun: float | None = None
         return future.result()
 
 
+def is_under_nohup(number: signal.Signals) -> bool:
+    """Tell whether a closed terminal is to be ignored; any other signal is heard, ignored or not.
+
+    A shell has Ctrl-C ignored by what it starts in the background, where it is still sent by hand.
+    """
+    return number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN
+
+
 def _left(timeout: float | None, begun: float | None) -> float | None:
     if timeout is None or begun is None:
         return timeout
@@ -66,8 +74,7 @@ def _fulfil(future: Future[T], work: Callable[[], T]) -> None:
 
 @contextmanager
 def _answering_signals() -> Iterator[None]:
-    # What nohup had ignored stays ignored.
-    heard = [s for s in SIGNALS if signal.getsignal(s) is not signal.SIG_IGN]
+    heard = [s for s in SIGNALS if not is_under_nohup(s)]
     before: dict[signal.Signals, Any] = {s: signal.signal(s, _interrupt) for s in heard}
     after: dict[signal.Signals, Any] = before
     try:
