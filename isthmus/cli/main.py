@@ -47,7 +47,7 @@ for verb in (
 
 def main() -> NoReturn:
     """Run one command line and leave with its exit code."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if not worker.is_under_nohup(number):
             signal.signal(number, signal.default_int_handler)
     footing.settle()
