@@ -29,8 +29,8 @@ def until(
 
     A probe that raises ClusterUnreachable or NotReady is asked again like one that returns None,
     not before the server's Retry-After. Raises after `timeout` seconds, marked as timed out so that
-    nothing waits for the same once more: `error` with what `seen` last observed, ClusterUnreachable
-    if the last probe raised that. Raises Stopped as soon as this process is told to stop.
+    nothing waits for the same once more: `error` with what `seen` last observed, the last probe's
+    own kind of ClusterUnreachable if it raised one. Raises Stopped once this process is told to.
     """
     deadline = time.monotonic() + timeout
     while True:
@@ -58,7 +58,7 @@ def _timed_out(
     error: type[TransientError],
     passing: TransientError | None,
 ) -> TransientError:
-    kind = ClusterUnreachable if isinstance(passing, ClusterUnreachable) else error
+    kind = type(passing) if isinstance(passing, ClusterUnreachable) else error
     last = passing.message if passing else _observed(seen)
     raised = kind(
         f"{what}: not there after {timeout:g} s" + (f"; last seen: {last}" if last else ""),

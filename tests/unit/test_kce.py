@@ -135,10 +135,21 @@ def test_an_api_that_only_throttles_is_given_up_and_nothing_was_bought(
 
 
 @pytest.mark.parametrize("trouble", ["failing", "lost"])
-def test_an_api_that_does_not_answer_is_worth_another_try(cloud, clusters, trouble):
-    getattr(cloud, trouble)["DescribeCluster"] = 1
-    with pytest.raises(ClusterUnreachable, match="KCE in cn-beijing-6: DescribeCluster"):
+@pytest.mark.parametrize("action", [name for name in stub.VERSIONS if name != "CreateCluster"])
+def test_a_request_that_got_no_answer_is_sent_again(cloud, clusters, action, trouble):
+    getattr(cloud, trouble)[action] = 2
+    ensure(of())
+    Kce().delete(of())
+    assert cloud.clusters == {}
+
+
+@pytest.mark.parametrize("trouble", ["failing", "lost"])
+def test_an_api_that_does_not_answer_is_worth_another_run(cloud, clusters, monkeypatch, trouble):
+    monkeypatch.setattr(api, "THROTTLED", 0.1)
+    getattr(cloud, trouble)["DescribeCluster"] = 10_000
+    with pytest.raises(ClusterUnreachable, match="KCE in cn-beijing-6 to DescribeCluster: not"):
         ensure(of())
+    getattr(cloud, trouble)["DescribeCluster"] = 0
     ensure(of())
 
 

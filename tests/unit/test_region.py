@@ -2,9 +2,11 @@
 
 import ipaddress
 import os
+import subprocess
 
 import pytest
 
+from isthmus import waiting
 from isthmus.providers.lab import cgroups, programs, region
 from isthmus.providers.lab.network import LabNetwork
 
@@ -63,6 +65,34 @@ def test_no_control_group_is_left_of_a_region_that_was_killed(place, tmp_path, m
     cgroups.remove("isthmus-abc123-beijing", place.folder)
     left = {str(p.relative_to(root)) for p in root.rglob("*")}
     assert left == {"memory", "pids", "pids/k8s.io", "pids/k8s.io/anothers"}
+
+
+def test_a_control_group_with_a_process_that_is_about_to_end_is_tried_again(
+    place, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(cgroups, "ROOT", tmp_path / "cgroup")
+    (place.folder / "containerd/io.containerd.grpc.v1.cri/sandboxes/a1").mkdir(parents=True)
+    group = tmp_path / "cgroup/pids/k8s.io/a1"
+    group.mkdir(parents=True)
+    busy, rmdir = [OSError(16, "Device or resource busy")] * 3, os.rmdir
+
+    def remove(path):
+        if str(path).endswith("a1") and busy:
+            raise busy.pop()
+        rmdir(path)
+
+    monkeypatch.setattr(cgroups.os, "rmdir", remove)
+    cgroups.remove("isthmus-abc123-beijing", place.folder)
+    assert not group.exists()
+
+
+def test_a_region_has_ended_only_when_its_first_process_has():
+    child = subprocess.Popen(["sleep", "60"])
+    assert not region.has_ended(child.pid)
+    child.kill()
+    waiting.until(lambda: region.has_ended(child.pid) or None, "its end", timeout=10)
+    child.wait()
+    assert region.has_ended(child.pid)
 
 
 def test_no_file_says_that_the_machines_process_1_is_a_regions(place):

@@ -99,8 +99,13 @@ def test_a_program_sees_none_of_its_own_variables_of_the_shell(seen, tmp_path, k
 def test_a_login_plugin_finds_what_it_needs_and_no_other_program_does(
     seen, tmp_path, kubeconfig, given
 ):
-    found = seen(calls(access(tmp_path, kubeconfig))["helm"])
+    found = seen(calls(access(tmp_path, kubeconfig))["kubefedctl"])
     assert ("AWS_PROFILE" in found, "ELSE" in found) == (given, given)
+
+
+def test_helm_has_no_need_of_a_login_plugin_since_it_asks_through_us(seen, tmp_path):
+    found = seen(calls(access(tmp_path, LOGIN))["helm"])
+    assert "AWS_PROFILE" not in found and "ELSE" not in found
 
 
 def test_helm_keeps_its_own_files_with_ours(seen, tmp_path):

@@ -97,7 +97,8 @@ class Cloud:
 
     def create(self, parameters: dict[str, Any]) -> str:
         """Ask for a cluster and return its identity; raises Unanswered if it may be there now."""
-        return str(self._call(v2020, m2020, "CreateCluster", parameters)["ClusterId"])
+        asked = self._call(v2020, m2020, "CreateCluster", parameters, repeatable=False)
+        return str(asked["ClusterId"])
 
     def delete(self, identity: str) -> None:
         """Ask for a cluster's end, and its nodes'; one that is gone already is well."""
@@ -119,33 +120,35 @@ class Cloud:
         return Found(identity, name, description, status, self.region)
 
     def _call(
-        self, api: ModuleType, models: ModuleType, action: str, parameters: dict[str, Any]
+        self,
+        api: ModuleType,
+        models: ModuleType,
+        action: str,
+        parameters: dict[str, Any],
+        *,
+        repeatable: bool = True,
     ) -> dict[str, Any]:
+        """Return the API's answer; without `repeatable` only a throttled request is sent anew."""
         request = getattr(models, f"{action}Request")()
         for key, value in parameters.items():
             setattr(request, key, value)
-        last = ""
 
-        def answer() -> dict[str, Any] | None:
-            nonlocal last
+        def answer() -> dict[str, Any]:
             # A client for each try: the SDK's keep what one request left in them.
             client = api.KceClient(self._credential(), self.region, _profile())
             try:
                 return _read(getattr(client, action)(request))
             except KsyunSDKException as error:
                 failure = self._translated(action, error)
-            if not isinstance(failure, Throttled):
-                raise failure
-            last = failure.message
-            return None
+            if isinstance(failure, Unanswered) and not repeatable:
+                failure.timed_out = True  # final: what may be there would be asked for twice
+            raise failure
 
         return waiting.until(
             answer,
             f"an answer of KCE in {self.region} to {action}",
             timeout=THROTTLED,
             interval=PAUSE,
-            seen=lambda: last,
-            error=Throttled,
         )
 
     def _credential(self) -> Credential:

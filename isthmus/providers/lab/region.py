@@ -116,12 +116,25 @@ def stop(region: Region) -> None:
     if pid is not None:
         os.kill(pid, signal.SIGKILL)
         waiting.until(
-            lambda: True if supervisor(region) is None else None,
+            lambda: True if has_ended(pid) else None,
             "end of the region's processes",
             timeout=30,
             interval=0.05,
             cluster=region.cluster,
         )
+
+
+def has_ended(pid: int) -> bool:
+    """Tell whether a process is over; of a namespace's first one, so is all else in there then.
+
+    It loses its root and its folder before it ends the others: pid_namespaces(7), and the kernel's
+    do_exit, which calls exit_fs before exit_notify and that zap_pid_ns_processes.
+    """
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return True
+    return status.rpartition(")")[2].split()[0] in "ZX"
 
 
 def remove(region: Region) -> None:
