@@ -155,9 +155,10 @@ def find_gateways(start: Steps, environment: Environment, clusters: list[Future]
     return [start(verify_tasks.find_gateway, environment, cluster) for cluster in clusters]
 
 
-def withdraw(start: Steps, environment: Environment) -> list[Future]:
+def withdraw(start: Steps, environment: Environment, anothers: bool) -> list[Future]:
     """Take out of clusters that stay what was put there, in the order that lets each part go."""
     host, *remotes = clusters = find(start, environment)
+    start(teardown_tasks.check_builder, environment, clusters, anothers).result()
     leavers = start.found(start(parting_tasks.who_left, environment, host))
     left: Future = None
     if environment.federation == "kubefed":

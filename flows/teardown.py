@@ -12,21 +12,22 @@ from tasks import teardown as tasks
 
 @flow(name="teardown", flow_run_name="teardown {environment.name}", **STORY)
 @skippable
-def teardown(environment: Environment, if_busy: IfBusy = "wait") -> None:
+def teardown(environment: Environment, if_busy: IfBusy = "wait", anothers: bool = False) -> None:
     """Take the environment away, as much of it as there is.
 
     Args:
         environment: What is to be taken away.
         if_busy: What to do while another run is at work on it.
+        anothers: Say yes to the end of a mesh that was not built from here.
     """
     with steps_of(environment, if_busy, "down") as start:
-        tell(start, environment)
+        tell(start, environment, anothers)
 
 
-def tell(start: Steps, environment: Environment) -> None:
+def tell(start: Steps, environment: Environment, anothers: bool = False) -> None:
     """Start all that takes the environment away, as much of it as there is."""
     withdrawn = []
     if not tasks.clusters_go_whole(environment):
-        withdrawn = chapters.withdraw(start, environment)
+        withdrawn = chapters.withdraw(start, environment, anothers)
     deleted = start(tasks.delete_clusters, environment, withdrawn)
     start(tasks.forget, environment, deleted)

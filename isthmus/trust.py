@@ -4,8 +4,12 @@ Names and shape follow Istio's plug-in CA: tools/certs/common.mk of the Istio re
 """
 
 import datetime
+import getpass
 import hashlib
+import os
+import platform
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from cryptography import x509
@@ -15,8 +19,12 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
 from isthmus import state
-from isthmus.certificates import Key, Kind, builder, key_pem, new_key, pem
+from isthmus.certificates import BACKDATED, Key, Kind, builder, key_pem, new_key, pem
 
+ROOT = "isthmus root CA"
+"""Common name of every root that we make; its locality is the environment."""
+LONGEST = 64
+"""Characters of an organization's name: ub-organization-name, RFC 5280, appendix A."""
 RENEW = datetime.timedelta(days=90)
 """An intermediate with less left is made anew by the next run."""
 
@@ -50,6 +58,23 @@ def cacerts(folder: Path, cluster: str, kind: Kind = "ec") -> dict[str, str]:
     }
 
 
+def is_root_of(certificate: str, environment: str) -> bool:
+    """Tell whether a certificate (PEM) is a root CA that some home made for this environment."""
+    try:
+        subject = x509.load_pem_x509_certificate(certificate.encode()).subject
+    except ValueError:
+        return False
+    return _told(subject, NameOID.COMMON_NAME, NameOID.LOCALITY_NAME) == [ROOT, environment]
+
+
+def origin(certificate: str) -> str:
+    """Tell who made a root CA (PEM) of ours, from where and when: `was made by ann@desk ...`."""
+    root = x509.load_pem_x509_certificate(certificate.encode())
+    by = _told(root.subject, NameOID.ORGANIZATION_NAME, NameOID.ORGANIZATIONAL_UNIT_NAME)
+    who = f"by {by[0]} from {by[1]}" if len(by) == 2 else "by a version that noted nobody"
+    return f"was made {who} on {root.not_valid_before_utc + BACKDATED:%Y-%m-%d %H:%M} UTC"
+
+
 def fingerprint(folder: Path, cluster: str) -> str:
     """Return what changes with a cluster's intermediate; nothing if it has none yet."""
     path = folder / cluster / "ca-cert.pem"
@@ -64,7 +89,7 @@ def forget(folder: Path, cluster: str) -> None:
 def _root(folder: Path) -> tuple[Key, x509.Certificate]:
     if not (folder / "root-cert.pem").exists():
         key = new_key()
-        name = _name("isthmus root CA", folder.parent.name)
+        name = _name(ROOT, folder.parent.name, maker=_maker(folder))
         certificate = _builder(name, name, key, None).sign(key, hashes.SHA256())
         state.private(folder / "root-key.pem", key_pem(key))
         state.private(folder / "root-cert.pem", pem(certificate))
@@ -99,13 +124,30 @@ def _issue(path: Path, cluster: str, root_key: Key, root: x509.Certificate, kind
     state.private(path / "ca-cert.pem", pem(certificate.sign(root_key, hashes.SHA256())))
 
 
-def _name(common: str, locality: str) -> x509.Name:
+def _name(common: str, locality: str, maker: Sequence[str] = ()) -> x509.Name:
+    kinds = (NameOID.ORGANIZATION_NAME, NameOID.ORGANIZATIONAL_UNIT_NAME)
     return x509.Name(
         [
             x509.NameAttribute(NameOID.COMMON_NAME, common),
             x509.NameAttribute(NameOID.LOCALITY_NAME, locality),
+            *(x509.NameAttribute(*pair) for pair in zip(kinds, maker, strict=False)),
         ]
     )
+
+
+def _maker(folder: Path) -> tuple[str, str]:
+    """Return who makes a root now, and in which folder; each as long as a name may be."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a user of a container that no file lists
+        user = f"uid {os.getuid()}"
+    place = str(folder.parent)
+    short = place if len(place) <= LONGEST else f"…{place[1 - LONGEST :]}"
+    return f"{user}@{platform.node()}"[:LONGEST], short
+
+
+def _told(name: x509.Name, *kinds: x509.ObjectIdentifier) -> list[str]:
+    return [str(a.value) for kind in kinds for a in name.get_attributes_for_oid(kind)]
 
 
 def _builder(

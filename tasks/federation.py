@@ -6,7 +6,7 @@ With `federation: direct` the same steps apply to every cluster themselves.
 import base64
 from pathlib import Path
 
-from isthmus import federation, state, tools, trust
+from isthmus import federation, ownership, state, tools, trust
 from isthmus.adapters import federated, helm, kube, kubeconfigs, kubefedctl, workloads
 from isthmus.adapters.federated import CONTROLLERS, RELEASE, WEBHOOK
 from isthmus.adapters.manifests import Manifest
@@ -174,11 +174,14 @@ def _check_root(environment: Environment, access: Access) -> None:
     live = kube.connect(access).get("Secret", federation.CACERTS, federation.SYSTEM)
     ours = _encoded(environment, access.cluster)["root-cert.pem"]
     if live and live.get("data", {}).get("root-cert.pem") != ours:
+        said = ownership.built_elsewhere(environment, [access])
         raise Rejected(
-            "the mesh there has another root CA than this environment's folder",
+            "the mesh there has another root CA than this environment's folder"
+            + "".join(f" ({text.partition(': ')[2]})" for text in said),
             cluster=access.cluster,
-            hint="restore the folder `ca` of the environment, or begin anew: isthmus down "
-            f"{environment.name}, isthmus up",
+            hint="if it is a colleague's, give this environment another name; if the folder `ca` "
+            f"was lost, restore it, or begin anew: isthmus down {environment.name} --yes, "
+            "isthmus up",
         )
 
 

@@ -1,9 +1,10 @@
 """Teardown: what was put into clusters is taken out, what was made is deleted."""
 
-from isthmus import built, providers, state, tools, trust
+from isthmus import built, ownership, providers, state, tools, trust
 from isthmus.adapters import federated, helm, kube, kubeconfigs, kubefedctl, removal
 from isthmus.adapters.manifests import LABEL
 from isthmus.environment import Environment
+from isthmus.errors import Rejected
 from isthmus.facts import Access, Done
 from tasks.policies import step
 
@@ -11,6 +12,21 @@ from tasks.policies import step
 def clusters_go_whole(environment: Environment) -> bool:
     """Tell whether deleting the clusters takes everything in them along."""
     return providers.of(environment).disposable
+
+
+@step("look whose mesh it is", looks=True)
+def check_builder(environment: Environment, clusters: list[Access], anothers: bool) -> Done:
+    """Make sure that the mesh is this home's, or that a person said yes to another's end.
+
+    Raises Rejected otherwise, with who made it, when and from where.
+    """
+    found = ownership.built_elsewhere(environment, clusters)
+    if found and not anothers:
+        raise Rejected(
+            f"this mesh was not built from here: {'; '.join(found)}",
+            hint=f"ask them; to take it away all the same: isthmus down {environment.name} --yes",
+        )
+    return Done(cluster="", found="; ".join(found) or "ours")
 
 
 @step("withdraw federated objects", of="host")

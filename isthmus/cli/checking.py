@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from isthmus import progress, state, turn, waiting
-from isthmus.cli import environments, money, options, terminal, worker
+from isthmus.cli import confirm, environments, options, terminal, worker
 from isthmus.errors import IsthmusError
 from isthmus.progress import Event
 
@@ -50,7 +50,7 @@ def check(environment: "Environment", timeout: float | None) -> None:
 
     Raises Busy while a run is at work on it. What was probed is gone, also after an interrupt.
     """
-    money.ready(environment)
+    confirm.ready(environment)
     ended = threading.Event()
 
     def work() -> None:

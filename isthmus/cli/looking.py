@@ -8,7 +8,7 @@ import click
 from rich.text import Text
 
 from isthmus import state
-from isthmus.cli import environments, money, options, terminal
+from isthmus.cli import confirm, environments, options, terminal
 
 if TYPE_CHECKING:
     from isthmus.cli.status import Check
@@ -26,7 +26,7 @@ def status(env: str, output: str, steps: bool) -> None:
     environments.require_built(environment, env)
     if steps:
         return _show_steps(environment, env, output)
-    money.ready(environment)
+    confirm.ready(environment)
     from isthmus.cli import look, status
 
     sights = look.look(environment)

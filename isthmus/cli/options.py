@@ -63,7 +63,7 @@ timeout = click.option(
 yes = click.option(
     "--yes",
     is_flag=True,
-    help="Do not ask before clusters that cost money are bought or deleted.",
+    help="Do not ask: before clusters are bought or deleted, before another's mesh goes.",
 )
 
 accept_checksum = click.option(

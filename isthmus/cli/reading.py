@@ -71,10 +71,13 @@ def _list_images(environment: "Environment", output: str) -> None:
 def _write(environment: "Environment", output: str, directory: Path) -> None:
     from isthmus import plan
 
+    istioctl, why = plan.find_istioctl(environment)
     try:
-        files = [str(path) for path in plan.write(environment, directory)]
+        files = [str(path) for path in plan.write(environment, directory, istioctl)]
     except OSError as error:
         raise Usage(f"{directory}: {error.strerror}", hint="choose another: --to DIR") from None
+    if why:
+        terminal.say(f"what istioctl makes is left out, and ORDER.txt says where: {why}")
     if output == "json":
         fields = {"environment": environment.name, "directory": str(directory), "files": files}
         return terminal.document("Rendering", fields)

@@ -26,6 +26,8 @@ FLOWS = {
     "down": ("flows.teardown", "teardown"),
     "verify": ("flows.verify", "verify"),
 }
+AGREED = {"up": "buy", "down": "anothers"}
+"""By which parameter a flow learns that a person said yes."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class Order:
     begun: float | None = None
     """When the command began, by the monotonic clock, if more than the run counts."""
     agreed: bool = False
-    """Whether a person has said yes to what it costs."""
+    """Whether a person has said yes to what it costs, or whose mesh it ends."""
 
     @property
     def again(self) -> str:
@@ -93,7 +95,7 @@ def _call(order: Order, tag: str) -> Any:
     with engine.ready(tag):
         module, name = FLOWS[order.verb]
         flow = getattr(importlib.import_module(module), name)
-        agreed = {"buy": True} if order.verb == "up" and order.agreed else {}
+        agreed = {AGREED[order.verb]: True} if order.agreed else {}
         return flow(order.environment, if_busy="refuse", **agreed)
 
 

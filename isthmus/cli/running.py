@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from isthmus import state
-from isthmus.cli import checking, environments, money, options, terminal
+from isthmus.cli import checking, confirm, environments, options, terminal
 
 if TYPE_CHECKING:
     from isthmus.cli.record import Run
@@ -43,7 +43,7 @@ def up(
     if accept_checksum:
         environments.accept_checksums(environment)
     checking.check(environment, timeout)
-    agreed = money.confirm_purchase(environment, env, yes)
+    agreed = confirm.confirm_purchase(environment, env, yes)
     environments.remember(environment)
     if not wait:
         return _in_background("up", environment, timeout, output, agreed)
@@ -69,14 +69,14 @@ def down(env: str, wait: bool, timeout: float | None, yes: bool, accept_checksum
     environment = environments.find(env)
     if accept_checksum:
         environments.accept_checksums(environment)
-    money.ready(environment)
-    agreed = money.confirm_deletion(environment, env, yes)
+    confirm.ready(environment)
+    agreed = confirm.confirm_deletion(environment, env, yes)
     if not wait:
         return _in_background("down", environment, timeout, "text", agreed)
     from isthmus import built
     from isthmus.cli import run
 
-    result = run.run(run.Order("down", environment, env, timeout))
+    result = run.run(run.Order("down", environment, env, timeout, agreed=agreed))
     _report(result.run, steps=False)
     result.get()
     built.forget(environment.name)

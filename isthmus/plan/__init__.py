@@ -4,7 +4,7 @@ Secrets are masked, and the one value that only a running host knows is named in
 """
 
 from isthmus.plan.entry import Entry
-from isthmus.plan.story import entries, image_names
+from isthmus.plan.story import entries, find_istioctl, image_names
 from isthmus.plan.writing import write
 
-__all__ = ["Entry", "entries", "image_names", "write"]
+__all__ = ["Entry", "entries", "find_istioctl", "image_names", "write"]

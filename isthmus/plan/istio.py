@@ -38,10 +38,14 @@ OLD_TOKENS = (
     "# if `kubectl get --raw /api/v1` shows no serviceaccounts/token: "
     "add --set values.global.jwtPolicy=first-party-jwt and apply what is printed"
 )
+UNSEEN = (
+    "# no file holds them: istioctl was not here; apply what the IstioOperator's command prints,"
+)
+UNSEEN_THEN = "# the gateway's Deployment last of all, once pods are injected"
 LOAD_BALANCER = "{.status.loadBalancer.ingress[0].ip}"
 
 
-def entries(environment: Environment, mesh: Mesh, program: Path) -> list[Entry]:
+def entries(environment: Environment, mesh: Mesh, program: Path | None) -> list[Entry]:
     """Return what installs the host, attaches every remote, and exposes services to all."""
     made = _host(mesh, program)
     for number, remote in enumerate(environment.remotes):
@@ -49,9 +53,9 @@ def entries(environment: Environment, mesh: Mesh, program: Path) -> list[Entry]:
     return made + _exposed(environment, mesh)
 
 
-def _host(mesh: Mesh, program: Path) -> list[Entry]:
+def _host(mesh: Mesh, program: Path | None) -> list[Entry]:
     host, operator = mesh.host, mesh.host_operator()
-    objects = istioctl.manifests(program, operator)
+    objects = istioctl.manifests(program, operator) if program else []
     exposure = tuple(mesh.control_exposure())
     exposed = [applied(host, "exposure of the control plane", exposure)] if exposure else []
     return [
@@ -63,10 +67,10 @@ def _host(mesh: Mesh, program: Path) -> list[Entry]:
     ]
 
 
-def _remote(mesh: Mesh, remote: ClusterSpec, number: int, program: Path) -> list[Entry]:
+def _remote(mesh: Mesh, remote: ClusterSpec, number: int, program: Path | None) -> list[Entry]:
     name = remote.name
-    made = istioctl.manifests(program, mesh.remote_operator(remote, SAMPLE_ADDRESS))
-    objects: list[Manifest] = _named(made)
+    sample = mesh.remote_operator(remote, SAMPLE_ADDRESS)
+    objects: list[Manifest] = _named(istioctl.manifests(program, sample) if program else [])
     own = [rolled_out(name, SYSTEM, "istiod")] if mesh.stack.istiod_in_remotes else []
     operator = mesh.remote_operator(remote, ENDPOINT)
     return [
@@ -91,6 +95,8 @@ def _installed(
     mesh: Mesh, cluster: str, title: str, objects: list[Manifest], *then: str
 ) -> list[Entry]:
     """Return what applies all but what starts last; first what defines kinds, then those."""
+    if not objects:
+        return [Entry(cluster, title, commands=(UNSEEN, UNSEEN_THEN, *then))]
     first = [m for m in objects if not mesh.starts_last(m)]
     kinds = [m for m in first if m["kind"] == "CustomResourceDefinition"]
     groups = {m["spec"]["group"] for m in kinds}
@@ -103,11 +109,14 @@ def _installed(
 
 
 def _gateway(mesh: Mesh, cluster: str, objects: list[Manifest]) -> Entry:
-    last = (m for m in objects if mesh.starts_last(m))
-    name = mesh.stack.gateway.name
-    look = _look_up(mesh, cluster)
-    ready = rolled_out(cluster, SYSTEM, name)
-    return applied(cluster, "gateway", last, until(f"{look} | grep ."), ready)
+    last = [m for m in objects if mesh.starts_last(m)]
+    waits = (
+        until(f"{_look_up(mesh, cluster)} | grep ."),
+        rolled_out(cluster, SYSTEM, mesh.stack.gateway.name),
+    )
+    if not last:
+        return Entry(cluster, "gateway", commands=(UNSEEN, UNSEEN_THEN, *waits))
+    return applied(cluster, "gateway", last, *waits)
 
 
 def _endpoint(mesh: Mesh) -> Entry:

@@ -1,14 +1,20 @@
 """The whole plan, in the order of the story (flows/chapters.py)."""
 
+from pathlib import Path
+
 from isthmus import images, providers, tools
 from isthmus.environment import Environment
+from isthmus.errors import Unprepared
 from isthmus.mesh import mesh
 from isthmus.plan import federation, istio, sample, verification
 from isthmus.plan.entry import Entry
 
 
-def entries(environment: Environment) -> list[Entry]:
-    """Return all that a build does, in an order in which a person can do it."""
+def entries(environment: Environment, istioctl: Path | None) -> list[Entry]:
+    """Return all that a build does, in an order in which a person can do it.
+
+    Without `istioctl`, the program, what it makes of an IstioOperator is left for it to print.
+    """
     if environment.federation_is_given:
         # Only the cloud knows how the clusters are called in its federation.
         environment = environment.known_as(
@@ -17,10 +23,18 @@ def entries(environment: Environment) -> list[Entry]:
     whole = mesh(environment, providers.of(environment).defaults)
     return [
         *federation.entries(environment, whole),
-        *istio.entries(environment, whole, tools.ensure(environment, "istioctl")),
+        *istio.entries(environment, whole, istioctl),
         *sample.entries(environment, whole),
         *verification.entries(environment, whole),
     ]
+
+
+def find_istioctl(environment: Environment) -> tuple[Path | None, str]:
+    """Return where the stack's istioctl is; or None, and why it cannot be had here."""
+    try:
+        return tools.ensure(environment, "istioctl"), ""
+    except Unprepared as error:
+        return None, str(error)
 
 
 def image_names(environment: Environment) -> list[str]:

@@ -16,10 +16,13 @@ from isthmus.plan.story import entries
 INDENT = "   "
 
 
-def write(environment: Environment, directory: Path) -> list[Path]:
-    """Make `directory` hold ORDER.txt and a numbered file for each that it names; return all."""
+def write(environment: Environment, directory: Path, istioctl: Path | None) -> list[Path]:
+    """Make `directory` hold ORDER.txt and a numbered file for each that it names; return all.
+
+    Without `istioctl`, the program, all but what it would make.
+    """
     directory.mkdir(parents=True, exist_ok=True)
-    made = entries(environment)
+    made = entries(environment, istioctl)
     digits = max(2, len(str(len(made))))
     files, order = [], [preface.text(environment)]
     for number, entry in enumerate(made, 1):

@@ -8,7 +8,7 @@ from archives import in_plan
 from live.files import write
 from live.images import LATER, TINY, later
 
-from isthmus import images, plan
+from isthmus import images, plan, tools
 from isthmus.environment import load
 from isthmus.providers.lab.tools import ensure_toolchain
 
@@ -62,9 +62,10 @@ def test_what_istioctl_prints_names_no_image_that_the_list_lacks(
     )  # fmt: skip
     environment = load(file)
     listed = set(plan.image_names(environment))
-    named = set(in_plan(plan.entries(environment)))
+    entries = plan.entries(environment, tools.ensure(environment, "istioctl"))
+    named = set(in_plan(entries))
     assert {n for n in listed if "/proxyv2:" not in n} == named - {"auto"}
-    values = [v for e in plan.entries(environment) for o in e.objects for v in injectors(o)]
+    values = [v for e in entries for o in e.objects for v in injectors(o)]
     assert values
     assert {f"{v['global']['hub']}/proxyv2:{v['global']['tag']}" for v in values} <= listed
 

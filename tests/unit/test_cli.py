@@ -32,6 +32,7 @@ class Provider:
     """Says no if `trouble` is set."""
 
     trouble = None
+    disposable = True
 
     def check(self, environment):
         if self.trouble:
@@ -353,10 +354,13 @@ def test_kubeconfig_of_a_half_built_environment_says_so(isthmus, file):
 
 def test_render_lists_the_files_that_it_wrote(isthmus, file, tmp_path, monkeypatch):
     fake = types.ModuleType("isthmus.plan")
-    fake.write = lambda environment, directory: [directory / "beijing" / "host.yaml"]
+    fake.find_istioctl = lambda environment: (None, "no such release file")
+    fake.write = lambda environment, directory, istioctl: [directory / "beijing" / "host.yaml"]
     monkeypatch.setitem(sys.modules, "isthmus.plan", fake)
     monkeypatch.setattr("isthmus.plan", fake, raising=False)
-    assert isthmus("render", file, "--to", tmp_path)[1] == f"{tmp_path}/beijing/host.yaml\n"
+    _, out, err = isthmus("render", file, "--to", tmp_path)
+    assert out == f"{tmp_path}/beijing/host.yaml\n"
+    assert "what istioctl makes is left out" in err and "no such release file" in err
     document = json.loads(isthmus("render", file, "--to", tmp_path, "-o", "json")[1])
     assert document["files"] == [f"{tmp_path}/beijing/host.yaml"]
 
@@ -535,7 +539,8 @@ def test_what_is_accepted_without_a_checksum_is_said(
     asked = []
     pinned = {"istio/1.31.0/istio.tar.gz": "sha256:abc"}
     monkeypatch.setattr(tools, "accept", lambda asking: asked.append(asking.name) or pinned)
-    monkeypatch.setattr(plan, "write", lambda environment, directory: [])
+    monkeypatch.setattr(plan, "write", lambda environment, directory, istioctl: [])
+    monkeypatch.setattr(plan, "find_istioctl", lambda environment: (None, "not here"))
     monkeypatch.setattr(environments, "remember", lambda environment: None)
     monkeypatch.setattr("isthmus.adapters.processes.again", lambda *what: SimpleNamespace(pid=1))
     background = [] if verb[0] == "render" else ["--no-wait"]

@@ -188,6 +188,27 @@ def test_a_mesh_that_answers_from_everywhere_and_nothing_of_it_later(
     assert withdrawn[0] == "beijing" and sorted(withdrawn) == ["beijing", "shanghai"]
 
 
+@pytest.mark.parametrize("federation", ["kubefed", "direct"])
+def test_a_mesh_that_another_home_built_goes_only_if_a_person_says_so(
+    world, federation, folders, monkeypatch
+):
+    from flows.teardown import teardown as flow
+
+    build(environment(federation))
+    before = world.left()
+    monkeypatch.setenv("ISTHMUS_HOME", str(folders / "another"))
+    who = "beijing: its root CA was made by .+@.+ from .+/environments/pair on 20"
+    with pytest.raises(Rejected, match=who) as caught:
+        flow(environment(federation))
+    assert "isthmus down pair --yes" in caught.value.hint
+    assert world.left() == before
+    with pytest.raises(Rejected, match=r"another root CA .*was made by .+@.+ from "):
+        build(environment(federation))
+    assert world.left() == before
+    flow(environment(federation), anothers=True)
+    assert world.left() == {"beijing": [], "shanghai": []}
+
+
 def test_a_teardown_of_nothing_is_well(world):
     teardown()
     teardown()

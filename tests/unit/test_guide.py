@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pytest
 import yaml
 
-from isthmus import plan, tools
+from isthmus import plan
 from isthmus.adapters import istioctl
 from isthmus.environment import Environment
 
@@ -197,14 +197,13 @@ def guide():
 @pytest.fixture
 def rendered(folders, monkeypatch, tmp_path):
     """Return what `isthmus render` writes for the guide's names: file -> an object a cluster."""
-    monkeypatch.setattr(tools, "ensure", lambda environment, name: Path("unused"))
     monkeypatch.setattr(istioctl, "manifests", lambda program, operator: [])
     host, remote = (
         {"name": f"cluster-{i}", "member": i, "kubeconfig": "/k", "context": i}
         for i in (HOST, REMOTE)
     )
     where = {"provider": "kubeconfig", "stack": "guide", "host": host, "remotes": [remote]}
-    paths = plan.write(Environment(name="guide", **where), tmp_path)
+    paths = plan.write(Environment(name="guide", **where), tmp_path, Path("istioctl"))
     return {
         name: [yaml.safe_load(p.read_text()) for p in paths if p.stem.endswith(name)]
         for name in FILES

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from world import istio
 
-from isthmus import plan, state, tools, trust
+from isthmus import plan, state, trust
 from isthmus.adapters import istioctl
 from isthmus.adapters.manifests import LABEL
 from isthmus.environment import Environment
@@ -63,11 +63,13 @@ def rendered_objects(program, operator):
     ]
 
 
+ISTIOCTL = Path("unused")
+
+
 @pytest.fixture(scope="module")
 def programs():
     """Stand in for what asks for programs."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tools, "ensure", lambda environment, name: Path("unused"))
         patch.setattr(istioctl, "manifests", rendered_objects)
         yield
 
@@ -78,9 +80,23 @@ def written(programs, tmp_path_factory):
 
     @cache
     def write(*about):
-        return read(plan.write(environment(*about), tmp_path_factory.mktemp("plan")))
+        return read(plan.write(environment(*about), tmp_path_factory.mktemp("plan"), ISTIOCTL))
 
     return write
+
+
+@pytest.mark.usefixtures("programs")
+def test_without_istioctl_all_is_written_but_what_it_makes(tmp_path):
+    whole = read(plan.write(environment(), tmp_path / "whole", ISTIOCTL))
+    order, files = read(plan.write(environment(), tmp_path / "less", None))
+    assert titles(order) == [t for t in titles(whole[0]) if not t.endswith("its own rules")]
+    assert order.count("# no file holds them: istioctl was not here") == 4
+    numbered = {name.partition("-")[2] for name in files}
+    made = ("istio-host", "istio-remote", "beijing-gateway", "shanghai-gateway", "rules")
+    expected = {name.partition("-")[2] for name in whole[1]}
+    assert numbered == {n for n in expected if not n.removesuffix(".yaml").endswith(made)}
+    for name in re.findall(r"\S+\.yaml", " ".join(lines(order))):
+        assert name in files or name.startswith("ca/"), name
 
 
 def read(paths):
@@ -128,7 +144,7 @@ def test_the_endpoint_is_set_before_it_is_used_and_only_where_it_is_needed(writt
 
 
 def test_only_the_endpoint_is_put_in_and_no_other_dollar_of_istios(programs, tmp_path):
-    order, files = read(plan.write(environment(), tmp_path))
+    order, files = read(plan.write(environment(), tmp_path, ISTIOCTL))
     name, text = next((n, t) for n, t in files.items() if "${y}" in t and USES + n in order)
     command = next(line for line in lines(order) if name in line).partition(" | ")[0]
     if not shutil.which("envsubst"):
@@ -204,7 +220,7 @@ def test_no_secret_is_in_it_though_the_environment_has_been_built(programs, fold
     folder = state.ensure_folder("pair") / "ca"
     secrets = [trust.cacerts(folder, c.name)["ca-key.pem"] for c in environment(*about).clusters]
     secrets.append((folder / "root-key.pem").read_text())
-    order, files = read(plan.write(environment(*about), folders / "plan"))
+    order, files = read(plan.write(environment(*about), folders / "plan", ISTIOCTL))
     whole = order + "".join(files.values())
     for secret in secrets:
         for line in secret.splitlines()[1:-1]:
@@ -255,7 +271,7 @@ def test_each_stacks_istioctl_is_called_as_it_can_be(written):
 
 
 def test_a_federation_that_the_console_made_is_read_and_nothing_of_it_installed(programs, tmp_path):
-    order, files = read(plan.write(kce.of(), tmp_path))
+    order, files = read(plan.write(kce.of(), tmp_path, ISTIOCTL))
     assert "get configmap kubefedconfig" in order
     assert "kubefedctl join" not in order and "helm" not in order
     assert "condition=Ready kubefedclusters.core.kubefed.io/id-of-shanghai" in order
@@ -275,7 +291,7 @@ def test_a_remote_is_reached_where_the_file_says(programs, tmp_path, stack):
     url = "https://api.shanghai.example:6443"
     plain = environment(stack)
     remotes = [c.model_copy(update={"server": url}) for c in plain.remotes]
-    order, _ = read(plan.write(plain.model_copy(update={"remotes": remotes}), tmp_path))
+    order, _ = read(plan.write(plain.model_copy(update={"remotes": remotes}), tmp_path, ISTIOCTL))
     [patch] = [line for line in lines(order) if url in line and "apiEndpoint" in line]
     assert patch.startswith("kubectl --context=beijing") and "/id-shanghai " in patch
     [made] = [line for line in lines(order) if "create-remote-secret" in line]
@@ -348,7 +364,7 @@ NOT_BY_HAND = {
 @pytest.mark.parametrize("about", EVERY)
 def test_the_plan_has_the_storys_steps_in_the_storys_order(programs, about):
     wanted = environment(*about)
-    titles = [f"{e.cluster}: {e.title}" for e in plan.entries(wanted)]
+    titles = [f"{e.cluster}: {e.title}" for e in plan.entries(wanted, ISTIOCTL)]
     assert len(titles) == len(set(titles)), "a title must say which of a cluster's steps it is"
     story = told(wanted)
     place = {step: where(step, titles) for step in story}

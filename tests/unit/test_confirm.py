@@ -1,4 +1,4 @@
-"""What costs money is shown before, and done only if a person says yes."""
+"""What costs money, or ends another home's mesh, is shown before, and done only after a yes."""
 
 import json
 import sys
@@ -9,7 +9,7 @@ import click.termui
 import kce as stub
 import pytest
 
-from isthmus import built, state, tools
+from isthmus import built, ownership, state, tools
 from isthmus.cli import engine
 from isthmus.cli.main import attempt
 from isthmus.cli.main import isthmus as group
@@ -96,7 +96,23 @@ def test_what_will_be_deleted_is_listed_and_asked_for(isthmus, ran, file, cloud)
     assert f"pair_beijing: KCE cluster {identity} in cn-beijing-6, running" in said.err
     assert f"isthmus down {file} --yes" in said.err
     isthmus("down", file, "--yes")
-    assert ran == [{"if_busy": "refuse"}]
+    assert ran == [{"if_busy": "refuse", "anothers": True}]
+
+
+def test_a_mesh_that_another_home_built_is_named_and_asked_for(isthmus, ran, tmp_path, monkeypatch):
+    monkeypatch.setattr(ownership, "reachable", lambda environment: [])
+    made = "one: its root CA was made by ann@desk from ~/isthmus on 2026-11-26 10:00 UTC"
+    monkeypatch.setattr(ownership, "built_elsewhere", lambda environment, found: [made])
+    host, remote = ({"name": n, "kubeconfig": "kubeconfig", "context": n} for n in ("one", "two"))
+    theirs = {"name": "pair", "provider": "kubeconfig", "host": host, "remotes": [remote]}
+    (tmp_path / "theirs.yaml").write_text(json.dumps(theirs))
+    (tmp_path / "kubeconfig").touch()
+    file = str(tmp_path / "theirs.yaml")
+    code, said = isthmus("down", file)
+    assert code == 64 and not ran
+    assert made in said.err and f"isthmus down {file} --yes" in said.err
+    isthmus("down", file, "--yes")
+    assert ran == [{"if_busy": "refuse", "anothers": True}]
 
 
 def test_a_cluster_that_the_file_has_no_longer_is_deleted_only_if_a_person_says_so(

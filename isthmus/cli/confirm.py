@@ -1,4 +1,4 @@
-"""What costs money: shown before, and done only if a person says yes."""
+"""What a person must say yes to: what costs money, and the end of a mesh that is another's."""
 
 import importlib
 import sys
@@ -12,6 +12,7 @@ from isthmus.errors import Usage
 if TYPE_CHECKING:
     from isthmus.environment import Environment
 
+ANOTHERS = "Whoever built it keeps its file and its CA, and finds clusters without a mesh."
 GONE = "Nothing of them can be had back."
 PRICES = "Isthmus knows no prices: look in the cloud's console. Load balancers come on top."
 
@@ -41,23 +42,25 @@ def confirm_purchase(environment: "Environment", typed: str, yes: bool) -> bool:
 
 
 def confirm_deletion(environment: "Environment", typed: str, yes: bool) -> bool:
-    """Show what `down` would delete in a cloud; tell whether a person had to say yes, and did.
+    """Show what `down` would delete in a cloud, or another home's mesh that it would take away.
 
-    Raises Usage if nobody did.
+    Tells whether a person had to say yes, and did. Raises Usage if nobody did.
     """
-    from isthmus import providers
+    from isthmus import ownership, providers
 
+    again = f"isthmus down {typed} --yes"
     if seller := providers.seller_of(environment):
-        lines = seller.to_delete(environment)
-        again = f"isthmus down {typed} --yes"
-        return _confirm(lines, "delete", GONE, again, yes)
-    return False
+        return _confirm(seller.to_delete(environment), "delete", GONE, again, yes)
+    if providers.of(environment).disposable:
+        return False
+    lines = ownership.built_elsewhere(environment, ownership.reachable(environment))
+    return _confirm(lines, "take away a mesh that another home built", ANOTHERS, again, yes)
 
 
 def _confirm(lines: list[str], verb: str, note: str, again: str, yes: bool) -> bool:
     if not lines:
         return False
     terminal.say("\n".join([f"This will {verb}:", *(f"  - {line}" for line in lines), note]))
-    if yes or (sys.stdin.isatty() and click.confirm(f"{verb.capitalize()}?", err=True)):
+    if yes or (sys.stdin.isatty() and click.confirm("Go on?", err=True)):
         return True
-    raise Usage(f"nothing was done: nobody said yes to what it would {verb}", hint=again)
+    raise Usage(f"nothing was done: it would {verb}, and nobody said yes", hint=again)
