@@ -4,15 +4,18 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from typing import TypeVar
 
+from isthmus.environment import Timeouts
 from isthmus.errors import ClusterUnreachable, NotReady, Stopped, TransientError
 
 T = TypeVar("T")
+G = TypeVar("G")
 _stopped = threading.Event()
 _turn: ContextVar[Callable[[], None] | None] = ContextVar("turn", default=None)
 """What raises if the run around is no longer sure that it alone changes its environment."""
+_limits: ContextVar[Timeouts] = ContextVar("limits", default=Timeouts())  # noqa: B039 it is frozen
 
 
 def until(
@@ -95,6 +98,27 @@ def in_turn(check: Callable[[], None]) -> Iterator[None]:
         yield
     finally:
         _turn.reset(token)
+
+
+@contextmanager
+def within(timeouts: Timeouts) -> Iterator[None]:
+    """Let all that the block, or a step of it, waits for have these limits."""
+    token = _limits.set(timeouts)
+    try:
+        yield
+    finally:
+        _limits.reset(token)
+
+
+def limits() -> Timeouts:
+    """Return how long things may take here: what the environment's file says, or the defaults."""
+    return _limits.get()
+
+
+def carried(function: Callable[[G], T]) -> Callable[[G], T]:
+    """Return the function as other threads may call it: in its turn, within the limits of here."""
+    context = copy_context()
+    return lambda given: context.copy().run(function, given)
 
 
 def before_change() -> None:

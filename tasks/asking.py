@@ -26,8 +26,6 @@ from isthmus.verification import (
 from isthmus.verification.places import SIDECAR, URL, WARM_UP
 
 ADMIN = "127.0.0.1:15000/clusters?format=json"
-SETTLED = 60.0
-"""Seconds until a sidecar must have learnt the last change; a push takes one or two."""
 OPEN = 20.0
 """Seconds until each endpoint must have answered; on a quiet machine the first round shows it."""
 PAUSE = 0.5
@@ -103,7 +101,9 @@ class Caller:
             return True if {e.text for e in self._table()} == expected else None
 
         try:
-            return waiting.until(settled, TABLE, timeout=SETTLED, interval=PAUSE, error=Unsettled)
+            return waiting.until(
+                settled, TABLE, timeout=waiting.limits().proxies, interval=PAUSE, error=Unsettled
+            )
         except Unsettled:
             progress.say(f"{TABLE} does not become as expected")
             return False

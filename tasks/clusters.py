@@ -9,10 +9,6 @@ from isthmus.facts import Access, Done
 from tasks import secrets
 from tasks.policies import step
 
-NODES = 180.0
-"""Seconds until a cluster must have a Ready node; 8 in the lab, minutes in a cloud."""
-
-
 secrets.read_blocks()
 
 
@@ -52,7 +48,9 @@ def await_nodes(access: Access) -> Done:
     def ready() -> int | None:
         return sum(map(_is_ready, client.objects("Node"))) or None
 
-    nodes = waiting.until(ready, "a Ready node", timeout=NODES, cluster=access.cluster)
+    nodes = waiting.until(
+        ready, "a Ready node", timeout=waiting.limits().node, cluster=access.cluster
+    )
     return Done(cluster=access.cluster, found=f"{nodes} ready")
 
 

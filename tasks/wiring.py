@@ -14,8 +14,6 @@ from tasks.policies import step
 
 TOKEN = 30.0
 """Seconds for the token controller to fill a Secret in."""
-SERVED = 90.0
-"""Seconds until istiod, having read the secret, must serve the remote."""
 
 
 @step("wire", of="remote")
@@ -65,13 +63,13 @@ def _await_service(remote: Access) -> None:
     waiting.until(
         lambda: True if client.get("ConfigMap", "istio-ca-root-cert", SYSTEM) else None,
         "istiod to write istio-ca-root-cert (does it reach this API server?)",
-        timeout=SERVED,
+        timeout=waiting.limits().control_plane,
         cluster=remote.cluster,
     )
     waiting.until(
         lambda: True if _is_certified(client.get(*_WEBHOOKS)) else None,
         f"istiod to certify the injector {INJECTOR}",
-        timeout=SERVED,
+        timeout=waiting.limits().control_plane,
         cluster=remote.cluster,
     )
 

@@ -6,6 +6,7 @@ from urllib.parse import parse_qs
 
 from isthmus import waiting
 from isthmus.adapters import kube, pod_exec
+from isthmus.environment import Timeouts
 
 WHERE = re.compile(r"/(?:api|apis)/(v1|[^/]+/[^/]+)(?:/namespaces/([^/]+))?/([^/]+)(?:/([^/]+))?")
 GROUP = re.compile(r"/apis/[^/]+/[^/]+")
@@ -135,3 +136,8 @@ def _merged(live, wanted):
     if isinstance(live, dict) and isinstance(wanted, dict):
         return {**live, **{k: _merged(live.get(k), v) for k, v in wanted.items()}}
     return wanted
+
+
+def limited(**seconds):
+    """Let what the block waits for have these limits, shorter ones than a file may have too."""
+    return waiting.within(Timeouts.model_construct(**{**dict(Timeouts()), **seconds}))

@@ -13,15 +13,9 @@ NAMESPACE = "kube-federation-system"
 RELEASE = "kubefed"
 WEBHOOK = "kubefed-admission-webhook"
 CONTROLLERS = "kubefed-controller-manager"
-MEMBER = 90.0
-"""Seconds from `join` to Ready: one health check and the start of the member's watches."""
 WATCHING = 1.0
 """Seconds from Ready to KubeFed's watches on the member; nothing shows them. An object that comes
 before they run is looked at again after 10 s (kubefed pkg/controller/util, SyncedPollPeriod)."""
-TYPES_RUNNING = 90.0
-"""Seconds from the controllers' start until they must watch every kind."""
-PROPAGATION = 90.0
-"""Seconds until a federated object must have reached every cluster."""
 
 
 def point(host: Kube, name: str, server: str, authority: str) -> bool:
@@ -46,7 +40,7 @@ def await_types(host: Kube) -> None:
     waiting.until(
         lambda: None if idle_types(host) else True,
         "KubeFed's controllers to carry every kind",
-        timeout=TYPES_RUNNING,
+        timeout=waiting.limits().federation,
         cluster=host.access.cluster,
         seen=lambda: f"not yet: {', '.join(idle_types(host))}",
     )
@@ -77,7 +71,7 @@ def await_member(host: Kube, name: str) -> None:
     waiting.until(
         watched,
         f"KubeFedCluster {name} to be Ready",
-        timeout=MEMBER,
+        timeout=waiting.limits().federation,
         cluster=name,
         seen=lambda: _conditions(host.get("KubeFedCluster", name, NAMESPACE, CORE)),
     )
@@ -96,7 +90,7 @@ def await_propagated(host: Kube, manifest: Manifest, clusters: Iterable[str]) ->
     waiting.until(
         lambda: True if wanted <= reached(_live(host, manifest)) else None,
         f"{describe(manifest)} in {', '.join(sorted(wanted))}",
-        timeout=PROPAGATION,
+        timeout=waiting.limits().federation,
         cluster=host.access.cluster,
         seen=lambda: _problems(_live(host, manifest)),
     )

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from isthmus import waiting
 from isthmus.adapters import api_proxy, kube, probing, shell, surroundings
 from isthmus.adapters.kube import Kube
 from isthmus.adapters.manifests import Manifest
@@ -19,8 +20,6 @@ from isthmus.facts import Access
 LABEL = "isthmus-values"
 """Label of a release (helm >= 3.13, `--labels`) with the hash of its chart and values."""
 
-TIMEOUT = 240.0
-"""Seconds for one Helm: a few on a good day, and each of a hundred requests may be repeated."""
 BESIDE = ("release: already exists", "another operation (install/upgrade/rollback) is in progress")
 """What Helm says if another one, which may have outlived its killed run, came first."""
 
@@ -112,7 +111,8 @@ def _run(program: Path, access: Access, words: list[str], step: str, stdin: str 
         env = surroundings.for_cluster(kubeconfig)
         command = [program, *words, *where]
         cluster = access.cluster
-        shell.ask(command, stdin=stdin, env=env, timeout=TIMEOUT, cluster=cluster, step=step)
+        limit = waiting.limits().helm
+        shell.ask(command, stdin=stdin, env=env, timeout=limit, cluster=cluster, step=step)
 
 
 def _hash(chart: Path, values: Any) -> str:

@@ -23,8 +23,6 @@ from isthmus.errors import NotReady, Rejected
 from isthmus.facts import Access
 
 FIELD_MANAGER = "isthmus"
-ENDED = 180.0
-"""Seconds for what somebody deleted to end: a namespace with all that is in it."""
 
 
 class Kube(ApiServer):
@@ -151,7 +149,7 @@ class Kube(ApiServer):
         waiting.until(
             ended,
             what,
-            timeout=ENDED,
+            timeout=waiting.limits().deletion,
             cluster=self.access.cluster,
             seen=lambda: held_by(live or {}),
         )

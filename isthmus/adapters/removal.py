@@ -9,8 +9,6 @@ from isthmus.adapters.kube import Kube
 from isthmus.adapters.manifests import LABEL, Manifest, describe, held_by
 from isthmus.errors import ClusterUnreachable, Rejected
 
-GONE = 180.0
-"""Seconds for namespaces and finalizers to end."""
 FIRST = ("ValidatingWebhookConfiguration", "MutatingWebhookConfiguration")
 """Left behind, they refuse every pod of a labelled namespace."""
 LAST = ("Namespace", "CustomResourceDefinition")
@@ -135,7 +133,7 @@ def _remove(client: Kube, manifests: list[Manifest]) -> None:
     waiting.until(
         gone,
         "the end of what was deleted",
-        timeout=GONE,
+        timeout=waiting.limits().deletion,
         cluster=client.access.cluster,
         seen=lambda: _holding(client, left),
     )

@@ -10,16 +10,12 @@ from isthmus.adapters.manifests import Manifest
 from isthmus.adapters.pod_failures import Failure
 from isthmus.errors import Unprepared
 
-ROLLOUT = 240.0
-"""Seconds for a Deployment, pulling its images included (istioctl waits 300)."""
 FINAL = 6.0
 """Seconds for which a reason must stand until it is believed: a quota may be full for the moment of
 a pod's end, and a first pull may come before its secret."""
-ADDRESS = 180.0
-"""Seconds for a load balancer's address; clouds need one to two minutes."""
 
 
-def await_deployment(client: Kube, name: str, namespace: str, timeout: float = ROLLOUT) -> None:
+def await_deployment(client: Kube, name: str, namespace: str) -> None:
     """Wait until every replica is of the newest version and available; NotReady says why not.
 
     Raises Unprepared, with the cluster's words, as soon as a reason that time will not mend has
@@ -38,7 +34,7 @@ def await_deployment(client: Kube, name: str, namespace: str, timeout: float = R
     waiting.until(
         rolled_out,
         f"Deployment {namespace}/{name}",
-        timeout=timeout,
+        timeout=waiting.limits().deployment,
         cluster=client.access.cluster,
         seen=lambda: explain(client, name, namespace),
     )
@@ -151,7 +147,7 @@ def address_of(client: Kube, service: str, namespace: str) -> str:
     return waiting.until(
         lambda: current_address(client, service, namespace),
         f"address of Service {namespace}/{service}: does the cluster have a load balancer?",
-        timeout=ADDRESS,
+        timeout=waiting.limits().load_balancer,
         cluster=client.access.cluster,
     )
 

@@ -8,7 +8,14 @@ source reads YAML that remembers its lines, words puts what is wrong in a person
 from isthmus.environment.cloud import Kce, Site
 from isthmus.environment.loading import load
 from isthmus.environment.models import ClusterSpec, Environment, Federation, Provider, Stack
-from isthmus.environment.parts import Amount, Images, Overlays, Resources, VerificationSpec
+from isthmus.environment.parts import (
+    Amount,
+    Images,
+    Overlays,
+    Resources,
+    Timeouts,
+    VerificationSpec,
+)
 from isthmus.environment.paths import FilePath
 from isthmus.environment.patterns import Region
 from isthmus.environment.regions import name as pair_name
@@ -29,6 +36,7 @@ __all__ = [
     "Resources",
     "Site",
     "Stack",
+    "Timeouts",
     "VerificationSpec",
     "dumps",
     "example",

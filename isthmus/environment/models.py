@@ -14,7 +14,15 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from isthmus.environment import form, rules
 from isthmus.environment.cloud import Kce, Site
-from isthmus.environment.parts import Images, KindNodes, Overlays, Part, Resources, VerificationSpec
+from isthmus.environment.parts import (
+    Images,
+    KindNodes,
+    Overlays,
+    Part,
+    Resources,
+    Timeouts,
+    VerificationSpec,
+)
 from isthmus.environment.paths import AbsolutePath
 from isthmus.environment.patterns import (
     LABEL_VALUE,
@@ -104,6 +112,8 @@ class Environment(Part):
     """What provider kind makes its clusters of."""
     verification: VerificationSpec = VerificationSpec()
     """How much traffic proves the mesh."""
+    timeouts: Timeouts = Field(default=Timeouts(), json_schema_extra=form.fold)
+    """How long each thing may take before a run gives it up."""
 
     @property
     def federation_is_given(self) -> bool:

@@ -1,6 +1,6 @@
 """The optional parts of an environment: each has a default that is right for a first run."""
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -8,6 +8,7 @@ from isthmus.environment import form
 from isthmus.environment.paths import Archives
 from isthmus.environment.patterns import Cpu, Hub, Image, Memory, Tag
 
+Seconds = Annotated[int, Field(ge=1, le=86400)]
 PLACES = ("registry", "archives")
 """Keys of Images that say where images are, and not which; they are the environment's alone."""
 
@@ -112,6 +113,31 @@ class KindNodes(Part):
 
     image: Image | None = None
     """Image of the nodes, repository/name:tag; by default one of the stack's Kubernetes."""
+
+
+class Timeouts(Part):
+    """Seconds that each thing may take; what takes longer has failed, and the run with it."""
+
+    model_config = ConfigDict(title="Timeouts")
+
+    # Helm gives a release 5 min (--timeout), istioctl its install 5 min (--readiness-timeout),
+    # Kubernetes a Deployment 10 (progressDeadlineSeconds): these are what clusters here never took.
+    node: Seconds = 180
+    """A node of a cluster that was made to be Ready."""
+    deployment: Seconds = 240
+    """A Deployment to be available: istiod, a gateway, KubeFed, the sample."""
+    load_balancer: Seconds = 180
+    """A Service of type LoadBalancer to get its address."""
+    helm: Seconds = 240
+    """One call of Helm."""
+    federation: Seconds = 90
+    """A cluster to be a Ready member, and a federated object to be in every member."""
+    control_plane: Seconds = 90
+    """The host's istiod to serve another cluster: its trust, its injector."""
+    proxies: Seconds = 60
+    """Every proxy to have learnt the last change, before traffic is judged."""
+    deletion: Seconds = 180
+    """What was deleted to be gone, with its finalizers and, of a namespace, its content."""
 
 
 class VerificationSpec(Part):

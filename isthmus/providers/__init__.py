@@ -1,5 +1,6 @@
 """Where clusters come from: one contract (ensure, access, delete), a module or folder each."""
 
+from isthmus import waiting
 from isthmus.environment import Environment
 from isthmus.providers.contract import Provider, Seller
 
@@ -35,7 +36,8 @@ def seller_of(environment: Environment) -> Seller | None:
 
 def check(environment: Environment) -> None:
     """Raise all for which the clusters cannot be had or used, before anything is changed."""
-    of(environment).check(environment)
+    with waiting.within(environment.timeouts):
+        of(environment).check(environment)
     _passed.add(environment.model_dump_json())
 
 

@@ -10,9 +10,6 @@ import yaml
 from live.accounts import account, changed, expired, forwarded, listed_role, server_of
 from live.bare import client, environment_of, everything, regions
 
-from isthmus import providers
-from isthmus.environment import load
-from isthmus.errors import Unprepared
 from isthmus.providers.kubeconfig import ground
 from isthmus.waiting import until
 
@@ -140,18 +137,17 @@ def test_a_private_address_that_the_hosts_pods_do_not_reach_is_refused(
     assert "private address" in found["text"] and "server:" in found["do"]
 
 
-def test_a_load_balancer_without_addresses_is_told(clusters, as_before, tmp_path, monkeypatch):
-    """In this process, because three minutes are waited for a real one."""
-    monkeypatch.setattr(ground, "ADDRESS", 5.0)
+def test_a_load_balancer_without_addresses_is_told(isthmus, clusters, as_before, tmp_path):
     service = {"loadBalancerClass": "example.com/nobody"}
     gateway = {"name": "istio-eastwestgateway", "k8s": {"service": service}}
     file = environment(tmp_path, clusters)
     content = yaml.safe_load(file.read_text())
     content["overlays"]["remote"]["components"] = {"ingressGateways": [gateway]}
+    content["timeouts"] = {"load_balancer": 5}
     file.write_text(yaml.safe_dump(content))
-    with pytest.raises(Unprepared, match="LoadBalancer got no address") as caught:
-        providers.check(load(file))
-    assert caught.value.cluster == "two"
+    [found] = refused(isthmus, file, 69)
+    assert found["cluster"] == "two"
+    assert "LoadBalancer got no address within 5 s" in found["text"]
 
 
 def test_leftovers_of_another_mesh_are_told_together(isthmus, clusters, as_before, tmp_path):

@@ -210,6 +210,13 @@ def test_amounts_may_be_written_as_numbers_as_kubernetes_allows(file):
     assert resources.gateway == Amount(cpu="1")
 
 
+def test_how_long_things_may_take_is_seconds_and_at_least_one(file):
+    assert load(file(MINIMAL + "timeouts: {deployment: 600}\n")).timeouts.deployment == 600
+    for wrong in ("{deployment: 0}", "{deployment: 10m}", "{deployment: -1}", "{rollout: 60}"):
+        with pytest.raises(BadEnvironment, match="timeouts"):
+            load(file(MINIMAL + f"timeouts: {wrong}\n"))
+
+
 def test_an_overlay_is_kept_as_it_is_written(file):
     overlay = (
         "overlays: {host: {meshConfig: {accessLogFile: /dev/stdout}, since: 2026-01-01, n: ~}}\n"

@@ -1,6 +1,7 @@
 """Reading KubeFed: a member is Ready, an object has arrived, or why not."""
 
 import pytest
+from fakes import limited
 
 from isthmus.adapters import federated
 from isthmus.errors import NotReady
@@ -42,11 +43,10 @@ def test_what_has_arrived_is_not_waited_for(cluster):
     federated.await_propagated(host, live(), ["beijing", "xian"])
 
 
-def test_what_does_not_arrive_is_told_with_kubefeds_word_for_it(cluster, monkeypatch):
-    monkeypatch.setattr(federated, "PROPAGATION", 0)
+def test_what_does_not_arrive_is_told_with_kubefeds_word_for_it(cluster):
     host = cluster()
     host.put(live(beijing="", xian="ClusterNotReady"))
-    with pytest.raises(NotReady) as caught:
+    with limited(federation=0), pytest.raises(NotReady) as caught:
         federated.await_propagated(host, live(), ["beijing", "xian"])
     assert "FederatedSecret istio-system/cacerts in beijing, xian" in str(caught.value)
     assert "xian: ClusterNotReady" in str(caught.value)
@@ -70,9 +70,9 @@ def test_a_member_is_ready_when_its_health_check_passes(cluster):
     assert federated.member_is_ready(host, "xian")
 
 
-def test_a_member_that_does_not_become_ready_is_told_as_itself(cluster, monkeypatch):
-    monkeypatch.setattr(federated, "MEMBER", 0)
+def test_a_member_that_does_not_become_ready_is_told_as_itself(cluster):
     host = cluster()
     host.put(member("False"))
-    with pytest.raises(NotReady, match=r"xian: KubeFedCluster xian .* Ready=False ClusterReady"):
+    said = r"xian: KubeFedCluster xian .* Ready=False ClusterReady"
+    with limited(federation=0), pytest.raises(NotReady, match=said):
         federated.await_member(host, "xian")

@@ -6,6 +6,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import yaml
+from fakes import limited
 
 from isthmus import waiting
 from isthmus.adapters import api_server, kube
@@ -167,12 +168,11 @@ def test_what_was_deleted_and_is_still_held_is_waited_for_and_made_anew(cluster)
     assert len(looks) == 3 and client.get("ConfigMap", "mesh", "istio-system")
 
 
-def test_what_does_not_end_is_told_with_what_holds_it(cluster, monkeypatch):
-    monkeypatch.setattr(kube, "ENDED", 0.0)
+def test_what_does_not_end_is_told_with_what_holds_it(cluster):
     client = cluster()
     meta = {**MAP["metadata"], "deletionTimestamp": "now", "finalizers": ["example.com/hold"]}
     client.put({**MAP, "metadata": meta})
-    with pytest.raises(NotReady, match=r"which was deleted.*finalizer example.com/hold"):
+    with limited(deletion=0), pytest.raises(NotReady, match=r"deleted.*finalizer example.com/hold"):
         client.apply([MAP])
 
 

@@ -7,10 +7,10 @@ import threading
 import pytest
 from fakes import FakeKube
 
-from isthmus import providers
+from isthmus import providers, waiting
 from isthmus.adapters import kube, reaching
 from isthmus.adapters.manifests import LABEL
-from isthmus.environment import Environment
+from isthmus.environment import Environment, Timeouts
 from isthmus.errors import BadEnvironment, ClusterUnreachable, Rejected, Unprepared
 from isthmus.providers.kubeconfig import Kubeconfig, ground, probing
 
@@ -131,8 +131,10 @@ def clusters(monkeypatch):
     monkeypatch.setattr(kube, "connect", connect)
     monkeypatch.setattr(reaching, "reach", reach)
     monkeypatch.setattr(reaching, "connect", lambda address, port: "")
-    for module, name in ((ground, "ADDRESS"), (probing, "ANSWER"), (probing, "AGAIN")):
-        monkeypatch.setattr(module, name, 0.0)
+    for name in ("ANSWER", "AGAIN"):
+        monkeypatch.setattr(probing, name, 0.0)
+    impatient = Timeouts.model_construct(**{**dict(Timeouts()), "load_balancer": 0})
+    monkeypatch.setattr(waiting, "limits", lambda: impatient)
     return connect
 
 

@@ -1,6 +1,7 @@
 """Why pods will not run: what time cannot mend is told from what it can, in the cluster's words."""
 
 import pytest
+from fakes import limited
 
 from isthmus.adapters import pod_failures, workloads
 from isthmus.errors import NotReady, Unprepared
@@ -139,5 +140,5 @@ def test_a_refusal_of_a_moment_ends_no_wait(cluster, moments):
         return ask(method, path, body, content)
 
     client.request = request
-    with pytest.raises(NotReady):
-        workloads.await_deployment(client, "istiod", "s", timeout=30)
+    with limited(deployment=30), pytest.raises(NotReady):
+        workloads.await_deployment(client, "istiod", "s")

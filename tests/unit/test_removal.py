@@ -1,6 +1,7 @@
 """Taking out again: all that is ours by its label, in an order in which it can end, and no more."""
 
 import pytest
+from fakes import limited
 
 from isthmus import progress
 from isthmus.adapters import removal
@@ -83,9 +84,9 @@ def test_a_domains_kinds_go_whoever_made_them(full):
 
 
 def test_what_does_not_end_is_named(full, monkeypatch):
-    monkeypatch.setattr(removal, "GONE", 0)
     monkeypatch.setattr(full, "_delete", lambda key: {"being": "deleted"})
-    with pytest.raises(NotReady, match="MutatingWebhookConfiguration istio-sidecar-inj") as caught:
+    what = "MutatingWebhookConfiguration istio-sidecar-inj"
+    with limited(deletion=0), pytest.raises(NotReady, match=what) as caught:
         removal.remove_everything(full, "pair", ROOT)
     assert caught.value.cluster == "beijing"
 
@@ -178,7 +179,6 @@ def test_an_account_that_may_not_delete_them_leaves_the_classes_and_ends_well(fu
 
 
 def test_what_an_end_waits_for_is_said_in_the_clusters_words(full, monkeypatch):
-    monkeypatch.setattr(removal, "GONE", 0)
     said = "Discovery failed for some groups: metrics.k8s.io/v1beta1: stale"
     delete = full._delete
 
@@ -191,6 +191,6 @@ def test_what_an_end_waits_for_is_said_in_the_clusters_words(full, monkeypatch):
         return space
 
     monkeypatch.setattr(full, "_delete", held)
-    with pytest.raises(NotReady) as caught:
+    with limited(deletion=0), pytest.raises(NotReady) as caught:
         removal.remove_everything(full, "pair", ROOT)
     assert f"Namespace sample ({said}, finalizer example.com/hold)" in str(caught.value)

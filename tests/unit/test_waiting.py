@@ -1,10 +1,12 @@
 """The one waiting loop: what it returns, what it says when time is up."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from isthmus import waiting
+from isthmus.environment import Timeouts
 from isthmus.errors import Busy, ClusterUnreachable, NotReady, Rejected, Stopped
 
 
@@ -130,3 +132,12 @@ def test_that_another_run_has_its_turn_is_for_the_asker_to_wait_for(clock):
 
     with pytest.raises(Busy):
         waiting.until(ask, "its turn", timeout=9)
+
+
+def test_limits_are_those_of_the_environment_also_in_threads_that_a_step_starts():
+    given = Timeouts(deployment=7)
+    with waiting.within(given), ThreadPoolExecutor(2) as pool:
+        assert waiting.limits() is given
+        seen = list(pool.map(waiting.carried(lambda _: waiting.limits()), range(4)))
+        assert seen == [given] * 4
+    assert waiting.limits() == Timeouts()

@@ -1,6 +1,7 @@
 """Waiting for what runs in a cluster, and saying what holds it up."""
 
 import pytest
+from fakes import limited
 
 from isthmus.adapters import workloads
 from isthmus.errors import NotReady
@@ -45,15 +46,16 @@ def test_a_deployment_is_there_when_only_the_newest_version_runs(status, whole):
 def test_a_deployment_that_runs_is_not_waited_for(cluster):
     client = cluster()
     client.put(deployment(NEW))
-    workloads.await_deployment(client, "istiod", "s", timeout=0)
+    with limited(deployment=0):
+        workloads.await_deployment(client, "istiod", "s")
 
 
 def complaint(cluster, *objects):
     client = cluster()
     for manifest in objects:
         client.put(manifest)
-    with pytest.raises(NotReady) as caught:
-        workloads.await_deployment(client, "istiod", "s", timeout=0)
+    with limited(deployment=0), pytest.raises(NotReady) as caught:
+        workloads.await_deployment(client, "istiod", "s")
     assert caught.value.cluster == "beijing"
     return str(caught.value)
 
@@ -125,11 +127,10 @@ def service(status):
 
 
 @pytest.mark.parametrize("status", [{}, {"loadBalancer": {}}, {"loadBalancer": {"ingress": [{}]}}])
-def test_no_load_balancer_is_asked_about(cluster, monkeypatch, status):
-    monkeypatch.setattr(workloads, "ADDRESS", 0)
+def test_no_load_balancer_is_asked_about(cluster, status):
     client = cluster()
     client.put(service(status))
-    with pytest.raises(NotReady, match="does the cluster have a load balancer"):
+    with limited(load_balancer=0), pytest.raises(NotReady, match="have a load balancer"):
         workloads.address_of(client, "gateway", "s")
 
 

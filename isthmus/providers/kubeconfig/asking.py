@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from isthmus import waiting
 from isthmus.adapters import kube, kubeconfigs, reaching, workloads
 from isthmus.adapters.kube import Kube
 from isthmus.environment import ClusterSpec, Environment, Resources
@@ -135,7 +136,7 @@ def _missing(client: Kube, environment: Environment, cluster: ClusterSpec) -> li
         return []
     wanted = [right for rule in rules for right in rule.each()]
     with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
-        allowed = list(pool.map(lambda right: _may(client, right), wanted))
+        allowed = list(pool.map(waiting.carried(lambda right: _may(client, right)), wanted))
     return [right for right, may in zip(wanted, allowed, strict=True) if not may]
 
 

@@ -19,10 +19,6 @@ NAMESPACE = "isthmus-probe"
 MARK = "isthmus/probe=true"
 STARTED = 120.0
 """Seconds for two small pods, pulling their images included."""
-ADDRESS = 180.0
-"""Seconds for a load balancer's address; clouds need one to two minutes."""
-GONE = 120.0
-"""Seconds for the namespace's end; a cloud takes its load balancer back first."""
 
 
 def prepare(environment: Environment, sight: Sight) -> str:
@@ -62,7 +58,7 @@ def remove(sight: Sight) -> None:
     waiting.until(
         lambda: None if client.objects("Namespace", labels=MARK) else True,
         f"the end of namespace {NAMESPACE}",
-        timeout=GONE,
+        timeout=waiting.limits().deletion,
         cluster=client.access.cluster,
         seen=lambda: "; ".join(_holding(client)),
     )
@@ -145,18 +141,19 @@ def _await_pod(client: Kube, pod: str, cluster: str) -> None:
 
 
 def _await_address(client: Kube, cluster: str) -> str:
+    limit = waiting.limits().load_balancer
     try:
         return waiting.until(
             lambda: workloads.current_address(client, "gateway", NAMESPACE),
             "an address",
-            timeout=ADDRESS,
+            timeout=limit,
             interval=1.0,
             cluster=cluster,
         )
     except NotReady:
         said = "".join(f" ({w})" for w in workloads.last_warning(client, NAMESPACE, "gateway"))
         raise Unprepared(
-            f"a Service of type LoadBalancer got no address within {ADDRESS:g} s{said}; "
+            f"a Service of type LoadBalancer got no address within {limit} s{said}; "
             "the gateway needs one",
             cluster=cluster,
             hint="give the cluster a load balancer (a cloud's controller, MetalLB), or look at its "

@@ -8,8 +8,8 @@ itself is the proof, and nothing is written.
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from isthmus import progress
-from isthmus.environment import Environment
+from isthmus import progress, waiting
+from isthmus.environment import ClusterSpec, Environment
 from isthmus.errors import BadEnvironment, IsthmusError, together
 from isthmus.facts import Access
 from isthmus.providers.kubeconfig import asking, probing
@@ -28,8 +28,12 @@ def look(environment: Environment, accesses: Sequence[Access]) -> list[IsthmusEr
     """Return every refusal, in the order of the clusters; what was probed is removed again."""
     progress.say(f"asking {', '.join(c.name for c in environment.clusters)}")
     pairs = list(zip(environment.clusters, accesses, strict=True))
+
+    def look_at(pair: tuple[ClusterSpec, Access]) -> Sight:
+        return asking.look(environment, *pair)
+
     with ThreadPoolExecutor(len(pairs)) as pool:
-        sights = list(pool.map(lambda pair: asking.look(environment, *pair), pairs))
+        sights = list(pool.map(waiting.carried(look_at), pairs))
     _refuse_twins(sights)
     _expect_listeners(environment, sights)
     refusals = [error for sight in sights for error in sight.refusals]

@@ -44,8 +44,9 @@ def probe(environment: Environment, sights: Sequence[Sight]) -> list[IsthmusErro
     def prepared(sight: Sight) -> Place:
         return Place(sight, ground.prepare(environment, sight))
 
+    attempt = waiting.carried(_attempt)
     with ThreadPoolExecutor(len(sights)) as pool:
-        futures = [pool.submit(_attempt, partial(prepared, sight)) for sight in sights]
+        futures = [pool.submit(attempt, partial(prepared, sight)) for sight in sights]
         try:
             outcomes = [future.result() for future in futures]
             places = [place for place, _ in outcomes if place]
@@ -53,7 +54,7 @@ def probe(environment: Environment, sights: Sequence[Sight]) -> list[IsthmusErro
             refusals += _ways(environment, places)
         finally:
             wait(futures)  # or one would make what has just been removed
-            ended = list(pool.map(_attempt, [partial(ground.remove, s) for s in sights]))
+            ended = list(pool.map(attempt, [partial(ground.remove, s) for s in sights]))
     return refusals + [error for _, found in ended for error in found]
 
 
@@ -63,8 +64,9 @@ def _ways(environment: Environment, places: Sequence[Place]) -> list[IsthmusErro
     actions = [partial(_call, *way) for way in wanted]
     hosts = [p for p in places if p.sight.cluster == environment.host and p.answers]
     actions += [partial(_connect, host) for host in hosts]
+    attempt = waiting.carried(_attempt)
     with ThreadPoolExecutor(max(len(actions), 1)) as pool:
-        return [error for _, found in pool.map(_attempt, actions) for error in found]
+        return [error for _, found in pool.map(attempt, actions) for error in found]
 
 
 def _attempt(action: Callable[[], T]) -> tuple[T | None, list[IsthmusError]]:
