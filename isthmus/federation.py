@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from isthmus.adapters import federated
 from isthmus.adapters.manifests import LABEL
 from isthmus.environment import Environment
 from isthmus.render import Manifest, render
@@ -56,12 +57,12 @@ def system_space(environment: Environment) -> Space:
 
     A stack with meshNetworks says neither there, but in the host's control plane.
     """
-    host = environment.host.name
+    host, given = environment.host.name, environment.namespaces.labels
     if load(environment.stack).networks == "meshNetworks":
-        return Space(SYSTEM, {}, _nothing(environment), members=_members(environment))
+        return Space(SYSTEM, given, _nothing(environment), members=_members(environment))
     return Space(
         SYSTEM,
-        {},
+        given,
         {c.name: {"topology.istio.io/network": c.network} for c in environment.clusters},
         {c.name: {"topology.istio.io/controlPlaneClusters": host} for c in environment.remotes},
         _members(environment),
@@ -70,8 +71,14 @@ def system_space(environment: Environment) -> Space:
 
 def sample_space(environment: Environment) -> Space:
     """Return the sample's namespace: its pods are injected, in every cluster alike."""
-    injected = {"istio-injection": "enabled"}
+    injected = {**environment.namespaces.labels, "istio-injection": "enabled"}
     return Space(SAMPLE, injected, _nothing(environment), members=_members(environment))
+
+
+def kubefed_space(environment: Environment) -> Space:
+    """Return the namespace of KubeFed's own pods, in the host."""
+    host = environment.host.name
+    return Space(federated.NAMESPACE, environment.namespaces.labels, {host: {}})
 
 
 def _nothing(environment: Environment) -> dict[str, dict[str, str]]:

@@ -25,7 +25,7 @@ def install_federation(environment: Environment, host: Access) -> Done:
     """Make KubeFed's chart stand in the host and its webhook answer."""
     client, chart = kube.connect(host), tools.ensure(environment, tools.CHART)
     values = filled(environment).kubefed_values()
-    made = client.apply([Space(federated.NAMESPACE, {}, {host.cluster: {}}).plain(host.cluster)])
+    made = client.apply([federation.kubefed_space(environment).plain(host.cluster)])
     if not helm.installed(client, RELEASE, federated.NAMESPACE, chart, values):
         helm.prepare(client, RELEASE, federated.NAMESPACE, chart)
         program = tools.ensure(environment, "helm")

@@ -29,7 +29,8 @@ class FakeKube(kube.Kube):
     """A cluster in memory, below everything that the real client decides.
 
     `failures` are raised by the next requests, `reactions` called after each change: they play
-    the cluster's controllers. `writes` lists what was changed, as `PATCH path`.
+    the cluster's controllers; `tried` is its admission of what is not to be made. `writes` lists
+    what was changed, as `PATCH path`.
     """
 
     def __init__(self, access):
@@ -38,6 +39,7 @@ class FakeKube(kube.Kube):
         self.store, self.writes, self.failures, self.reactions = {}, [], [], []
         self.parts = ["serviceaccounts/token"]
         self.program = lambda pod, argv: ("", "")
+        self.tried = lambda manifest: manifest
 
     def request(self, method, path, body=None, content=""):
         if self.failures:
@@ -51,6 +53,8 @@ class FakeKube(kube.Kube):
         key = (api, plural, namespace or "", name)
         if method == "GET":
             return self.store.get(key) if name else self._list(key, query)
+        if "dryRun=All" in query:
+            return self.tried(body)
         waiting.before_change()
         self.writes.append(f"{method} {path}")
         if content.startswith("application/merge-patch"):

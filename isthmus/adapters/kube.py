@@ -79,6 +79,12 @@ class Kube(ApiServer):
         owner = self.access.environment if ours else ""
         return [describe(m) for m in manifests if self._converge(m, owner, wakes=ours)]
 
+    def would_take(self, manifest: Manifest) -> None:
+        """Raise Rejected, in the cluster's words, if it would refuse the object; none is made."""
+        path = f"{self.kinds.path_of(manifest)}/{manifest['metadata']['name']}"
+        query = f"?fieldManager={FIELD_MANAGER}&force=true&dryRun=All"
+        self.request("PATCH", path + query, manifest, "application/apply-patch+yaml")
+
     def has(self, manifest: Manifest) -> bool:
         """Tell whether this very object, by its UID, is still there."""
         meta = manifest["metadata"]

@@ -23,8 +23,8 @@ class Failure:
 PATTERNS = {
     r"exceeded quota|failed quota": "raise the ResourceQuota of the namespace, or set `resources` "
     "in the environment file: kubectl describe resourcequota -n NAMESPACE",
-    r"violates PodSecurity": "let the namespace run such pods: kubectl label namespace NAMESPACE "
-    "pod-security.kubernetes.io/enforce=privileged (istio-init needs NET_ADMIN)",
+    r"violates PodSecurity": "let NAMESPACE run such pods, istio-init needs NET_ADMIN: in the "
+    "environment file, namespaces: {labels: {pod-security.kubernetes.io/enforce: privileged}}",
     r"admission webhook .* denied|ValidatingAdmissionPolicy|denied request": "ask whoever keeps "
     "that policy for an exception for the namespace, or change what it objects to by `overlays`",
     r"failed calling webhook .*service .* not found": "that webhook's Service is gone: restore it, "

@@ -10,6 +10,7 @@ from isthmus.cli.status import Count, Seen, Sight
 from isthmus.environment import ClusterSpec, Environment
 from isthmus.errors import ClusterUnreachable, IsthmusError
 from isthmus.facts import Access
+from isthmus.providers.kubeconfig import room
 from isthmus.stacks import load
 
 FEDERATED = "core.kubefed.io/v1beta1"
@@ -62,13 +63,15 @@ def see(reader: Reader, environment: Environment, cluster: ClusterSpec) -> Seen:
     """Return what there is in a cluster that answers."""
     is_host = cluster == environment.host
     gateway = load(environment.stack).gateway.selector
+    nodes = reader.objects("Node")
     services = reader.objects("Service", SYSTEM, labels=gateway)
     return Seen(
         version=reader.version(),
-        nodes=_ready(reader.objects("Node")),
+        nodes=_ready(nodes),
         gateway_pods=_ready(reader.objects("Pod", SYSTEM, labels=gateway)),
         gateway_address=next(filter(None, map(_address, services)), ""),
         istiod=_ready(reader.objects("Pod", SYSTEM, labels="app=istiod")),
+        closed=() if room.usable(nodes) else tuple(map(_why_closed, nodes)),
         wired=_wired(reader, environment) if is_host else (),
         joined=_joined(reader) if is_host else (),
     )
@@ -86,6 +89,13 @@ def _joined(reader: Reader) -> tuple[str, ...]:
 
 def _ready(items: list[Any]) -> Count:
     return Count(sum(map(_is_ready, items)), len(items))
+
+
+def _why_closed(node: Any) -> str:
+    spec = node.get("spec", {})
+    taints = [f"taint {t['key']}:{t['effect']}" for t in spec.get("taints", [])]
+    reasons = ["cordoned"] if spec.get("unschedulable") else taints
+    return f"{node['metadata']['name']} ({', '.join(reasons)})"
 
 
 def _is_ready(item: Any) -> bool:

@@ -40,6 +40,8 @@ class Seen:
     """Of a host: the remotes whose reader secret it has."""
     joined: tuple[str, ...] = ()
     """Of a host: the clusters that KubeFed calls Ready."""
+    closed: tuple[str, ...] = ()
+    """If no node takes pods: every node with the reason, `one (cordoned)`."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,11 @@ def _of_cluster(environment: "Environment", sight: Sight, host: Seen | None) -> 
         yield Check(name, "reachable", False, sight.trouble)
         return
     yield Check(name, "reachable", True, sight.seen.version)
-    yield Check(name, "nodes", sight.seen.nodes.ok, str(sight.seen.nodes))
+    closed = sight.seen.closed
+    open_it = "kubectl uncordon it, or take the taint away"
+    but = f", but none takes pods: {', '.join(closed)}; {open_it}" if closed else ""
+    nodes = sight.seen.nodes
+    yield Check(name, "nodes", nodes.ok and not closed, f"{nodes}{but}")
     if environment.federation == "kubefed" and host:
         member = sight.member or sight.cluster.in_federation
         ready, away = "KubeFed calls it Ready", "KubeFed does not call it Ready"

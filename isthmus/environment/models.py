@@ -17,6 +17,7 @@ from isthmus.environment.cloud import Kce, Site
 from isthmus.environment.parts import (
     Images,
     KindNodes,
+    Namespaces,
     Overlays,
     Part,
     Resources,
@@ -104,6 +105,8 @@ class Environment(Part):
     """Other images than the provider's or the stack's."""
     resources: Resources = Field(default=Resources(), json_schema_extra=form.fold)
     """Other requests than the provider's or Istio's."""
+    namespaces: Namespaces = Field(default=Namespaces(), json_schema_extra=form.fold)
+    """What is said of the namespaces that are made in every cluster."""
     overlays: Overlays = Field(default=Overlays(), json_schema_extra=form.fold)
     """Your own changes to how Istio is installed."""
     kce: Kce = Field(default=Kce(), json_schema_extra=form.fold)

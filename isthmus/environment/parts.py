@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from isthmus.environment import form
 from isthmus.environment.paths import Archives
-from isthmus.environment.patterns import Cpu, Hub, Image, Memory, Tag
+from isthmus.environment.patterns import Cpu, Hub, Image, LabelKey, LabelValue, Memory, Tag
 
 Seconds = Annotated[int, Field(ge=1, le=86400)]
 PLACES = ("registry", "archives")
@@ -113,6 +113,15 @@ class KindNodes(Part):
 
     image: Image | None = None
     """Image of the nodes, repository/name:tag; by default one of the stack's Kubernetes."""
+
+
+class Namespaces(Part):
+    """What the namespaces have in common that are made in every cluster."""
+
+    model_config = ConfigDict(title="Namespaces")
+
+    labels: dict[LabelKey, LabelValue] = {}
+    """Labels for istio-system, sample and KubeFed's, such as those that Pod Security reads."""
 
 
 class Timeouts(Part):

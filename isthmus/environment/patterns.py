@@ -8,6 +8,7 @@ from pydantic_core import PydanticCustomError
 
 LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 LABEL_VALUE = r"^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$"
+LABEL_KEY = r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$"
 PRINTABLE = r"^[^\x00-\x1f\x7f]+$"
 _REPOSITORY = r"[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)"
 _TAG = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
@@ -25,6 +26,7 @@ CIDR = r"^[0-9]{1,3}([.][0-9]{1,3}){3}/[0-9]{1,2}$"
 RULES = {
     LABEL: "must be a DNS label: a-z, 0-9 and -, beginning and ending with a letter or a digit",
     LABEL_VALUE: "must be a label value: letters, digits, -, _ and ., no such sign first or last",
+    LABEL_KEY: "must be a label's key, such as pod-security.kubernetes.io/enforce",
     PRINTABLE: "must not be empty or hold control characters",
     HUB: "must be a registry and a path, with no tag: registry/path",
     TAG: "must be an image's tag: letters, digits, _, . and -, at most 128, no sign first",
@@ -50,6 +52,8 @@ Left out are regions that are one customer's or the provider's own. New ones nee
 any label value is a region.
 """
 
+OURS = ("isthmus/", "istio-injection", "istio.io/rev", "topology.istio.io/", "kubefed.io/")
+"""What labels of namespaces begin with that a build sets, or that would undo what it does."""
 YAML_WORD = re.compile(
     r"y|n|yes|no|on|off|true|false|null|0x[0-9a-f]+|0b[01]+|0o[0-7]+|[0-9]+(e-?[0-9]+)?"
     r"|[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}"
@@ -61,6 +65,12 @@ def _text_in_any_yaml(value: str) -> str:
     # Names go into manifests that many programs read, not all of which quote them again.
     if YAML_WORD.fullmatch(value):
         raise PydanticCustomError("rule", "must not be a word that YAML takes for something else")
+    return value
+
+
+def _not_ours(value: str) -> str:
+    if value.startswith(OURS):
+        raise PydanticCustomError("rule", "must not be a label that the mesh itself is made of")
     return value
 
 
@@ -96,6 +106,10 @@ Region = Annotated[
         }
     ),
 ]
+LabelKey = Annotated[
+    str, StringConstraints(pattern=LABEL_KEY, max_length=253), AfterValidator(_not_ours)
+]
+LabelValue = Annotated[str, StringConstraints(pattern=LABEL_VALUE, max_length=63)]
 Context = Annotated[str, StringConstraints(pattern=PRINTABLE, max_length=253)]
 Server = Annotated[str, StringConstraints(pattern=SERVER, max_length=255)]
 Hub = Annotated[str, StringConstraints(pattern=HUB, max_length=255)]

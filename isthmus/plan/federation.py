@@ -7,7 +7,7 @@ from isthmus import federation, tools
 from isthmus.adapters import federated, helm, kubefedctl
 from isthmus.adapters.manifests import Manifest
 from isthmus.environment import ClusterSpec, Environment
-from isthmus.federation import CACERTS, SAMPLE, SYSTEM, Space
+from isthmus.federation import CACERTS, SAMPLE, SYSTEM
 from isthmus.mesh import Mesh
 from isthmus.plan.entry import FILE, MASK, Entry, applied, apply, kubectl, owned, rolled_out, shown
 from isthmus.providers.kce import takeover
@@ -71,7 +71,7 @@ def _cacerts(environment: Environment, cluster: str) -> Entry:
 
 
 def _kubefed(host: str, mesh: Mesh) -> list[Entry]:
-    space = Space(federated.NAMESPACE, {}, {host: {}}).plain(host)
+    space = federation.kubefed_space(mesh.environment).plain(host)
     upgrade = helm.upgrade(federated.RELEASE, federated.NAMESPACE, tools.CHART)
     install = shlex.join(["helm", *upgrade, f"--kube-context={host}"])
     scale = ("scale", f"deployment/{federated.CONTROLLERS}", "--replicas=1")

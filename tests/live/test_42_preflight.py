@@ -150,6 +150,23 @@ def test_a_load_balancer_without_addresses_is_told(isthmus, clusters, as_before,
     assert "LoadBalancer got no address within 5 s" in found["text"]
 
 
+def test_pod_security_that_refuses_a_sidecar_is_told_and_the_key_helps(
+    isthmus, clusters, as_before, tmp_path
+):
+    file = environment(tmp_path, clusters)
+    content = yaml.safe_load(file.read_text())
+    level = "pod-security.kubernetes.io/enforce"
+    content["namespaces"] = {"labels": {level: "baseline"}}
+    file.write_text(yaml.safe_dump(content))
+    found = refused(isthmus, file, 69)
+    assert {refusal["cluster"] for refusal in found} == {"one", "two"}
+    assert all("violates PodSecurity" in r["text"] and "NET_ADMIN" in r["text"] for r in found)
+    assert all(f"{level}: privileged" in r["do"] for r in found)
+    content["namespaces"] = {"labels": {level: "privileged"}}
+    file.write_text(yaml.safe_dump(content))
+    isthmus.document("preflight", file)
+
+
 def test_leftovers_of_another_mesh_are_told_together(isthmus, clusters, as_before, tmp_path):
     cluster = client("one", clusters["one"])
     meta = {"name": "istio-sidecar-injector-old"}

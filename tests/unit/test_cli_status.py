@@ -53,6 +53,7 @@ def test_a_mesh_that_is_well_has_no_failed_check():
         ({"nodes": Count(0, 1)}, {}, ["beijing: nodes"]),
         ({"nodes": Count(0, 0)}, {}, ["beijing: nodes"]),
         ({"nodes": Count(1, 2)}, {}, ["beijing: nodes"]),
+        ({}, {"closed": ("n1 (cordoned)",)}, ["shanghai: nodes"]),
         ({"istiod": Count(0, 1)}, {}, ["beijing: istiod"]),
         ({"istiod": Count(0, 0)}, {}, ["beijing: istiod"]),
         ({"wired": ()}, {}, ["shanghai: wired"]),
@@ -148,6 +149,22 @@ def test_looking_counts_what_is_ready():
     assert look.see(reader, ENVIRONMENT, HOST) == Seen(
         "v1.36.3", Count(1, 2), Count(1, 1), "10.0.0.9", Count(1, 1), ("shanghai",), ("beijing",)
     )
+
+
+@pytest.mark.parametrize(
+    ("spec", "closed"),
+    [
+        ({}, ()),
+        ({"unschedulable": True}, ("n1 (cordoned)",)),
+        ({"taints": [{"key": "a/b", "effect": "NoExecute"}]}, ("n1 (taint a/b:NoExecute)",)),
+        ({"taints": [{"key": "a/b", "effect": "PreferNoSchedule"}]}, ()),
+    ],
+)
+def test_a_cluster_whose_nodes_take_no_pod_is_seen_as_such(spec, closed):
+    node = {**condition("n1", True), "spec": spec}
+    assert look.see(Reader(("Node", "", node)), ENVIRONMENT, REMOTE).closed == closed
+    others = Reader(("Node", "", node), ("Node", "", condition("n2", True)))
+    assert look.see(others, ENVIRONMENT, REMOTE).closed == ()
 
 
 def test_an_empty_cluster_is_seen_as_empty():

@@ -217,6 +217,16 @@ def test_how_long_things_may_take_is_seconds_and_at_least_one(file):
             load(file(MINIMAL + f"timeouts: {wrong}\n"))
 
 
+def test_namespaces_may_bear_labels_but_none_of_which_the_mesh_is_made(file):
+    label = "pod-security.kubernetes.io/enforce: privileged"
+    found = load(file(MINIMAL + f"namespaces: {{labels: {{{label}}}}}\n")).namespaces.labels
+    assert found == {"pod-security.kubernetes.io/enforce": "privileged"}
+    for wrong in ("a b: c", "a: b c", "istio-injection: disabled", "istio.io/rev: x",
+                  "topology.istio.io/network: n", "isthmus/environment: other"):  # fmt: skip
+        with pytest.raises(BadEnvironment, match="namespaces"):
+            load(file(MINIMAL + f"namespaces: {{labels: {{{wrong}}}}}\n"))
+
+
 def test_an_overlay_is_kept_as_it_is_written(file):
     overlay = (
         "overlays: {host: {meshConfig: {accessLogFile: /dev/stdout}, since: 2026-01-01, n: ~}}\n"

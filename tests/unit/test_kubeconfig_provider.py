@@ -280,6 +280,25 @@ def test_a_load_balancer_that_gives_no_address_is_refused_and_nothing_stays(envi
     assert ground.NAMESPACE not in one.spaces() + two.spaces()
 
 
+def test_a_cluster_that_refuses_pods_with_a_sidecar_is_told_and_nothing_stays(
+    environment, one, two
+):
+    def refuse(manifest):
+        assert manifest["spec"]["initContainers"][0]["name"] == "istio-init"
+        said = 'pods "injected" is forbidden: violates PodSecurity "baseline:latest": NET_ADMIN'
+        raise Rejected(f"PATCH /api/v1/...: HTTP 403: {said}")
+
+    two.tried = refuse
+    found = refused(environment())
+    assert found.cluster == "two" and 'violates PodSecurity "baseline:latest"' in found.message
+    assert "pod-security.kubernetes.io/enforce: privileged" in found.hint
+    assert "istio-system, sample" in found.hint
+    assert ground.NAMESPACE not in one.spaces() + two.spaces()
+    cni = {"host": {"components": {"cni": {"enabled": True}}}}
+    wanted = environment().model_dump() | {"overlays": cni}
+    Kubeconfig().check(Environment.model_validate(wanted))
+
+
 def test_ways_that_lead_nowhere_are_all_named(environment, one, two):
     one.closed = {"https://two:6443/version", "http://198.18.1.3:15443/"}
     found = refused(environment())

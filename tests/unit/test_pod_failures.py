@@ -33,7 +33,7 @@ def unschedulable(message):
         (
             'pods "x" is forbidden: violates PodSecurity "baseline:latest": non-default '
             "capabilities (container istio-init must not include NET_ADMIN)",
-            "pod-security.kubernetes.io/enforce=privileged",
+            "pod-security.kubernetes.io/enforce: privileged",
         ),
         (
             'admission webhook "validate.kyverno.svc-fail" denied the request: no latest tag',

@@ -4,6 +4,9 @@ The namespace bears a label of its own: one that a killed run has left is remove
 made. It bears the environment's too, so that `down` finds it.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from isthmus import images, waiting
 from isthmus.adapters import kube, pod_failures, workloads
 from isthmus.adapters.kube import Kube
@@ -31,6 +34,7 @@ def prepare(environment: Environment, sight: Sight) -> str:
     wanted = _objects(environment, sight)
     client.apply(wanted[:1])
     _await_account(client)
+    _try_injected(environment, client)
     _apply_pods(client, wanted[1:])
     for pod in (m["metadata"]["name"] for m in wanted if m["kind"] == "Pod"):
         _await_pod(client, pod, name)
@@ -86,6 +90,7 @@ def _objects(environment: Environment, sight: Sight) -> list[Manifest]:
         ],
         annotations=annotations,
         more=fields,
+        labels=environment.namespaces.labels,
     )
     needless = ("answerer", "gateway") if sight.gateway else ()
     return [m for m in objects if m["metadata"]["name"] not in needless]
@@ -101,10 +106,30 @@ def _await_account(client: Kube) -> None:
     )
 
 
+def _try_injected(environment: Environment, client: Kube) -> None:
+    """Have the API server look at a pod with a sidecar, and make none."""
+    if _has_cni(environment):
+        return  # it does what istio-init would need NET_ADMIN for
+    with _told_as_the_meshs(client):
+        for manifest in render("probe/injected.yaml.j2", space=NAMESPACE):
+            client.would_take(manifest)
+
+
+def _has_cni(environment: Environment) -> bool:
+    components = environment.overlays.host.get("components") or {}
+    return bool((components.get("cni") or {}).get("enabled"))
+
+
 def _apply_pods(client: Kube, wanted: list[Manifest]) -> None:
-    """Make the pods, or say in the cluster's words why it takes none such."""
-    try:
+    with _told_as_the_meshs(client):
         client.apply(wanted)
+
+
+@contextmanager
+def _told_as_the_meshs(client: Kube) -> Iterator[None]:
+    """Say in the cluster's words why it takes none such, and what to do for the mesh's own."""
+    try:
+        yield
     except Rejected as error:
         if failure := pod_failures.of_refusal(error.message, NAMESPACE):
             hint = failure.hint.replace(NAMESPACE, "istio-system, sample")
