@@ -16,7 +16,9 @@ from urllib.parse import unquote, urlsplit
 
 from kubernetes import client, config
 from kubernetes.config import kube_config
+from kubernetes.config.config_exception import ConfigException
 from urllib3.util import make_headers
+from yaml import YAMLError
 
 from isthmus import state
 from isthmus.adapters import kubeconfigs, web_proxy
@@ -31,15 +33,30 @@ SAID = 300
 """Characters of a login plugin's words that a person gets to see, the last ones."""
 STALE = 60.0
 """Seconds after which such a folder is a killed run's."""
+UNUSABLE = (ConfigException, YAMLError, TypeError, AttributeError, ValueError, KeyError, OSError)
+"""What the library raises of a kubeconfig that is none, or that names files that are none."""
 _loading = threading.Lock()
 
 
 def new_client(access: Access, retries: bool | None = None) -> client.ApiClient:
     """Return a client of its own; it asks as often as urllib3 does, unless `retries` is False.
 
-    Its keys are in memory alone. Raises Unprepared if it needs a proxy that cannot be used, else
-    what the library raises.
+    Its keys are in memory alone. Raises Rejected or Unprepared if the kubeconfig is no good, if it
+    names what is not there, or a proxy that cannot be used.
     """
+    headers = kubeconfigs.impersonated(access)
+    try:
+        api = _load(access, retries)
+    except UNUSABLE as error:
+        text = f"{access.kubeconfig}, context {access.context!r}: {error}"
+        look = f"kubectl --kubeconfig {access.kubeconfig} config get-contexts"
+        raise Unprepared(text, cluster=access.cluster, hint=f"look: {look}") from None
+    for name, value in headers.items():
+        api.set_default_header(name, value)
+    return api
+
+
+def _load(access: Access, retries: bool | None) -> client.ApiClient:
     # Not None, as with that the library takes whatever proxy it finds in the shell.
     configuration = client.Configuration(proxy="", no_proxy="", retries=retries)
     with _loading, _folder() as folder:
@@ -62,8 +79,6 @@ def new_client(access: Access, retries: bool | None = None) -> client.ApiClient:
     _renew_tokens_alone(configuration)
     api = client.ApiClient(configuration)
     api.rest_client.pool_manager.connection_pool_kw["ssl_context"] = context
-    for name, value in kubeconfigs.impersonated(access).items():
-        api.set_default_header(name, value)
     return api
 
 

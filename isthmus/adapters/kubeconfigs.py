@@ -9,7 +9,7 @@ from urllib.parse import quote, urlsplit
 import yaml
 
 from isthmus import state
-from isthmus.errors import Rejected, Unprepared
+from isthmus.errors import Unprepared
 from isthmus.facts import Access
 
 
@@ -42,10 +42,14 @@ def server(access: Access) -> tuple[str, str]:
 
 
 def _parts(access: Access) -> tuple[dict[str, Any], dict[str, Any]]:
-    document = yaml.safe_load(access.kubeconfig.read_text())
-    context = _named(document, "contexts", access.context, access)["context"]
-    cluster = _named(document, "clusters", context["cluster"], access)["cluster"]
-    user = _named(document, "users", context["user"], access)["user"] or {}
+    document = _document(access)
+    context = _named(document, "contexts", access.context, access)
+    for part in ("cluster", "user"):
+        if not context.get(part):
+            text = f"{access.kubeconfig}: context {access.context!r} names no {part}"
+            raise Unprepared(text, cluster=access.cluster, hint=_look(access))
+    cluster = _named(document, "clusters", context["cluster"], access)
+    user = _named(document, "users", context["user"], access)
     folder = access.kubeconfig.resolve().parent
     try:
         return _inlined(cluster, folder), _inlined(user, folder)
@@ -54,15 +58,36 @@ def _parts(access: Access) -> tuple[dict[str, Any], dict[str, Any]]:
         raise
 
 
-def _named(document: Any, section: str, name: str, access: Access) -> Any:
-    found = next((e for e in document.get(section) or [] if e.get("name") == name), None)
-    if found is None:
-        raise Rejected(
-            f"{access.kubeconfig}: no {section[:-1]} {name!r} in it",
-            cluster=access.cluster,
-            hint=f"kubectl --kubeconfig {access.kubeconfig} config get-contexts",
+def _document(access: Access) -> dict[str, Any]:
+    try:
+        document = yaml.safe_load(access.kubeconfig.read_bytes())
+    except (OSError, yaml.YAMLError) as error:
+        text = (
+            f"{access.kubeconfig}: no kubeconfig can be read there: {' '.join(str(error).split())}"
         )
-    return found
+        raise Unprepared(text, cluster=access.cluster, hint=_look(access)) from None
+    if isinstance(document, dict):
+        return document
+    text = f"{access.kubeconfig}: no kubeconfig: it holds {type(document).__name__}, not a mapping"
+    raise Unprepared(text, cluster=access.cluster, hint=_look(access))
+
+
+def _named(document: dict[str, Any], section: str, name: str, access: Access) -> dict[str, Any]:
+    listed = document.get(section)
+    entries = listed if isinstance(listed, list) else []
+    found = next((e for e in entries if isinstance(e, dict) and e.get("name") == name), None)
+    if found is None:
+        text = f"{access.kubeconfig}: no {section[:-1]} {name!r} in it"
+        raise Unprepared(text, cluster=access.cluster, hint=_look(access))
+    content = found.get(section[:-1]) or {}
+    if not isinstance(content, dict):
+        text = f"{access.kubeconfig}: {section[:-1]} {name!r} is no mapping"
+        raise Unprepared(text, cluster=access.cluster, hint=_look(access))
+    return content
+
+
+def _look(access: Access) -> str:
+    return f"kubectl --kubeconfig {access.kubeconfig} config get-contexts"
 
 
 def _inlined(entry: dict[str, Any], folder: Path) -> dict[str, Any]:

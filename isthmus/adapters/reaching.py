@@ -6,10 +6,7 @@ import json
 import socket
 from urllib.parse import urlsplit
 
-import yaml
-from kubernetes import client
 from kubernetes.client.exceptions import ApiException
-from kubernetes.config.config_exception import ConfigException
 from urllib3 import exceptions as http
 
 from isthmus.adapters import connecting, credentials, web_proxy
@@ -31,10 +28,8 @@ def reach(access: Access) -> tuple[str, str]:
 
     Raises ClusterUnreachable if it does not answer, Unprepared if the kubeconfig is no good for it.
     """
-    try:
-        api = _new_client(access)
-    except (ConfigException, yaml.YAMLError, TypeError, AttributeError, ValueError, OSError) as e:
-        raise _unusable(access, e) from None
+    # One look: a server that is away is told of at once, and not after several timeouts.
+    api = connecting.new_client(access, retries=False)
     server = str(api.configuration.host)
     try:
         prepared = api.param_serialize("GET", "/version", auth_settings=["BearerToken"])
@@ -82,17 +77,6 @@ def refusal(access: Access, server: str, error: Exception) -> IsthmusError:
         return _answered(access, server, error.status)
     seen, hint = _behind_proxy(server, error) or _unanswered(error)
     return ClusterUnreachable(f"{server}: {seen}", cluster=access.cluster, hint=hint)
-
-
-def _new_client(access: Access) -> client.ApiClient:
-    # One look: a server that is away is told of at once, and not after several timeouts.
-    return connecting.new_client(access, retries=False)
-
-
-def _unusable(access: Access, error: Exception) -> Unprepared:
-    message = f"{access.kubeconfig}, context {access.context!r}: {error}"
-    look = f"kubectl --kubeconfig {access.kubeconfig} config get-contexts"
-    return Unprepared(message, cluster=access.cluster, hint=f"look: {look}")
 
 
 def _answered(access: Access, server: str, status: int) -> IsthmusError:

@@ -4,9 +4,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import yaml
 from kubernetes.client.exceptions import ApiException
-from kubernetes.config.config_exception import ConfigException
 from urllib3.exceptions import HTTPError
 
 from isthmus.adapters import web_proxy
@@ -34,9 +32,6 @@ def translating(access: Access, doing: str) -> Iterator[None]:
         said = "" if status in (400, 422) and "secrets/" in doing else _message(error)
         text = f"cannot {doing}: HTTP {status} {error.reason}: {said}"
         raise _asking_to_wait(kind(text, cluster=cluster), error) from None
-    except (ConfigException, yaml.YAMLError) as error:
-        text = f"cannot {doing}: {access.kubeconfig}, context {access.context!r}: {error}"
-        raise Rejected(text, cluster=cluster) from None
     except (HTTPError, OSError) as error:
         text = f"cannot {doing}: {error}{web_proxy.blamed(str(error))}"
         raise ClusterUnreachable(text, cluster=cluster) from None

@@ -4,6 +4,7 @@ import json
 import signal
 
 import pytest
+from live import unkind
 from live.bare import environment_of, everything, regions
 from live.runs import until_step
 
@@ -44,6 +45,21 @@ def test_what_a_killed_build_left_in_clusters_that_stay_is_taken_away(
     process.send_signal(signal.SIGKILL)
     process.communicate()
     isthmus.run("down", "theirs")
+    after = everything(handed_over)
+    assert {c: sorted(after[c] ^ before[c]) for c in before} == {"one": [], "two": []}
+
+
+def test_a_bad_day_of_the_api_servers_makes_all_slower_and_nothing_red(
+    isthmus, handed_over, tmp_path
+):
+    """By hand, and as often as one likes: tests/live/unkind.py."""
+    before = everything(handed_over)
+    bridge = unkind.bridge_of(isthmus, "bare")
+    with unkind.before(handed_over, bridge, tmp_path, seed=7) as (file, done):
+        assert isthmus.document("up", file)["verdict"] == "pass"
+        assert isthmus.document("verify", "unkind")["verdict"] == "pass"
+        isthmus.run("down", "unkind")
+    assert min(done["429"], done["500"], done["503"], done["cut"]) > 0, done
     after = everything(handed_over)
     assert {c: sorted(after[c] ^ before[c]) for c in before} == {"one": [], "two": []}
 

@@ -11,7 +11,7 @@ from fakes import limited
 from isthmus import waiting
 from isthmus.adapters import api_server, kube
 from isthmus.adapters.manifests import LABEL
-from isthmus.errors import Busy, ClusterUnreachable, NotReady, Rejected
+from isthmus.errors import Busy, ClusterUnreachable, NotReady, Rejected, Unprepared
 from isthmus.facts import Access
 
 TOKEN = "canary-token-of-the-administrator"
@@ -436,15 +436,15 @@ def test_a_secret_that_is_refused_is_not_repeated_in_the_message(api, client, st
     [(None, "admin"), ("", "admin"), ("{}", "admin"), ("a: [", "admin"), (..., "nobody")],
     ids=["missing", "empty", "hollow", "no yaml", "context unknown"],
 )
-def test_a_kubeconfig_that_leads_nowhere_is_told_with_its_context(access, content, context):
+def test_a_kubeconfig_that_leads_nowhere_is_told_with_where_to_look(access, content, context):
     if content is None:
         access.kubeconfig.unlink()
     elif content is not ...:
         access.kubeconfig.write_text(content)
     client = kube.Kube(access.model_copy(update={"context": context}))
-    with pytest.raises(Rejected) as caught:
+    with pytest.raises(Unprepared) as caught:
         client.get("ConfigMap", "mesh")
-    assert_told(caught.value, "cannot read its kubeconfig", repr(context))
+    assert_told(caught.value, str(access.kubeconfig), "config get-contexts")
 
 
 def test_the_users_own_kubeconfig_is_not_looked_at(access, monkeypatch, tmp_path):

@@ -12,7 +12,7 @@ from cryptography.x509.oid import NameOID
 
 from isthmus import certificates
 from isthmus.adapters import connecting, kubeconfigs
-from isthmus.errors import Rejected, Unprepared
+from isthmus.errors import Unprepared
 from isthmus.facts import Access
 
 
@@ -91,7 +91,7 @@ def test_other_clusters_reach_it_where_its_access_says(theirs, tmp_path):
     ("context", "missing"), [("nobody", "no context 'nobody'"), ("other", "no cluster 'gone'")]
 )
 def test_what_the_file_lacks_is_told_with_how_to_look(theirs, context, missing):
-    with pytest.raises(Rejected, match=missing) as caught:
+    with pytest.raises(Unprepared, match=missing) as caught:
         kubeconfigs.server(theirs[0].model_copy(update={"context": context}))
     assert caught.value.cluster == "beijing"
     assert "config get-contexts" in caught.value.hint
