@@ -47,6 +47,9 @@ def new_client(access: Access, retries: bool | None = None) -> client.ApiClient:
     headers = kubeconfigs.impersonated(access)
     try:
         api = _load(access, retries)
+    except Unprepared as error:
+        error.cluster = error.cluster or access.cluster
+        raise
     except UNUSABLE as error:
         text = f"{access.kubeconfig}, context {access.context!r}: {error}"
         look = f"kubectl --kubeconfig {access.kubeconfig} config get-contexts"
@@ -75,6 +78,7 @@ def _load(access: Access, retries: bool | None) -> client.ApiClient:
             # It keeps a table of its files, in which the next client would find ours.
             kube_config._cleanup_temp_files()
     configuration.ssl_ca_cert = configuration.cert_file = configuration.key_file = None
+    configuration.api_key = _stripped(configuration.api_key)
     choose(configuration)
     _renew_tokens_alone(configuration)
     api = client.ApiClient(configuration)
@@ -99,9 +103,14 @@ def _renew_tokens_alone(configuration: client.Configuration) -> None:
     def renewed(own: client.Configuration) -> None:
         found = SimpleNamespace(api_key={})
         renew(found)
-        own.api_key.update(found.api_key)
+        own.api_key.update(_stripped(found.api_key))
 
     configuration.refresh_api_key_hook = renewed
+
+
+def _stripped(tokens: dict[str, str]) -> dict[str, str]:
+    """Return tokens as a header may hold them: a file's ends with a newline, often."""
+    return {name: token.strip() for name, token in tokens.items()}
 
 
 @contextmanager

@@ -102,6 +102,9 @@ def _inlined(entry: dict[str, Any], folder: Path) -> dict[str, Any]:
         path = result.pop(key, None)
         if path and f"{key}-data" not in result:
             result[f"{key}-data"] = base64.b64encode(_content(key, folder / path)).decode()
+    if result.get("insecure-skip-tls-verify") and result.get("certificate-authority-data"):
+        text = "its kubeconfig has both a certificate authority and insecure-skip-tls-verify"
+        raise Unprepared(text, hint="kubectl refuses that too: delete the latter")
     if path := result.get("tokenFile"):
         result["tokenFile"] = str(folder / path)
     command = (result.get("exec") or {}).get("command", "")

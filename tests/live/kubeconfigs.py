@@ -307,6 +307,10 @@ def as_an_administrator(d):
     d.user |= {"as": "someone", "as-groups": ["system:masters"]}
 
 
+def as_of_several_groups(d):
+    d.user |= {"as": "someone", "as-groups": ["system:masters", "others"]}
+
+
 def as_nobody_much(d):
     d.user["as"] = "reader"
 

@@ -131,6 +131,13 @@ def test_a_file_that_is_not_there_is_told_with_its_key(tmp_path):
     assert e.value.cluster == "one" and "certificate-authority-data" in e.value.hint
 
 
+def test_an_authority_that_is_not_to_be_asked_is_refused_as_kubectl_refuses_it(tmp_path):
+    fields = {"insecure-skip-tls-verify": True, "certificate-authority-data": DATA}
+    with pytest.raises(Unprepared, match="both a certificate authority and insecure") as e:
+        merged(written(tmp_path, fields), tmp_path)
+    assert e.value.cluster == "one" and "kubectl refuses" in e.value.hint
+
+
 @pytest.mark.parametrize(
     ("user", "there"),
     [

@@ -71,6 +71,16 @@ def client(server, plugin, tmp_path, **cluster):
     return kube.Kube(Access(cluster="beijing", kubeconfig=path, context="admin"))
 
 
+def test_a_file_of_a_token_may_end_with_a_newline(folders, server, plugin, tmp_path):
+    asked = client(server, plugin, tmp_path)
+    path = asked.access.kubeconfig
+    document = yaml.safe_load(path.read_text())
+    document["users"][0]["user"] = {"tokenFile": "token"}
+    path.write_text(yaml.safe_dump(document))
+    (tmp_path / "token").write_text("first\n")
+    assert asked.version() == "v1.36.3"
+
+
 def test_many_requests_are_one_login(folders, server, plugin, tmp_path):
     asked = client(server, plugin, tmp_path)
     assert [asked.version() for _ in range(5)] == ["v1.36.3"] * 5
