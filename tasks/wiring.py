@@ -4,14 +4,16 @@ import base64
 import json
 from typing import Any
 
-from isthmus import waiting
-from isthmus.adapters import kube, kubeconfigs
+from isthmus import progress, waiting
+from isthmus.adapters import kube, kubeconfigs, workloads
 from isthmus.facts import Access, Done, changed
 from isthmus.federation import SYSTEM
 from isthmus.mesh import INJECTOR, READER
 from isthmus.render import render
 from tasks.policies import step
 
+ROOT = "istio-ca-root-cert"
+"""What istiod writes into every namespace of a cluster that it serves."""
 TOKEN = 30.0
 """Seconds for the token controller to fill a Secret in."""
 
@@ -19,13 +21,35 @@ TOKEN = 30.0
 @step("wire", of="remote")
 def wire_secret(host: Access, remote: Access, installed: Done) -> Done:
     """Give the host the remote's reader, and see the host act on it. The token stays in here."""
+    known = _is_known(remote)
     made = kube.connect(remote).apply(render("wiring/token.yaml.j2", account=READER))
+    renewed = bool(made)
     manifest = render(
         "wiring/remote-secret.yaml.j2", cluster=remote.cluster, kubeconfig=_kubeconfig(remote)
     )
     made += kube.connect(host).apply(manifest)
+    if known and renewed:
+        _restart_istiod(host)
     _await_service(remote)
     return changed(remote.cluster, made)
+
+
+def _is_known(remote: Access) -> bool:
+    """Tell whether an istiod of the host has written its trust here before."""
+    return bool(kube.connect(remote).get("ConfigMap", ROOT, SYSTEM))
+
+
+def _restart_istiod(host: Access) -> None:
+    """Have the host's istiod begin anew: one whose token for a remote was revoked is stuck.
+
+    It cannot end its leader election there, and until then hears of no other remote either (seen
+    with Istio 1.31: "error retrieving resource lock: Unauthorized", "remote clusters []").
+    """
+    client = kube.connect(host)
+    progress.say("a remote's token was made anew: istiod is restarted to take it")
+    for pod in client.objects("Pod", SYSTEM, labels="app=istiod"):
+        client.delete({"apiVersion": "v1", "kind": "Pod", **pod})
+    workloads.await_deployment(client, "istiod", SYSTEM)
 
 
 def _kubeconfig(remote: Access) -> str:
@@ -61,8 +85,8 @@ def _await_service(remote: Access) -> None:
     """Wait until istiod has put its trust and its injector's CA into the remote."""
     client = kube.connect(remote)
     waiting.until(
-        lambda: True if client.get("ConfigMap", "istio-ca-root-cert", SYSTEM) else None,
-        "istiod to write istio-ca-root-cert (does it reach this API server?)",
+        lambda: True if _is_known(remote) else None,
+        f"istiod to write {ROOT} (does it reach this API server?)",
         timeout=waiting.limits().control_plane,
         cluster=remote.cluster,
     )

@@ -71,6 +71,13 @@ def of_pod(pod: Manifest) -> Failure | None:
     return next(filter(None, found), None)
 
 
+def waits_for_our_webhook(deployment: Manifest) -> bool:
+    """Tell whether its pods were refused because a webhook of the mesh's own was not up yet."""
+    conditions = deployment.get("status", {}).get("conditions", [])
+    refused = [c for c in conditions if c["type"] == "ReplicaFailure" and c["status"] == "True"]
+    return any(OURS.search(c.get("message", "")) for c in refused)
+
+
 def of_refusal(said: str, namespace: str) -> Failure | None:
     """Return why an API server takes no such pod, if time will not mend it."""
     if OURS.search(said):

@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 
 from isthmus import waiting
-from isthmus.adapters import pod_failures, reaching
+from isthmus.adapters import pod_failures, reaching, retrying
 from isthmus.adapters.kube import Kube
 from isthmus.adapters.manifests import Manifest
 from isthmus.adapters.pod_failures import Failure
@@ -27,6 +27,8 @@ def await_deployment(client: Kube, name: str, namespace: str) -> None:
         found = client.get("Deployment", name, namespace, "apps/v1")
         if found and is_rolled_out(found):
             return True
+        if found and pod_failures.waits_for_our_webhook(found):
+            retrying.try_again(client, found)
         failure = failure_of(client, found) if found else None
         give_up(client, f"Deployment {namespace}/{name}", failure, failing)
         return None

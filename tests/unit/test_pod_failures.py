@@ -3,7 +3,7 @@
 import pytest
 from fakes import limited
 
-from isthmus.adapters import pod_failures, workloads
+from isthmus.adapters import pod_failures, retrying, workloads
 from isthmus.errors import NotReady, Unprepared
 
 
@@ -142,3 +142,29 @@ def test_a_refusal_of_a_moment_ends_no_wait(cluster, moments):
     client.request = request
     with limited(deployment=30), pytest.raises(NotReady):
         workloads.await_deployment(client, "istiod", "s")
+
+
+def test_pods_that_our_own_webhook_refused_are_tried_again_and_not_minutes_later(cluster, moments):
+    client = cluster()
+    said = 'failed calling webhook "object.sidecar-injector.istio.io": connection refused'
+    client.put({**deployment(), "status": refused(said)["status"]})
+
+    def made(cluster, changed):
+        if changed["metadata"].get("annotations", {}).get(retrying.TRIED):
+            new = {"observedGeneration": 1, "updatedReplicas": 1, "replicas": 1}
+            client.put(deployment(**new, availableReplicas=1, conditions=[]))
+            changed["metadata"]["generation"] = 1
+
+    client.reactions.append(made)
+    workloads.await_deployment(client, "istiod", "s")
+    assert moments[0] < 5
+    assert client.writes == ["PATCH /apis/apps/v1/namespaces/s/deployments/istiod"]
+
+
+def test_they_are_not_tried_again_all_the_time(cluster, moments):
+    client = cluster()
+    said = 'failed calling webhook "object.sidecar-injector.istio.io": connection refused'
+    client.put({**deployment(), "status": refused(said)["status"]})
+    with limited(deployment=4), pytest.raises(NotReady, match="connection refused"):
+        workloads.await_deployment(client, "istiod", "s")
+    assert len(client.writes) <= 2

@@ -1,0 +1,97 @@
+"""Whatever of ours is missing: one `up` mends it. Every kind is tried, in the host and a remote.
+
+By hand, on three regions of its own; all objects of the kinds that go together are deleted at once:
+
+    PYTHONPATH=tests python tests/live/repair.py
+"""
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from live.bare import PASSING, client
+from live.conftest import Isthmus, Mesh
+from live.files import write
+
+from isthmus import tools
+from isthmus.adapters import federated, helm
+from isthmus.adapters.manifests import LABEL, describe
+
+HOST, REMOTE = "lisbon", "osaka"
+WHOLE = {"Namespace", "CustomResourceDefinition", "FederatedNamespace"}
+"""Kinds whose end takes all else along: to delete one of them is to take the mesh away."""
+TOGETHER = {
+    "what runs": {"Deployment", "Service", "HorizontalPodAutoscaler", "PodDisruptionBudget"},
+    "who may": {"ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"},
+    "what is known": {"Secret", "ConfigMap", "Gateway", "VirtualService", "EnvoyFilter"},
+    "who is asked": {"MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"},
+    "the federation": {
+        "FederatedDeployment",
+        "FederatedSecret",
+        "FederatedTypeConfig",
+        "KubeFedCluster",
+        "KubeFedConfig",
+    },
+}
+
+
+def ours(mesh, cluster):
+    """Return every object that an `up` has made in a cluster, KubeFed's included."""
+    there = client(cluster, mesh.folder / "kubeconfig")
+    kinds = [(api, kind) for api, kind, plural in there.kinds.removable() if plural not in PASSING]
+    marks = (f"{LABEL}={mesh.name}", "kubefed.io/managed=true")
+    found = [
+        m
+        for api, kind in kinds
+        for mark in marks
+        for m in there.objects(kind, api=api, labels=mark)
+    ]
+    if cluster == HOST:
+        chart = tools.ensure(mesh.environment, tools.CHART)
+        found += helm.objects(there, federated.RELEASE, federated.NAMESPACE, chart)
+        found += there.objects("KubeFedCluster", api=federated.CORE)
+    return {describe(m): m for m in found if m["kind"] not in WHOLE}
+
+
+def mend(mesh, kinds):
+    """Delete all objects of these kinds; return the exit code of `up`, seconds, what is missing."""
+    before = {cluster: ours(mesh, cluster) for cluster in (HOST, REMOTE)}
+    for cluster, found in before.items():
+        there = client(cluster, mesh.folder / "kubeconfig")
+        for manifest in found.values():
+            if manifest["kind"] in kinds:
+                there.delete(manifest)
+    begun = time.monotonic()
+    process = mesh.isthmus.start("up", mesh.file)
+    _, err = process.communicate(timeout=1500)
+    if process.returncode:
+        print(err[-3000:], flush=True)
+    missing = [name for c, found in before.items() for name in found.keys() - ours(mesh, c).keys()]
+    return process.returncode, time.monotonic() - begun, missing
+
+
+def main() -> int:
+    """Build a mesh, break it kind by kind, and tell how each `up` ended."""
+    failed = 0
+    with tempfile.TemporaryDirectory(prefix="repair-") as place:
+        isthmus = Isthmus(Path(place) / "home")
+        regions = {"host": {"name": HOST}, "remotes": [{"name": "nairobi"}, {"name": REMOTE}]}
+        mesh = Mesh(isthmus, write(Path(place) / "repair.yaml", name="repair", **regions))
+        try:
+            isthmus.run("up", mesh.file)
+            tried = WHOLE.union(*TOGETHER.values())
+            kinds = {m["kind"] for c in (HOST, REMOTE) for m in ours(mesh, c).values()}
+            print(f"kinds that are ours and not tried: {sorted(kinds - tried)}", flush=True)
+            for name, together in TOGETHER.items():
+                code, seconds, missing = mend(mesh, together)
+                print(f"{name}: up {code}, {seconds:.0f} s, missing {missing}", flush=True)
+                failed += bool(code or missing)
+        finally:
+            isthmus.run("down", mesh.name)
+            isthmus.run("server", "stop", "--now")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
