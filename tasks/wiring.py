@@ -86,7 +86,7 @@ def _await_service(remote: Access) -> None:
     client = kube.connect(remote)
     waiting.until(
         lambda: True if _is_known(remote) else None,
-        f"istiod to write {ROOT} (does it reach this API server?)",
+        "istiod to write istio-ca-root-cert (does it reach this API server?)",
         timeout=waiting.limits().control_plane,
         cluster=remote.cluster,
     )
