@@ -91,6 +91,7 @@ def steps_of(environment: Environment, if_busy: IfBusy, verb: str = "up") -> Ite
     with ExitStack() as stack:
         lease = stack.enter_context(turn_of(environment.name, run, if_busy))
         stack.enter_context(beating(run, lease))
+        stack.enter_context(waiting.within(environment.timeouts))
         stack.enter_context(journal.kept())
         steps = Steps(_memory(run, lease.local), stack.enter_context(telling(environment, verb)))
         if verb != "verify":

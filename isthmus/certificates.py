@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 BACKDATED = datetime.timedelta(hours=1)
-"""A certificate is valid from so long ago on: clocks differ."""
+"""Grace for readers whose clock is behind this machine's."""
 DAYS = 3650
 """Days that a certificate is valid, as in Istio's own generator (tools/certs/common.mk)."""
 
@@ -34,7 +34,6 @@ def builder(subject: x509.Name, issuer: x509.Name, key: Key) -> x509.Certificate
         .issuer_name(issuer)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        # An hour of grace for readers whose clock is behind this machine's.
         .not_valid_before(now - BACKDATED)
         .not_valid_after(now + datetime.timedelta(days=DAYS))
     )

@@ -16,7 +16,6 @@ from prefect.tasks import exponential_backoff
 from pydantic_core import to_json
 
 from isthmus import progress, waiting
-from isthmus.environment import Environment
 from isthmus.errors import IsthmusError, TransientError
 from isthmus.progress import Event
 from isthmus.reporting import scrub
@@ -91,12 +90,7 @@ def step(
         @functools.wraps(function)
         def told(*args: P.args, **kwargs: P.kwargs) -> R:
             values = dict(zip(function.__code__.co_varnames, args, strict=False)) | kwargs
-            about = values.get("environment")
-            timeouts = about.timeouts if isinstance(about, Environment) else waiting.limits()
-            with waiting.within(timeouts):
-                return _telling(
-                    name, _cluster(values.get(of or "")), lambda: function(*args, **kwargs)
-                )
+            return _telling(name, _cluster(values.get(of or "")), lambda: function(*args, **kwargs))
 
         return task(told, **{**STEP, "name": name, "task_run_name": _naming(name, of), **options})
 

@@ -41,7 +41,7 @@ _loading = threading.Lock()
 def new_client(access: Access, retries: bool | None = None) -> client.ApiClient:
     """Return a client of its own; it asks as often as urllib3 does, unless `retries` is False.
 
-    Its keys are in memory alone. Raises Rejected or Unprepared if the kubeconfig is no good, if it
+    Its keys are in memory alone. Raises Unprepared if the kubeconfig is no good, if it
     names what is not there, or a proxy that cannot be used.
     """
     headers = kubeconfigs.impersonated(access)
@@ -52,8 +52,7 @@ def new_client(access: Access, retries: bool | None = None) -> client.ApiClient:
         raise
     except UNUSABLE as error:
         text = f"{access.kubeconfig}, context {access.context!r}: {error}"
-        look = f"kubectl --kubeconfig {access.kubeconfig} config get-contexts"
-        raise Unprepared(text, cluster=access.cluster, hint=f"look: {look}") from None
+        raise Unprepared(text, cluster=access.cluster, hint=kubeconfigs.look(access)) from None
     for name, value in headers.items():
         api.set_default_header(name, value)
     return api

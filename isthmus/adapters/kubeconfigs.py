@@ -47,7 +47,7 @@ def _parts(access: Access) -> tuple[dict[str, Any], dict[str, Any]]:
     for part in ("cluster", "user"):
         if not context.get(part):
             text = f"{access.kubeconfig}: context {access.context!r} names no {part}"
-            raise Unprepared(text, cluster=access.cluster, hint=_look(access))
+            raise Unprepared(text, cluster=access.cluster, hint=look(access))
     cluster = _named(document, "clusters", context["cluster"], access)
     user = _named(document, "users", context["user"], access)
     folder = access.kubeconfig.resolve().parent
@@ -65,11 +65,11 @@ def _document(access: Access) -> dict[str, Any]:
         text = (
             f"{access.kubeconfig}: no kubeconfig can be read there: {' '.join(str(error).split())}"
         )
-        raise Unprepared(text, cluster=access.cluster, hint=_look(access)) from None
+        raise Unprepared(text, cluster=access.cluster, hint=look(access)) from None
     if isinstance(document, dict):
         return document
     text = f"{access.kubeconfig}: no kubeconfig: it holds {type(document).__name__}, not a mapping"
-    raise Unprepared(text, cluster=access.cluster, hint=_look(access))
+    raise Unprepared(text, cluster=access.cluster, hint=look(access))
 
 
 def _named(document: dict[str, Any], section: str, name: str, access: Access) -> dict[str, Any]:
@@ -78,15 +78,16 @@ def _named(document: dict[str, Any], section: str, name: str, access: Access) ->
     found = next((e for e in entries if isinstance(e, dict) and e.get("name") == name), None)
     if found is None:
         text = f"{access.kubeconfig}: no {section[:-1]} {name!r} in it"
-        raise Unprepared(text, cluster=access.cluster, hint=_look(access))
+        raise Unprepared(text, cluster=access.cluster, hint=look(access))
     content = found.get(section[:-1]) or {}
     if not isinstance(content, dict):
         text = f"{access.kubeconfig}: {section[:-1]} {name!r} is no mapping"
-        raise Unprepared(text, cluster=access.cluster, hint=_look(access))
+        raise Unprepared(text, cluster=access.cluster, hint=look(access))
     return content
 
 
-def _look(access: Access) -> str:
+def look(access: Access) -> str:
+    """Return the command that shows which contexts a kubeconfig has."""
     return f"kubectl --kubeconfig {access.kubeconfig} config get-contexts"
 
 

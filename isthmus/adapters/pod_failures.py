@@ -53,10 +53,8 @@ PASSING_TAINTS = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachabl
 
 def of_deployment(deployment: Manifest, pods: Iterable[Manifest]) -> Failure | None:
     """Return why a Deployment's pods are not made or do not run, if time will not mend it."""
-    conditions = deployment.get("status", {}).get("conditions", [])
-    refused = [c for c in conditions if c["type"] == "ReplicaFailure" and c["status"] == "True"]
     namespace = deployment["metadata"].get("namespace", "")
-    found = [of_refusal(c.get("message", ""), namespace) for c in refused]
+    found = [of_refusal(said, namespace) for said in _refusals(deployment)]
     found += [of_pod(pod) for pod in pods]
     return next(filter(None, found), None)
 
@@ -73,9 +71,7 @@ def of_pod(pod: Manifest) -> Failure | None:
 
 def waits_for_our_webhook(deployment: Manifest) -> bool:
     """Tell whether its pods were refused because a webhook of the mesh's own was not up yet."""
-    conditions = deployment.get("status", {}).get("conditions", [])
-    refused = [c for c in conditions if c["type"] == "ReplicaFailure" and c["status"] == "True"]
-    return any(OURS.search(c.get("message", "")) for c in refused)
+    return any(map(OURS.search, _refusals(deployment)))
 
 
 def of_refusal(said: str, namespace: str) -> Failure | None:
@@ -86,6 +82,13 @@ def of_refusal(said: str, namespace: str) -> Failure | None:
         if re.search(pattern, said):
             return Failure(said, hint.replace("NAMESPACE", namespace))
     return None
+
+
+def _refusals(deployment: Manifest) -> list[str]:
+    """Return what the API server said of pods that it did not take."""
+    conditions = deployment.get("status", {}).get("conditions", [])
+    refused = [c for c in conditions if c["type"] == "ReplicaFailure" and c["status"] == "True"]
+    return [c.get("message", "") for c in refused]
 
 
 def _of_image(container: Mapping[str, Any], waiting: Mapping[str, Any]) -> Failure | None:

@@ -10,6 +10,7 @@ from world import CANARY, World, environment
 
 from isthmus import progress, state, waiting
 from isthmus.adapters import federated, workloads
+from isthmus.environment import Timeouts
 from isthmus.errors import ClusterUnreachable, Findings, NotReady, Rejected
 from isthmus.facts import Done
 from tasks.policies import RETRIES
@@ -207,6 +208,20 @@ def test_a_mesh_that_another_home_built_goes_only_if_a_person_says_so(
     assert world.left() == before
     flow(environment(federation), anothers=True)
     assert world.left() == {"beijing": [], "shanghai": []}
+
+
+def test_every_step_waits_as_long_as_its_environment_says(world):
+    def note(event):
+        if event.kind == "started":
+            seen.setdefault(event.name, set()).add(waiting.limits().helm)
+
+    seen, given = {}, environment().model_copy(update={"timeouts": Timeouts(helm=9)})
+    with progress.listening(note):
+        build(given)
+        teardown(given)
+    assert {"wait for nodes", "start federation", "wire", "withdraw"} <= seen.keys()
+    assert {name: found for name, found in seen.items() if found != {9}} == {}
+    assert waiting.limits() == Timeouts()
 
 
 def test_a_teardown_of_nothing_is_well(world):

@@ -7,11 +7,9 @@ import pkgutil
 import pytest
 from prefect import Task
 from prefect.cache_policies import NO_CACHE
-from world import environment
 
 import tasks
 from isthmus import progress, waiting
-from isthmus.environment import Timeouts
 from isthmus.errors import ClusterUnreachable, NotReady, Rejected
 from isthmus.facts import Access, Done
 from tasks.policies import RETRIES, step
@@ -34,17 +32,6 @@ def told(body, *args, **kwargs):
         except Exception as raised:
             error = raised
     return heard, error
-
-
-def test_a_step_waits_as_long_as_its_environment_says():
-    def body(environment, host):
-        seen.append(waiting.limits().helm)
-
-    seen, given = [], environment().model_copy(update={"timeouts": Timeouts(helm=9)})
-    told(body, given, HOST)
-    told(body, environment=given, host=HOST)
-    told(body, environment(), HOST)
-    assert seen == [9, 9, Timeouts().helm]
 
 
 def test_a_step_tells_its_cluster_however_it_is_called():
