@@ -76,7 +76,16 @@ def attempt(command: Callable[[], object]) -> tuple[int, bool]:
         refused = _refused(error)
         return tell(refused) if refused else _tell_bug(error), False
     except Exception as error:
+        if _is_of_interrupt(error):
+            return tell(worker.Interrupted("interrupted")), True
         return _tell_bug(error), False
+
+
+def _is_of_interrupt(error: BaseException | None) -> bool:
+    """Tell whether it came of an interrupt that was raised inside a lock or an import."""
+    while error and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def tell(error: IsthmusError) -> int:

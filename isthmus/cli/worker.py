@@ -1,16 +1,21 @@
 """One run in a thread of its own, so that this one can always answer: to a signal, to a deadline.
 
 A thread that waits for a cluster cannot be stopped: whoever catches Abandoned ends the process.
+A signal is a byte that is read (signal.set_wakeup_fd, as asyncio does it), never an exception out
+of nowhere: one that is raised amid a Condition.wait leaves its lock released, and what comes out is
+"RuntimeError: release unlocked lock".
 """
 
+import contextlib
 import os
+import select
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, wait
+from concurrent.futures import Future
 from contextlib import contextmanager
-from types import FrameType
 from typing import Any, TypeVar
 
 from isthmus.errors import IsthmusError
@@ -44,10 +49,14 @@ def run(work: Callable[[], T], timeout: float | None, begun: float | None = None
     Interrupted on one of SIGNALS; from then on another one ends the process on the spot.
     """
     future: Future[T] = Future()
-    with _answering_signals():
-        threading.Thread(target=_fulfil, args=(future, work), name="run", daemon=True).start()
-        if not wait([future], _left(timeout, begun)).done:
+    with _answering_signals() as (heard, ended):
+        threading.Thread(
+            target=_fulfil, args=(future, work, ended), name="run", daemon=True
+        ).start()
+        if not select.select([heard], [], [], _left(timeout, begun))[0]:
             raise OutOfTime(f"out of time after {timeout:g} s")
+        if number := _first(heard):
+            raise Interrupted(f"interrupted by {signal.Signals(number).name}")
         return future.result()
 
 
@@ -65,30 +74,50 @@ def _left(timeout: float | None, begun: float | None) -> float | None:
     return max(0.0, timeout - (time.monotonic() - begun))
 
 
-def _fulfil(future: Future[T], work: Callable[[], T]) -> None:
+def _fulfil(future: Future[T], work: Callable[[], T], ended: socket.socket) -> None:
     try:
         future.set_result(work())
     except BaseException as error:
         future.set_exception(error)
+    with contextlib.suppress(OSError):  # Nobody listens any more to a run that was given up.
+        ended.send(b"\0")
 
 
 @contextmanager
-def _answering_signals() -> Iterator[None]:
+def _answering_signals() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """Yield two ends of a pair: what is sent into the second, and each signal's number, is read."""
     heard = [s for s in SIGNALS if not is_under_nohup(s)]
-    before: dict[signal.Signals, Any] = {s: signal.signal(s, _interrupt) for s in heard}
+    reading, writing = socket.socketpair()
+    reading.setblocking(False)
+    writing.setblocking(False)
+    woken = signal.set_wakeup_fd(writing.fileno(), warn_on_full_buffer=False)
+    before: dict[signal.Signals, Any] = {s: signal.signal(s, _heard) for s in heard}
     after: dict[signal.Signals, Any] = before
     try:
-        yield
+        yield reading, writing
     except Abandoned:
         after = dict.fromkeys(heard, _leave)
         raise
     finally:
         for number, handler in after.items():
             signal.signal(number, handler)
+        signal.set_wakeup_fd(woken)
+        late = _first(reading)
+        reading.close()
+        writing.close()
+        if late and after is before:  # It came when the run had just ended: nobody has heard it.
+            signal.raise_signal(late)
 
 
-def _interrupt(number: int, _: FrameType | None) -> None:
-    raise Interrupted(f"interrupted by {signal.Signals(number).name}")
+def _first(heard: socket.socket) -> int:
+    """Return the first signal's number of all that were sent so far, or 0."""
+    with contextlib.suppress(BlockingIOError):
+        return next(filter(None, heard.recv(4096)), 0)
+    return 0
+
+
+def _heard(*_: object) -> None:
+    """Have Python write the signal's number into the wakeup socket: it does so with a handler."""
 
 
 def _leave(*_: object) -> None:
