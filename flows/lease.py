@@ -14,7 +14,8 @@ from httpx import HTTPError, HTTPStatusError
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.exceptions import ObjectNotFound
 
-from isthmus import turn, waiting
+from isthmus import state, turn, waiting
+from isthmus.adapters import prefect_record
 from isthmus.errors import Busy, NotReady
 
 LEASE = 60.0
@@ -24,6 +25,8 @@ SURE = LEASE - 5.0
 within the rest."""
 AWAY = 60.0
 """Seconds that a run waits, writing nothing, for a server which is away longer than its lease."""
+HEARD = 9.0
+"""Seconds after which a run whose record is gone has stopped: it looks every 3 (flows.pulse)."""
 PREFIX = "isthmus-"
 LOCKED, GONE, MISSING = 423, 410, 404
 UNKNOWN = (HTTPError, ObjectNotFound)
@@ -133,5 +136,21 @@ def occupy(client: SyncPrefectClient, name: str) -> UUID:
         raise Busy(f"{environment} is in use by a run on another machine") from None
     if not answer.json()["limits"]:
         client.upsert_global_concurrency_limit_by_name(name, 1)
+        _let_unknown_runs_end(client)
         return occupy(client, name)
     return UUID(answer.json()["lease_id"])
+
+
+def _let_unknown_runs_end(client: SyncPrefectClient) -> None:
+    """Wait until runs that the server does not know have heard of it, and have stopped.
+
+    A server that never heard of an environment may have got another database a moment ago, with a
+    run of another machine still at work. Our own server has runs of this machine alone: its lock
+    knows them all.
+    """
+    own = prefect_record.read(state.home() / "server")
+    if own is None or str(client.api_url).rstrip("/") != own.address.api:
+        end = clock() + HEARD
+        waiting.until(
+            lambda: clock() >= end or None, "the end of runs unknown to it", timeout=2 * HEARD
+        )

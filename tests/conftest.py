@@ -133,6 +133,9 @@ def prefect(prefect_server, tmp_path, monkeypatch):
     for name in ("bounded_poisson_interval", "clamped_poisson_interval"):
         monkeypatch.setattr(base, name, lambda *_: 0.1)
 
+    # The session's server keeps its database: no run is at work that it does not know.
+    monkeypatch.setattr("flows.lease.HEARD", 0.0)
+
     url, database = prefect_server
     chosen = {
         settings.PREFECT_API_URL: url,

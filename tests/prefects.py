@@ -3,8 +3,12 @@
 import json
 import socket
 import sqlite3
+import threading
 import urllib.error
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+import httpx
 
 from isthmus import waiting
 from isthmus.adapters import prefect_api, prefect_record, prefect_settings
@@ -98,6 +102,12 @@ class Runs:
     def state(self, run):
         return self.ask(f"/flow_runs/{run}")["state"]
 
+    def delete(self, run):
+        """Delete its record, as a person does in the pages."""
+        api, pair = prefect_record.address(self.home).api, prefect_settings.auth(self.home)
+        with httpx.Client(auth=tuple(pair.split(":", 1)), trust_env=False, timeout=60) as client:
+            client.delete(f"{api}/flow_runs/{run}").raise_for_status()
+
     def end(self, run):
         """Return the state in which a run ended."""
 
@@ -131,3 +141,60 @@ def alive(pid):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except OSError:
         return False
+
+
+class Relay:
+    """Passes connections on to a server until it is cut: then it refuses, and ends those it had."""
+
+    def __init__(self, server):
+        self._server, self._whole, self._ends = server, True, []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def cut(self):
+        self._whole = False
+        for end in self._ends:
+            _end(end)
+
+    def mend(self):
+        self._whole = True
+
+    def close(self):
+        self.cut()
+        _end(self._listener)
+
+    def _serve(self):
+        with suppress(OSError):
+            while True:
+                here, _ = self._listener.accept()
+                if not self._whole:
+                    here.close()
+                    continue
+                there = socket.create_connection(self._server)
+                self._ends += [here, there]
+                for source, target in ((here, there), (there, here)):
+                    threading.Thread(target=_pass_on, args=(source, target), daemon=True).start()
+
+
+def _pass_on(source, target):
+    with suppress(OSError):
+        while data := source.recv(65536):
+            target.sendall(data)
+    _end(target)
+
+
+def _end(end):
+    with suppress(OSError):
+        end.shutdown(socket.SHUT_RDWR)
+    end.close()
+
+
+@contextmanager
+def relaying(server):
+    """Give a relay to a server while the block runs."""
+    relay = Relay(server)
+    try:
+        yield relay
+    finally:
+        relay.close()

@@ -12,7 +12,7 @@ import urllib.error
 import urllib.request
 
 import pytest
-from prefects import Runs, alive, arguments, everything_in, free_port
+from prefects import Runs, alive, arguments, everything_in, free_port, relaying
 
 from isthmus import waiting
 from isthmus.adapters import prefect_record, prefect_server, prefect_settings
@@ -191,57 +191,115 @@ from isthmus import waiting
 from isthmus.errors import IsthmusError
 
 turns.get_run_logger = lambda: logging.getLogger("test")
-mark = pathlib.Path(sys.argv[1])
+name, mark = sys.argv[1], pathlib.Path(sys.argv[2])
 run = get_client(sync_client=True).create_flow_run(build, parameters={}, state=Running())
+mark.with_suffix(".run").write_text(str(run.id))
 try:
-    with turns.turn_of("suspended", run, "wait") as place, beating(run, place):
+    with turns.turn_of(name, run, "wait") as place, beating(run, place):
         while not mark.with_suffix(".enough").exists():
             waiting.before_change()
             with mark.open("a") as file:
-                file.write("written\\n")
+                file.write(f"{time.time()}\\n")
             time.sleep(0.2)
 except IsthmusError as error:
     print(type(error).__name__, error.exit_code, error)
 """
 
 
-def test_a_run_that_was_suspended_changes_nothing_beside_the_one_that_took_its_turn(home, tmp_path):
-    """Two machines' homes, one server: SIGSTOP until the lease of a minute has run out."""
-    api = prefect_record.address(home).api
-    marks = {name: tmp_path / f"{name}.written" for name in "ab"}
+class Machine:
+    """A home of its own with one run that writes while it has its turn of an environment."""
 
-    def begin(name):
-        return subprocess.Popen(
-            [sys.executable, "-c", TAKES_ITS_TURN, str(marks[name])],
+    def __init__(self, folder, server_home, environment, api):
+        self.mark = folder / "written"
+        folder.mkdir(parents=True)
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", TAKES_ITS_TURN, environment, str(self.mark)],
             env={
                 **os.environ,
-                **prefect_settings.client(home, api),
-                "ISTHMUS_HOME": str(tmp_path / name),
+                **prefect_settings.client(server_home, api),
+                "ISTHMUS_HOME": str(folder),
             },
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
 
-    def written(name):
-        return marks[name].exists() or None
+    def written(self):
+        """Return when it wrote, nothing if it never did."""
+        return [float(row) for row in self.mark.read_text().split()] if self.mark.exists() else []
 
-    first = begin("a")
-    second = None
-    try:
-        waiting.until(lambda: written("a"), "the first run's turn", timeout=60)
-        first.send_signal(signal.SIGSTOP)
-        before = len(marks["a"].read_text().splitlines())
-        second = begin("b")
-        waiting.until(lambda: written("b"), "the second run's turn", timeout=150)
-        first.send_signal(signal.SIGCONT)
-        said, _ = first.communicate(timeout=60)
-        assert "Lost 75 this run is not sure any more" in said, said
-        after = len(marks["a"].read_text().splitlines()) - before
-        assert after <= 1, "one may have been on its way, and no other comes"
-        marks["b"].with_suffix(".enough").touch()
-        assert second.communicate(timeout=60) == ("", None)
-    finally:
-        for process in filter(None, (first, second)):
-            process.kill()
-            process.wait()
+    def await_turn(self):
+        waiting.until(lambda: self.written() or None, "its turn", timeout=150)
+
+    def run(self):
+        return self.mark.with_suffix(".run").read_text()
+
+    def ended(self):
+        return self.process.communicate(timeout=90)[0]
+
+    def stop(self):
+        self.mark.with_suffix(".enough").touch()
+        return self.ended()
+
+
+@pytest.fixture
+def machine(home, tmp_path):
+    """Return a function that begins a run on a machine of its own; in the end none is left."""
+    begun = []
+
+    def begin(name, environment, api=None):
+        at = api or prefect_record.address(home).api
+        begun.append(Machine(tmp_path / environment / name, home, environment, at))
+        return begun[-1]
+
+    yield begin
+    for machine in begun:
+        machine.process.kill()
+        machine.process.wait()
+
+
+def test_a_run_that_lost_its_turn_changes_nothing_beside_the_one_that_has_it(home, runs, machine):
+    """Two machines, one server: suspended, cut off, its record deleted, until its lease is out."""
+    here = prefect_record.address(home)
+    with relaying((here.host, here.port)) as relay:
+        first = {
+            "suspended": machine("a", "suspended"),
+            "cut-off": machine("a", "cut-off", f"http://127.0.0.1:{relay.port}/api"),
+            "deleted": machine("a", "deleted"),
+        }
+        for one in first.values():
+            one.await_turn()
+        first["suspended"].process.send_signal(signal.SIGSTOP)
+        relay.cut()
+        runs.delete(first["deleted"].run())
+        second = {name: machine("b", name) for name in first}
+        for one in second.values():
+            one.await_turn()
+        relay.mend()
+        first["suspended"].process.send_signal(signal.SIGCONT)
+        said = {name: one.ended() for name, one in first.items()}
+    begun = {name: one.written()[0] for name, one in second.items()}
+    late = {name: [at for at in one.written() if at > begun[name]] for name, one in first.items()}
+    assert len(late.pop("suspended")) <= 1, "one may have been on its way, and no other comes"
+    assert late == {"cut-off": [], "deleted": []}
+    assert "Lost 75 this run is not sure any more" in said["suspended"]
+    assert "Lost 75 this run is not sure any more" in said["cut-off"]
+    assert first["deleted"].process.returncode == -signal.SIGTERM, said["deleted"]
+    assert [one.stop() for one in second.values()] == ["", "", ""]
+
+
+def test_a_run_that_the_database_knows_no_more_ends_before_another_one_writes(home, machine):
+    """As our own hint says: the database was moved away, and the server made a new one."""
+    first = machine("a", "moved")
+    first.await_turn()
+    os.kill(prefect_record.read(home).supervisor.pid, signal.SIGKILL)
+    waiting.until(lambda: prefect_server.status(home) is None or None, "its end", timeout=60)
+    for file in home.glob("prefect.db*"):
+        file.rename(file.with_name(f"moved-{file.name}"))
+    prefect_server.start(home, prefect_settings.options(home))
+    second = machine("b", "moved")
+    second.await_turn()
+    first.ended()
+    assert first.process.returncode == -signal.SIGTERM
+    assert first.written()[-1] < second.written()[0]
+    assert second.stop() == ""
