@@ -69,7 +69,7 @@ def federate(
     host = clusters[0]
     # A control plane that lists all networks must not lose one that is still asked.
     prepared = start(federation_tasks.prepare_host, environment, host, wait_for=parted)
-    merged = start(federation_tasks.merge_kubeconfigs, environment, clusters)
+    start(federation_tasks.merge_kubeconfigs, environment, clusters)
     # What KubeFed is to carry to a cluster no longer, it deletes there.
     joined: list[Future] = [*parted]
     if environment.federation_is_given:
@@ -77,7 +77,7 @@ def federate(
     elif environment.federation == "kubefed":
         kubefed = start(federation_tasks.install_federation, environment, host)
         join = federation_tasks.join
-        joined += [start(join, environment, host, c, merged, kubefed) for c in clusters]
+        joined += [start(join, environment, host, c, kubefed) for c in clusters]
         joined.append(start(federation_tasks.start_federation, host, kubefed))
     space = start(
         federation_tasks.federate_namespace, environment, host, clusters, joined, prepared

@@ -69,18 +69,15 @@ def merge_kubeconfigs(environment: Environment, members: list[Access]) -> Path:
 
 
 @step("join", of="member")
-def join(
-    environment: Environment, host: Access, member: Access, kubeconfig: Path, federation: Done
-) -> Done:
+def join(environment: Environment, host: Access, member: Access, federation: Done) -> Done:
     """Make a cluster a member of the federation, Ready."""
     client = kube.connect(host)
-    name, where = member.in_federation, kubeconfigs.server(member)
+    name = member.in_federation
     if _stands(client, member):
-        mended = federated.point(client, name, *where)
+        mended = federated.point(client, name, *kubeconfigs.server(member))
         return changed(member.cluster, [f"KubeFedCluster {name}"] * mended)
     program = tools.ensure(environment, "kubefedctl")
-    kubefedctl.join(program, kubeconfig, host.cluster, member.cluster, name)
-    federated.point(client, name, *where)
+    kubefedctl.join(program, host, member)
     federated.await_member(client, name)
     return Done(cluster=member.cluster, found="joined")
 

@@ -1,7 +1,7 @@
 """Teardown: what was put into clusters is taken out, what was made is deleted."""
 
 from isthmus import built, ownership, providers, state, tools, trust
-from isthmus.adapters import federated, helm, kube, kubeconfigs, kubefedctl, removal
+from isthmus.adapters import federated, helm, kube, kubefedctl, removal
 from isthmus.adapters.manifests import LABEL
 from isthmus.environment import Environment
 from isthmus.errors import Rejected
@@ -84,18 +84,10 @@ def forget(environment: Environment, deleted: Done) -> Done:
 
 def unjoin(environment: Environment, host: Access, member: Access) -> Done:
     """Leave nothing of the membership, in the host or in the member."""
-    client, name = kube.connect(host), member.cluster
-    known_as = member.in_federation
+    client, name, known_as = kube.connect(host), member.cluster, member.in_federation
     if not client.get("KubeFedCluster", known_as, federated.NAMESPACE, federated.CORE):
         return Done(cluster=name, found="was no member")
-    # A file of its own: members leave side by side.
-    path = state.ensure_folder(environment.name) / f"kubeconfig.leave-{name}"
-    try:
-        kubeconfigs.merge([host, member] if host != member else [host], path)
-        program = tools.ensure(environment, "kubefedctl")
-        kubefedctl.unjoin(program, path, host.cluster, name, known_as)
-    finally:
-        path.unlink(missing_ok=True)
+    kubefedctl.unjoin(tools.ensure(environment, "kubefedctl"), host, member)
     return Done(cluster=name, found="left")
 
 

@@ -4,14 +4,13 @@ import base64
 import json
 import re
 import threading
-from contextlib import suppress
 from pathlib import Path
 
 import yaml
 from fakes import FakeKube
 
 from isthmus import providers, tools
-from isthmus.adapters import federated, helm, istioctl, kube, kubefedctl, tls
+from isthmus.adapters import federated, helm, istioctl, kube, kubeconfigs, kubefedctl, tls
 from isthmus.environment import ClusterSpec, Environment, VerificationSpec
 from isthmus.facts import Access
 from isthmus.providers.contract import Defaults
@@ -50,7 +49,6 @@ class World:
         self.kubes, self.joins, self.troubles, self.deleted = {}, [], {}, 0
         self.released = []
         self.lock = threading.RLock()
-        self.leaving = threading.Barrier(len(regions))
         for number, name in enumerate(regions):
             self.kubes[name] = self._cluster(name, number)
         self.host = self.kubes[regions[0]]
@@ -119,7 +117,8 @@ class World:
         self.host.put(controllers)
         self.host.release = True
 
-    def _join(self, program, path, host, member, name):
+    def _join(self, program, host, access):
+        member, name = access.cluster, access.in_federation
         self.joins.append(member)
         if troubles := self.troubles.get(member):
             raise troubles.pop(0)
@@ -128,19 +127,14 @@ class World:
                 "apiVersion": federated.CORE,
                 "kind": "KubeFedCluster",
                 "metadata": {"name": name, "namespace": federated.NAMESPACE},
-                "spec": {"apiEndpoint": f"https://{member}:6443"},
+                "spec": kubeconfigs.for_federation(access),
                 "status": {"conditions": [{"type": "Ready", "status": "True"}]},
             }
         )
 
-    def _unjoin(self, program, path, host, member, name):
-        # All have written before the first one reads: a file that they share is wrong for one.
-        with suppress(threading.BrokenBarrierError):
-            self.leaving.wait(timeout=5)
-        contexts = [c["name"] for c in yaml.safe_load(path.read_text())["contexts"]]
-        assert set(contexts) == {host, member}, f"{path} is not for {member} alone"
-        self.joins.remove(member)
-        where = (federated.CORE, "kubefedclusters", federated.NAMESPACE, name)
+    def _unjoin(self, program, host, access):
+        self.joins.remove(access.cluster)
+        where = (federated.CORE, "kubefedclusters", federated.NAMESPACE, access.in_federation)
         self.host.store.pop(where)
 
 

@@ -1,8 +1,9 @@
-"""A way to an API server for programs that give up at its first refusal, as `kubectl proxy` is one.
+"""A way to API servers for programs that give up at the first refusal, as `kubectl proxy` is one.
 
-Helm makes a hundred requests in a row and ends at the first 500 or cut connection. Through here
-each is repeated like our own, and Helm needs neither the kubeconfig's credentials nor its plugin.
-Only who knows the token of the moment is served, and only on this machine.
+Helm makes a hundred requests in a row and ends at the first 500 or cut connection, kubefedctl a
+dozen. Through here each is repeated like our own, a run that lost its turn changes nothing, and the
+program needs neither the kubeconfig's credentials nor its plugin. Only who knows the token of the
+moment is served, and only on this machine.
 """
 
 import contextvars
@@ -10,7 +11,7 @@ import json
 import secrets
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -19,7 +20,7 @@ from typing import Any
 from urllib3.exceptions import HTTPError
 
 from isthmus import state, waiting
-from isthmus.adapters.api_server import TIMEOUT, ApiServer
+from isthmus.adapters.api_server import PAUSE, TIMEOUT, ApiServer
 from isthmus.adapters.refusals import RETRYABLE
 from isthmus.errors import ClusterUnreachable, IsthmusError, NotReady, Stopped
 
@@ -32,31 +33,36 @@ Answer = tuple[int, str, bytes]
 """Status, content type and body."""
 
 
+Amend = Callable[[str, bytes], bytes]
+"""Given path and body of what a program writes, returns the body that is written."""
+
+
 @contextmanager
-def standing(server: ApiServer, context: str) -> Iterator[Path]:
-    """Give a kubeconfig whose context leads to the API server by way of this process."""
-    token = secrets.token_urlsafe(32)
-    listener = _Listener(server, token)
+def standing(
+    ways: Mapping[str, ApiServer], amend: Amend = lambda path, body: body
+) -> Iterator[Path]:
+    """Give a kubeconfig whose contexts lead to these API servers by way of this process."""
+    listener = _Listener({secrets.token_urlsafe(32): way for way in ways.values()}, amend)
     threading.Thread(target=listener.serve_forever, args=[0.1], daemon=True).start()
     home = state.home()
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
         with tempfile.TemporaryDirectory(prefix="api-proxy-", dir=home) as folder:
-            url = f"http://127.0.0.1:{listener.server_port}/{token}"
-            yield _kubeconfig(Path(folder) / "kubeconfig", url, context)
+            urls = [f"http://127.0.0.1:{listener.server_port}/{token}" for token in listener.ways]
+            yield _kubeconfig(Path(folder) / "kubeconfig", dict(zip(ways, urls, strict=True)))
     finally:
         listener.shutdown()
         listener.server_close()
 
 
-def _kubeconfig(path: Path, url: str, context: str) -> Path:
+def _kubeconfig(path: Path, urls: dict[str, str]) -> Path:
     document = {
         "apiVersion": "v1",
         "kind": "Config",
-        "clusters": [{"name": context, "cluster": {"server": url}}],
-        "users": [{"name": context, "user": {}}],
-        "contexts": [{"name": context, "context": {"cluster": context, "user": context}}],
-        "current-context": context,
+        "clusters": [{"name": name, "cluster": {"server": url}} for name, url in urls.items()],
+        "users": [{"name": name, "user": {}} for name in urls],
+        "contexts": [{"name": n, "context": {"cluster": n, "user": n}} for n in urls],
+        "current-context": next(iter(urls)),
     }
     state.private(path, json.dumps(document))
     return path
@@ -65,15 +71,33 @@ def _kubeconfig(path: Path, url: str, context: str) -> Path:
 class _Listener(ThreadingHTTPServer):
     daemon_threads = True
 
-    def __init__(self, server: ApiServer, token: str) -> None:
+    def __init__(self, ways: dict[str, ApiServer], amend: Amend) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.api, self.token = server, token
+        self.ways = ways
+        """Token -> API server."""
+        self._amend, self._given_up = amend, set[ApiServer]()
         self._of_the_run = contextvars.copy_context()
 
-    def relay(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Answer:
+    def way(self, token: str) -> ApiServer | None:
+        """Return the API server to which a token leads, if to any."""
+        known = [t for t in self.ways if secrets.compare_digest(t.encode(), token.encode())]
+        return self.ways[known[0]] if known else None
+
+    def relay(
+        self, server: ApiServer, method: str, path: str, headers: dict[str, str], body: bytes
+    ) -> Answer:
         """Pass a request on as a part of the run: one that has lost its turn changes nothing."""
+        if method != "GET":
+            body = self._amend(path, body)
+        # Patience once for each server: `unjoin --force` asks a dead one eight times.
+        patience = 0.0 if server in self._given_up else AGAIN
         # A thread begins without it. A copy each, as one context cannot be entered twice.
-        return self._of_the_run.copy().run(relayed, self.api, method, path, headers, body)
+        run = self._of_the_run.copy().run
+        answer = run(relayed, server, method, path, headers, body, patience)
+        self._given_up.discard(server)
+        if _may_pass(answer):
+            self._given_up.add(server)
+        return answer
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -87,11 +111,11 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         # In the path: client-go sends no credentials where there is no TLS (clientcmd).
         token, _, path = self.path[1:].partition("/")
-        if not secrets.compare_digest(token.encode(), self.server.token.encode()):
+        if not (way := self.server.way(token)):
             return self._answer((404, "text/plain", b"nothing here"))
         headers = {name: self.headers[name] for name in PASSED_ON if name in self.headers}
         try:
-            self._answer(self.server.relay(self.command, f"/{path}", headers, body))
+            self._answer(self.server.relay(way, self.command, f"/{path}", headers, body))
         except IsthmusError as error:  # the run's own end, which the program need not understand
             self._answer((403, "text/plain", error.message.encode()))
 
@@ -111,7 +135,12 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def relayed(
-    server: ApiServer, method: str, path: str, headers: dict[str, str], body: bytes
+    server: ApiServer,
+    method: str,
+    path: str,
+    headers: dict[str, str],
+    body: bytes,
+    patience: float = AGAIN,
 ) -> Answer:
     """Return the API server's answer to a program's request, the last one if none is any good."""
     last: Answer = (503, "text/plain", b"the API server does not answer")
@@ -124,16 +153,19 @@ def relayed(
         except (HTTPError, OSError) as error:
             last, cut = (503, "text/plain", f"service unavailable: {error}".encode()), True
             return None
-        passes = last[0] in RETRYABLE and last[0] != CONFLICT
-        return None if passes else last
+        return None if _may_pass(last) else last
 
     try:
-        answer = waiting.until(asked, f"{method} {path}", timeout=AGAIN, interval=0.4)
+        answer = waiting.until(asked, f"{method} {path}", timeout=patience, interval=PAUSE)
     except (ClusterUnreachable, NotReady, Stopped):
         return last
     if method == "POST" and answer[0] == CONFLICT and cut:
         return _made_before(server, path, headers, body) or answer
     return answer
+
+
+def _may_pass(answer: Answer) -> bool:
+    return answer[0] in RETRYABLE and answer[0] != CONFLICT
 
 
 def _made_before(

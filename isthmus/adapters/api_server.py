@@ -101,15 +101,22 @@ class ApiServer:
 
         Raises what urllib3 raises if there is none.
         """
+        answer = self._raw(method, path, headers, body, timeout)
+        if answer.status == 401 and self._is_renewed():
+            answer = self._raw(method, path, headers, body, timeout)
+        return answer.status, answer.headers.get("Content-Type", ""), answer.data
+
+    def _raw(
+        self, method: str, path: str, headers: dict[str, str], body: bytes, timeout: float
+    ) -> Any:
         if method != "GET":
             waiting.before_change()
         headers = {**self._api.default_headers, **headers}
         self._api.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
         url = self._api.configuration.host.rstrip("/") + path
-        answer = self._api.rest_client.pool_manager.request(
+        return self._api.rest_client.pool_manager.request(
             method, url, body=body or None, headers=headers, timeout=timeout, retries=False
         )
-        return answer.status, answer.headers.get("Content-Type", ""), answer.data
 
     def execute(self, pod: str, namespace: str, container: str, argv: list[str]) -> pod_exec.Output:
         """Return what a command in a container printed, whole, and its exit code.

@@ -21,9 +21,9 @@ before they run is looked at again after 10 s (kubefed pkg/controller/util, Sync
 def point(host: Kube, name: str, server: str, authority: str) -> bool:
     """Make the federation reach a member at this URL, its TLS verified; tell whether it was not so.
 
-    `kubefedctl join` writes the URL at which it reached the member from here, and switches TLS
-    checks off for good if the kubeconfig of that moment did. `authority` (base64 of PEM) is the CA
-    that the kubeconfig has now; without one, what is there stays.
+    TLS checks were switched off for good if a kubeconfig did so when the member was joined.
+    `authority` (base64 of PEM) is the CA that the kubeconfig has now; without one, what is there
+    stays.
     """
     spec = (host.get("KubeFedCluster", name, NAMESPACE, CORE) or {}).get("spec", {})
     wanted: dict[str, object] = {"apiEndpoint": server}

@@ -106,9 +106,9 @@ def uninstall(program: Path, access: Access, name: str, namespace: str) -> None:
 
 def _run(program: Path, access: Access, words: list[str], step: str, stdin: str = "") -> None:
     """Run Helm; each of its requests is repeated where it would give up."""
-    with api_proxy.standing(kube.connect(access), access.context) as kubeconfig:
-        where = [f"--kubeconfig={kubeconfig}", f"--kube-context={access.context}"]
-        env = surroundings.for_cluster(kubeconfig)
+    with api_proxy.standing({access.cluster: kube.connect(access)}) as kubeconfig:
+        where = [f"--kubeconfig={kubeconfig}", f"--kube-context={access.cluster}"]
+        env = surroundings.for_helm()
         command = [program, *words, *where]
         cluster = access.cluster
         limit = waiting.limits().helm

@@ -41,6 +41,14 @@ def server(access: Access) -> tuple[str, str]:
     )
 
 
+def for_federation(access: Access) -> dict[str, str]:
+    """Return what a KubeFedCluster says of the way to the cluster: URL, CA and proxy, if any."""
+    cluster, _ = _parts(access)
+    url, authority = server(access)
+    way = {"apiEndpoint": url, "caBundle": authority, "proxyURL": cluster.get("proxy-url")}
+    return {key: str(value) for key, value in way.items() if value}
+
+
 def _parts(access: Access) -> tuple[dict[str, Any], dict[str, Any]]:
     document = _document(access)
     context = _named(document, "contexts", access.context, access)

@@ -85,12 +85,14 @@ def _said(text: str) -> str:
 def ask(argv: Sequence[object], **options: Any) -> str:
     """Return what a command printed that asks or changes a cluster, as `run` does.
 
-    Raises ClusterUnreachable too: what its API server answered, or did not, may pass.
+    Raises ClusterUnreachable too: what its API server answered, or did not, may pass. If the run
+    lost its turn meanwhile, that is what is raised, and not what it made of the command.
     """
     waiting.before_change()
     try:
         return run(argv, **options)
     except Rejected as error:
+        waiting.before_change()
         said = error.message.rpartition(ENDED)[2]  # not the command, in which any word may be
         if pod_failures.of_refusal(said, "") or not PASSING.search(said):
             raise

@@ -1,14 +1,12 @@
 """The environment that programs get: made here, so that nobody's shell changes what they do.
 
-A program of the machine's gets `made`. One that may call a person's login plugin (`exec` in a
-kubeconfig) gets the person's variables too, less those that programs read for themselves.
+A program gets `made`. None calls a person's login plugin (`exec` in a kubeconfig): programs ask
+clusters through this process (api_proxy), which does.
 """
 
 import os
 import pwd
-import re
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 
 import platformdirs
@@ -23,15 +21,6 @@ FOLDERS = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin"
 LOCALE = {"LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}
 KEPT = ("TZ", "SSL_CERT_FILE", "SSL_CERT_DIR")
 """Of the person's: what says where the machine's own clock and trust are."""
-PRIVATE = re.compile(
-    r"(HELM|KUBE|KUBERNETES|KUBECTL|ISTIO|KIND|PREFECT|GIT|PIP|PYTHON|ISTHMUS)_.*|PYTHON.*|ISTIO.*"
-    r"|KUBECONFIG|KUBECACHEDIR|GODEBUG|GOFLAGS|LD_PRELOAD|LD_AUDIT|BASH_ENV|ENV|BASH_FUNC_.*|LC_.*|LANGUAGE"
-    r"|(HTTP|HTTPS|ALL|NO)_PROXY|TMPDIR",
-    re.IGNORECASE,
-)
-"""Variables that programs read for themselves; a login plugin has no need of them."""
-PLUGIN = re.compile(r"""\bexec["']?\s*:""")
-"""What in a kubeconfig says that a program is asked for credentials."""
 
 
 def made(**more: str) -> dict[str, str]:
@@ -45,13 +34,11 @@ def alone() -> dict[str, str]:
     return {**_base(), "HOME": "/"}
 
 
-def for_cluster(kubeconfig: Path, **more: str) -> dict[str, str]:
-    """Return what a program gets that asks clusters; a login plugin finds what it needs."""
-    try:
-        logs_in = PLUGIN.search(kubeconfig.read_text(encoding="utf-8", errors="replace"))
-    except OSError:
-        logs_in = None
-    return {**made(), **(_persons() if logs_in else {}), **_helm(), **more}
+def for_helm() -> dict[str, str]:
+    """Return what Helm gets: its own files lie with ours."""
+    folder = state.cache() / "helm"
+    names = ("CACHE", "CONFIG", "DATA")
+    return {**made(), **{f"HELM_{name}_HOME": str(folder / name.lower()) for name in names}}
 
 
 def of_ours() -> dict[str, str]:
@@ -111,23 +98,11 @@ def _named() -> str:
         return "/nonexistent"
 
 
-def _persons() -> dict[str, str]:
-    # Its home as it is: a login lies there, and may lie where nothing can be written.
-    kept = {k: v for k, v in os.environ.items() if not PRIVATE.fullmatch(k)}
-    return {**kept, "PATH": path(), "HOME": _named(), **web_proxy.for_programs()}
-
-
 def _python_path() -> dict[str, str]:
     """Return PYTHONPATH with the folders that we are loaded from ourselves, if any is in it."""
     ours = {Path(module.__file__ or "").parents[1] for module in (isthmus, platformdirs)}
     kept = [p for p in os.environ.get("PYTHONPATH", "").split(":") if p and Path(p) in ours]
     return {"PYTHONPATH": ":".join(kept)} if kept else {}
-
-
-def _helm() -> Mapping[str, str]:
-    folder = state.cache() / "helm"
-    names = ("CACHE", "CONFIG", "DATA")
-    return {f"HELM_{name}_HOME": str(folder / name.lower()) for name in names}
 
 
 def _changes_python(name: str) -> bool:

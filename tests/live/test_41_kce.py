@@ -6,7 +6,7 @@ from live.bare import client, regions
 from live.files import write
 
 from isthmus import tools
-from isthmus.adapters import federated, helm, kubeconfigs, kubefedctl, workloads
+from isthmus.adapters import federated, helm, kubefedctl, workloads
 from isthmus.environment import load
 from isthmus.facts import Access
 from isthmus.federation import Space
@@ -52,7 +52,7 @@ def environment(folder):
     )
 
 
-def make_federation(file, clusters, identities, folder):
+def make_federation(file, clusters, identities):
     """Do what a person does in the console: a federation in the host, each cluster a member."""
     of = load(file)
     host, *_ = accesses = [
@@ -66,10 +66,10 @@ def make_federation(file, clusters, identities, folder):
     workloads.await_deployment(kube, federated.WEBHOOK, federated.NAMESPACE)
     workloads.start_deployment(kube, federated.CONTROLLERS, federated.NAMESPACE)
     workloads.await_deployment(kube, federated.CONTROLLERS, federated.NAMESPACE)
-    merged = kubeconfigs.merge(accesses, folder / "merged")
     join = tools.ensure(of, "kubefedctl")
-    for name, identity in identities.items():
-        kubefedctl.join(join, merged, host.cluster, name, identity)
+    for access in accesses:
+        identity = identities[access.cluster]
+        kubefedctl.join(join, host, access.model_copy(update={"member": identity}))
         federated.await_member(kube, identity)
     text = "".join(f"- name: context-{identity}\n" for identity in identities.values())
     meta = {"name": "kubefedconfig", "namespace": "kube-system"}
@@ -89,7 +89,7 @@ def test_clusters_are_bought_joined_by_the_console_meshed_proven_and_given_back(
     identities = {
         name: found["ClusterId"] for name in CLUSTERS for found in cloud.named(f"{NAME}_{name}")
     }
-    host = make_federation(file, handed_out, identities, tmp_path)
+    host = make_federation(file, handed_out, identities)
 
     assert isthmus.document("up", file)["verdict"] == "pass"
     assert isthmus.document("status", NAME)["verdict"] == "pass"

@@ -1,73 +1,30 @@
 """The way to an API server for programs that give up at its first refusal."""
 
 import json
-import threading
 import urllib.error
 import urllib.request
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-import yaml
+import refusing
+from refusing import TOKEN
 
 from isthmus import waiting
 from isthmus.adapters import api_proxy, kube
 from isthmus.errors import Busy
-from isthmus.facts import Access
-
-TOKEN = "canary-token-of-the-administrator"
-
-
-class Handler(BaseHTTPRequestHandler):
-    """Answers as `answers` say, None being a cut connection, and else keeps what is posted."""
-
-    def answer(self):
-        server = self.server
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        server.asked.append((self.command, self.path, self.headers.get("Authorization")))
-        said = server.answers.pop(0) if server.answers else 200
-        name = self.path.split("?")[0].rpartition("/")[2]
-        if self.command == "POST":
-            name = json.loads(body)["metadata"]["name"]
-            said = 409 if name in server.objects and said == 200 else said
-            server.objects.setdefault(name, body)
-        if said is None:
-            self.close_connection = True
-            return self.connection.close()
-        data = server.objects.get(name, b"{}")
-        self.send_response(said)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    do_GET = do_POST = answer  # noqa: N815
-
-    def log_message(self, *_):
-        pass
 
 
 @pytest.fixture
 def api():
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.asked, server.answers, server.objects = [], [], {}
-    threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
-    yield server
-    server.shutdown()
-    server.server_close()
+    with refusing.serving() as server:
+        yield server
 
 
 @contextmanager
 def standing(api, folder):
     """Give a kubeconfig that leads to the API server through this process."""
-    document = {
-        "clusters": [{"name": "c", "cluster": {"server": f"http://127.0.0.1:{api.server_port}"}}],
-        "users": [{"name": "u", "user": {"token": TOKEN}}],
-        "contexts": [{"name": "admin", "context": {"cluster": "c", "user": "u"}}],
-    }
-    (folder / "config").write_text(yaml.safe_dump(document))
-    access = Access(cluster="beijing", kubeconfig=folder / "config", context="admin")
-    with api_proxy.standing(kube.Kube(access), "admin") as path:
+    access = refusing.access(api, folder / "config", "beijing")
+    with api_proxy.standing({"beijing": kube.Kube(access)}) as path:
         yield path
 
 
@@ -133,6 +90,22 @@ def test_a_program_of_a_run_that_lost_its_turn_changes_nothing(api, folders):
             ask(way, "POST", "/api/v1/namespaces/s/secrets", {"metadata": {"name": "x"}})
     assert b"not sure any more" in caught.value.read()
     assert [verb for verb, *_ in api.asked] == ["GET"]
+
+
+def test_a_server_that_is_gone_costs_patience_once(api, way, monkeypatch):
+    """So `unjoin --force` lets go of a dead member in its time, of whom it asks eight times."""
+    monkeypatch.setattr(api_proxy, "AGAIN", 1.0)
+    api.answers = [503] * 50
+    asked = []
+    for _ in range(3):
+        with pytest.raises(urllib.error.HTTPError):
+            ask(way, "GET", "/version")
+        asked.append(len(api.asked) - sum(asked))
+    assert asked[0] > 1 and asked[1:] == [1, 1]
+    api.answers = []
+    assert ask(way, "GET", "/version")[0] == 200
+    api.answers = [503]
+    assert ask(way, "GET", "/version")[0] == 200
 
 
 def test_no_credential_is_handed_on_and_nothing_is_left(api, way, folders):

@@ -105,7 +105,7 @@ def join(world):
     from tasks.federation import join
 
     host, member = world.host.access, world.kubes["shanghai"].access
-    return join(environment(), host, member, host.kubeconfig, Done(cluster="beijing"))
+    return join(environment(), host, member, Done(cluster="beijing"))
 
 
 MEMBERS = "KubeFedCluster", federated.NAMESPACE, federated.CORE

@@ -74,12 +74,11 @@ def access(tmp_path, text):
 
 
 def calls(where):
-    path = where.kubeconfig
     return {
         "a program": lambda program: shell.run([program]),
         "a question": lambda program: shell.succeeds([program]),
         "helm": lambda program: helm.uninstall(program, where, "kubefed", "system"),
-        "kubefedctl": lambda program: kubefedctl.join(program, path, "one", "two", "two"),
+        "kubefedctl": lambda program: kubefedctl.join(program, where, where),
     }
 
 
@@ -95,16 +94,9 @@ def test_a_program_sees_none_of_its_own_variables_of_the_shell(seen, tmp_path, k
     assert "198.18.0.0/15" in found["NO_PROXY"].split(",")
 
 
-@pytest.mark.parametrize(("kubeconfig", "given"), [(TOKEN, False), (LOGIN, True)])
-def test_a_login_plugin_finds_what_it_needs_and_no_other_program_does(
-    seen, tmp_path, kubeconfig, given
-):
-    found = seen(calls(access(tmp_path, kubeconfig))["kubefedctl"])
-    assert ("AWS_PROFILE" in found, "ELSE" in found) == (given, given)
-
-
-def test_helm_has_no_need_of_a_login_plugin_since_it_asks_through_us(seen, tmp_path):
-    found = seen(calls(access(tmp_path, LOGIN))["helm"])
+@pytest.mark.parametrize("name", ["helm", "kubefedctl"])
+def test_no_program_needs_a_login_plugin_since_it_asks_through_us(seen, tmp_path, name):
+    found = seen(calls(access(tmp_path, LOGIN))[name])
     assert "AWS_PROFILE" not in found and "ELSE" not in found
 
 
