@@ -14,7 +14,10 @@ TOKEN = "canary-token-of-the-administrator"
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers as `answers` say, None being a cut connection, and else keeps what is posted."""
+    """Answers as `answers` say, and else keeps what is posted.
+
+    None is a cut connection, bytes are what comes of an answer before it is cut.
+    """
 
     def answer(self):
         server = self.server
@@ -26,8 +29,9 @@ class Handler(BaseHTTPRequestHandler):
             name = json.loads(body)["metadata"]["name"]
             said = 409 if name in server.objects and said == 200 else said
             server.objects.setdefault(name, body)
-        if said is None:
+        if not isinstance(said, int):
             self.close_connection = True
+            self.wfile.write(said or b"")
             return self.connection.close()
         data = server.objects.get(name, b"{}")
         self.send_response(said)

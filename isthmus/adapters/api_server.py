@@ -1,12 +1,14 @@
 """The one place that talks to Kubernetes API servers: requests, and commands in pods."""
 
 import json
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
+from urllib3.exceptions import ProtocolError
 
 from isthmus import waiting
 from isthmus.adapters import connecting, pod_exec
@@ -21,6 +23,10 @@ AGAIN = 5.0
 (k8s.io/apiserver pkg/server/filters/maxinflight.go), and one that is down stays so for longer."""
 PAUSE = 0.4
 """Seconds from one try to the next."""
+OBJECTS = ("/api", "/version", "/openapi")
+"""Paths at which an API server answers in JSON; at others, as at /readyz, in words."""
+LENGTHS = {"content-length", "transfer-encoding"}
+"""Headers by which an answer's end is known."""
 
 
 class ApiServer:
@@ -80,7 +86,18 @@ class ApiServer:
                 if error.status != 401 or not self._is_renewed():
                     raise
                 data = self._once(method, path, headers, body)
-        return json.loads(data) if data[:1] in (b"{", b"[") else data.decode()
+        return self._document(data, path) if path.startswith(OBJECTS) else data.decode()
+
+    def _document(self, data: bytes, path: str) -> Any:
+        try:
+            return json.loads(data)
+        except ValueError:
+            said = data[:80].decode(errors="replace")
+            raise ClusterUnreachable(
+                f"what answers {path.split('?')[0]} is no API server: {said!r}",
+                cluster=self.access.cluster,
+                hint="is `server` of the kubeconfig an API server? A login page answers so",
+            ) from None
 
     def _once(self, method: str, path: str, headers: dict[str, str], body: Any) -> bytes:
         if method != "GET":
@@ -92,6 +109,7 @@ class ApiServer:
         data: bytes = response.read()
         if response.status >= 400:
             raise _refusal(response, data)
+        _check_whole(response.headers, data)
         return data
 
     def raw(
@@ -104,6 +122,8 @@ class ApiServer:
         answer = self._raw(method, path, headers, body, timeout)
         if answer.status == 401 and self._is_renewed():
             answer = self._raw(method, path, headers, body, timeout)
+        if answer.status < 400:
+            _check_whole(answer.headers, answer.data)
         return answer.status, answer.headers.get("Content-Type", ""), answer.data
 
     def _raw(
@@ -133,6 +153,20 @@ class ApiServer:
                 found = self.request("GET", f"/api/v1/namespaces/{namespace}/pods/{pod}") or {}
                 error.message += f" (node {found['spec']['nodeName']})"
             raise
+
+
+def _check_whole(headers: Mapping[str, str], data: bytes) -> None:
+    """Raise urllib3's ProtocolError if the answer was cut off, amid its head perhaps.
+
+    Python takes a head that ends early for a whole one. One that names no length is then read until
+    the connection ends (RFC 9112, 6.3), which it has: the 200 of an object would be an empty text.
+    """
+    if LENGTHS & {name.lower() for name in headers}:
+        return  # urllib3 has counted
+    try:
+        json.loads(data)
+    except ValueError:
+        raise ProtocolError(f"the answer was cut off after {len(data)} bytes") from None
 
 
 def _refusal(response: Any, data: bytes) -> ApiException:

@@ -300,7 +300,10 @@ def test_a_server_that_may_answer_later_is_unreachable(api, client, status):
 
 
 def unkind(api, answers):
-    """Make the server give these answers before its own: a status, or None for a cut connection."""
+    """Make the server give these answers before its own.
+
+    A status; None for a cut connection; bytes for all that comes of an answer before it is cut.
+    """
 
     class Unkind(Handler):
         def answer(self):
@@ -308,8 +311,9 @@ def unkind(api, answers):
                 return super().answer()
             status = answers.pop(0)
             self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            if status is None:
+            if not isinstance(status, int):
                 self.close_connection = True
+                self.wfile.write(status or b"")
                 return self.connection.close()
             self.send_response(status)
             self.send_header("Retry-After", "0")
@@ -321,7 +325,26 @@ def unkind(api, answers):
     api.RequestHandlerClass = Unkind
 
 
-@pytest.mark.parametrize("answers", [[429], [500, 503], [None], [504, None, 429]])
+HEAD = b"HTTP/1.1 200 OK\r\nAudit-Id: 1\r\nContent-Type: application/json\r\n"
+CUT = [
+    b"HTTP/1.",
+    b"HTTP/1.1 2",
+    b"HTTP/1.1 200",
+    b"HTTP/1.1 200 OK\r\nAud",
+    HEAD,
+    HEAD + b"Content-Length: 4",
+    HEAD + b"Content-Length: 40\r\n\r\n",
+    HEAD + b'Content-Length: 40\r\n\r\n{"kind": ',
+    HEAD + b'Transfer-Encoding: chunked\r\n\r\n9\r\n{"kind": ',
+    HEAD + b'Transfer-Encoding: chunked\r\n\r\n9\r\n{"kind": \r\n',
+    HEAD + b'\r\n{"kind": "Con',
+]
+"""Answers as they come through a connection that is cut, at every kind of place."""
+
+
+@pytest.mark.parametrize(
+    "answers", [[429], [500, 503], [None], [504, None, 429], *([cut] for cut in CUT)]
+)
 def test_what_passes_in_a_moment_is_not_seen_outside(api, access, monkeypatch, answers):
     monkeypatch.setattr(api_server, "PAUSE", 0.01)
     unkind(api, answers)
@@ -415,6 +438,14 @@ def test_an_answer_that_is_no_kubernetes_is_cut_and_told(api, client):
     with pytest.raises(ClusterUnreachable, match="<html>") as caught:
         client.get("ConfigMap", "mesh", "istio-system")
     assert len(str(caught.value)) < 800
+
+
+@pytest.mark.parametrize("page", [b"<html>log in</html>", b"", b"OK"])
+def test_a_page_of_something_else_is_no_object(api, client, page):
+    api.refusal = 200, page
+    with pytest.raises(ClusterUnreachable, match="no API server") as caught:
+        client.get("ConfigMap", "mesh", "istio-system")
+    assert "`server`" in caught.value.hint
 
 
 @pytest.mark.parametrize("status", [400, 422])
