@@ -27,15 +27,17 @@ def regions(isthmus, folder: Path, name: str, clusters: list[str]) -> Iterator[d
         f"e = load(Path({str(file)!r}))\n"
     )
     ensure = "[providers.of(e).ensure(e, c) for c in e.clusters]\n"
-    run_python(isthmus, begin + "built.remember(e)\n" + ensure)
-    made = isthmus.home / "environments" / name / "regions"
-    paths = {cluster: made / cluster / "kubeconfig" for cluster in clusters}
-    for cluster in clusters:
-        waiting.until(
-            lambda cluster=cluster: settled(paths, cluster), f"{cluster} to settle", timeout=60
-        )
-    yield paths
-    run_python(isthmus, begin + "providers.of(e).delete(e); built.forget(e.name)\n")
+    try:
+        run_python(isthmus, begin + "built.remember(e)\n" + ensure)
+        made = isthmus.home / "environments" / name / "regions"
+        paths = {cluster: made / cluster / "kubeconfig" for cluster in clusters}
+        for cluster in clusters:
+            waiting.until(
+                lambda cluster=cluster: settled(paths, cluster), f"{cluster} to settle", timeout=60
+            )
+        yield paths
+    finally:
+        run_python(isthmus, begin + "providers.of(e).delete(e); built.forget(e.name)\n")
 
 
 def environment_of(path: Path, name: str, clusters: dict[str, Path], federation: str) -> Path:
