@@ -2,6 +2,8 @@
 
 import os
 import queue
+import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -18,6 +20,7 @@ from isthmus.errors import IsthmusError, Rejected, Unprepared
 from isthmus.progress import Event
 from isthmus.providers.lab import tools
 from isthmus.providers.lab.toolchain import compiling
+from isthmus.render import render
 
 GO = r"""#!/bin/sh
 # A Go for tests. Programs that are in the target folder already are not linked again.
@@ -289,18 +292,27 @@ def test_two_toolchains_are_kept_and_the_one_not_used_for_longest_goes(tmp_path:
     assert {p for p in kept.iterdir() if p.is_dir()} == {built, kept / "yesterday"}
 
 
+@pytest.mark.parametrize("changed", ["go.sum", "kubefed/go.mod", "coredns/main.go"])
 def test_other_sources_make_another_toolchain(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    changed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = compiling.key()
-    (tmp_path / "kubefed").mkdir()
-    for name in ("go.mod", "go.sum", "kubefed/go.mod", "kubefed/go.sum"):
-        (tmp_path / name).write_text((compiling.SOURCES / name).read_text())
-    monkeypatch.setattr(compiling, "SOURCES", tmp_path)
+    shutil.copytree(compiling.SOURCES, tmp_path / "sources")
+    monkeypatch.setattr(compiling, "SOURCES", tmp_path / "sources")
     assert compiling.key() == before
-    with (tmp_path / "kubefed/go.sum").open("a") as file:
+    with (tmp_path / "sources" / changed).open("a") as file:
         file.write("one more\n")
     assert compiling.key() != before
+
+
+def test_coredns_has_the_plugins_that_a_regions_corefile_names() -> None:
+    source = (compiling.SOURCES / "coredns/main.go").read_text()
+    manifests = render("lab/coredns.yaml.j2", image="i", address="a")
+    [corefile] = [m["data"]["Corefile"] for m in manifests if m["kind"] == "ConfigMap"]
+    named = set(re.findall(r"^    (\w+)", corefile, re.MULTILINE))
+    assert named == set(re.findall(r"coredns/plugin/(\w+)\"", source))
+    [directives] = re.findall(r"Directives = .*?\{(.*)\}", source)
+    assert named == set(re.findall(r"\w+", directives))
 
 
 def test_a_program_that_its_wheel_does_not_bring_is_told_before_anything_is_built(
