@@ -6,10 +6,14 @@ import json
 import socket
 from urllib.parse import urlsplit
 
+from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 from urllib3 import exceptions as http
 
+from isthmus import waiting
 from isthmus.adapters import connecting, credentials, web_proxy
+from isthmus.adapters.api_server import AGAIN, PAUSE
+from isthmus.adapters.refusals import RETRYABLE
 from isthmus.errors import ClusterUnreachable, IsthmusError, NotReady, Unprepared
 from isthmus.facts import Access
 
@@ -24,25 +28,44 @@ TELLING = {
 
 
 def reach(access: Access) -> tuple[str, str]:
-    """Return the API server's URL and version; it is asked once.
+    """Return the API server's URL and version.
 
-    Raises ClusterUnreachable if it does not answer, Unprepared if the kubeconfig is no good for it.
+    What may pass (429, 5xx, an answer that is cut) is asked for again, as all else is; a server
+    that is away is told of at once, and not after several timeouts. Raises ClusterUnreachable if it
+    does not answer, Unprepared if the kubeconfig is no good for it.
     """
-    # One look: a server that is away is told of at once, and not after several timeouts.
     api = connecting.new_client(access, retries=False)
     server = str(api.configuration.host)
+    try:
+        version = waiting.until(
+            lambda: _version(access, api), server, timeout=AGAIN, interval=PAUSE
+        )
+    except ClusterUnreachable as error:
+        raise error.__cause__ or error from None
+    return server, version
+
+
+def _version(access: Access, api: client.ApiClient) -> str:
     try:
         prepared = api.param_serialize("GET", "/version", auth_settings=["BearerToken"])
         answer = api.call_api(*prepared, _request_timeout=(TIMEOUT, TIMEOUT))
         body = answer.read()
         if answer.status >= 400:
             raise ApiException(status=answer.status, reason=answer.reason)
-        return server, str(json.loads(body)["gitVersion"])
+        return str(json.loads(body)["gitVersion"])
     except (ApiException, http.HTTPError, OSError, ValueError, KeyError, TypeError) as error:
-        found = refusal(access, server, error)
+        found = refusal(access, str(api.configuration.host), error)
         if isinstance(error, ApiException) and error.status == 401:
             found.message += credentials.ended(api.configuration)
+        if isinstance(found, ClusterUnreachable) and not _may_pass(error):
+            found.timed_out = True
         raise found from None
+
+
+def _may_pass(error: Exception) -> bool:
+    if isinstance(error, ApiException):
+        return error.status in RETRYABLE - {0}
+    return isinstance(error, http.ProtocolError | ValueError)
 
 
 def connect(address: str, port: int) -> str:

@@ -10,7 +10,6 @@ import contextlib
 import os
 import select
 import signal
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -74,23 +73,26 @@ def _left(timeout: float | None, begun: float | None) -> float | None:
     return max(0.0, timeout - (time.monotonic() - begun))
 
 
-def _fulfil(future: Future[T], work: Callable[[], T], ended: socket.socket) -> None:
+def _fulfil(future: Future[T], work: Callable[[], T], ended: int) -> None:
     try:
         future.set_result(work())
     except BaseException as error:
         future.set_exception(error)
     with contextlib.suppress(OSError):  # Nobody listens any more to a run that was given up.
-        ended.send(b"\0")
+        os.write(ended, b"\0")
 
 
 @contextmanager
-def _answering_signals() -> Iterator[tuple[socket.socket, socket.socket]]:
-    """Yield two ends of a pair: what is sent into the second, and each signal's number, is read."""
+def _answering_signals() -> Iterator[tuple[int, int]]:
+    """Yield a pipe's two ends: what is written into the second, and each signal's number, is read.
+
+    A run that was given up still has the second, and the process is about to end.
+    """
     heard = [s for s in SIGNALS if not is_under_nohup(s)]
-    reading, writing = socket.socketpair()
-    reading.setblocking(False)
-    writing.setblocking(False)
-    woken = signal.set_wakeup_fd(writing.fileno(), warn_on_full_buffer=False)
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+    os.set_blocking(writing, False)
+    woken = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     before: dict[signal.Signals, Any] = {s: signal.signal(s, _heard) for s in heard}
     after: dict[signal.Signals, Any] = before
     try:
@@ -103,21 +105,22 @@ def _answering_signals() -> Iterator[tuple[socket.socket, socket.socket]]:
             signal.signal(number, handler)
         signal.set_wakeup_fd(woken)
         late = _first(reading)
-        reading.close()
-        writing.close()
-        if late and after is before:  # It came when the run had just ended: nobody has heard it.
-            signal.raise_signal(late)
+        os.close(reading)
+        if after is before:
+            os.close(writing)
+            if late:  # It came when the run had just ended: nobody has heard it.
+                signal.raise_signal(late)
 
 
-def _first(heard: socket.socket) -> int:
+def _first(heard: int) -> int:
     """Return the first signal's number of all that were sent so far, or 0."""
     with contextlib.suppress(BlockingIOError):
-        return next(filter(None, heard.recv(4096)), 0)
+        return next(filter(None, os.read(heard, 4096)), 0)
     return 0
 
 
 def _heard(*_: object) -> None:
-    """Have Python write the signal's number into the wakeup socket: it does so with a handler."""
+    """Have Python write the signal's number into the pipe: it does so with a handler."""
 
 
 def _leave(*_: object) -> None:

@@ -30,12 +30,13 @@ SIGNALS = (signal.SIGKILL, signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 AMID = 0.3
 """Seconds after a step's begin at which it is at work."""
 DRIVER = f"""
-import json, os, sys, threading
+import json, os, pathlib, sys, threading
 from isthmus import progress
 from isthmus.cli.main import main
 tried, number = json.loads(sys.argv.pop(1)), int(sys.argv.pop(1))
+said = pathlib.Path(sys.argv.pop(1))
 def end(moment):
-    print("moment", json.dumps(moment), file=sys.stderr, flush=True)
+    said.write_text(json.dumps(moment))
     os.kill(os.getpid(), number)
 def hear(event):
     moment = [event.kind, event.name, event.cluster or "-"]
@@ -56,13 +57,14 @@ class Interrupted(Isthmus):
         self, tried: list[list[str]], number: int, *args: object
     ) -> tuple[int, list[str], str]:
         """Run until a moment that was not tried; return the exit code, the moment, what it said."""
-        driver = [sys.executable, "-c", DRIVER, json.dumps(tried), str(int(number))]
+        said = self.home.parent / "moment"
+        said.write_text("[]")
+        driver = [sys.executable, "-c", DRIVER, json.dumps(tried), str(int(number)), str(said)]
         done = subprocess.run(
             [*driver, *map(str, args)],
             env=self.env, text=True, capture_output=True, start_new_session=True, timeout=900,
         )  # fmt: skip
-        said = re.findall(r"^moment (.*)$", done.stderr, re.MULTILINE)
-        return done.returncode, json.loads(said[0]) if said else [], done.stderr
+        return done.returncode, json.loads(said.read_text()), done.stderr
 
 
 def torment(isthmus: Interrupted, codes: Counter[str], verb: str, what: object) -> int:
