@@ -25,6 +25,10 @@ SERVED = {
 """What a cluster in memory serves; a star marks what is in no namespace."""
 
 
+PAGE = 2
+"""Objects in one answer of a fake to a list."""
+
+
 class FakeKube(kube.Kube):
     """A cluster in memory, below everything that the real client decides.
 
@@ -101,15 +105,20 @@ class FakeKube(kube.Kube):
         [selector] = asked.get("labelSelector", [""])
         [account] = asked.get("fieldSelector", [""])
         wanted = dict(part.split("=") for part in selector.split(",") if part)
+        found = [
+            m
+            for (api, plural, namespace, _), m in self.store.items()
+            if (api, plural) == key[:2]
+            and key[2] in ("", namespace)
+            and (not account or account.endswith(f"={_account(m)}"))
+            and wanted.items() <= m["metadata"].get("labels", {}).items()
+        ]
+        # A server may give less than it was asked for, and then says how to go on.
+        first = int(asked.get("continue", ["0"])[0])
+        more = {"continue": str(first + PAGE)} if "limit" in asked and found[first + PAGE :] else {}
         return {
-            "items": [
-                m
-                for (api, plural, namespace, _), m in self.store.items()
-                if (api, plural) == key[:2]
-                and key[2] in ("", namespace)
-                and (not account or account.endswith(f"={_account(m)}"))
-                and wanted.items() <= m["metadata"].get("labels", {}).items()
-            ]
+            "metadata": more,
+            "items": found[first : first + PAGE] if "limit" in asked else found,
         }
 
     def _patch(self, key, body):

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from functools import cached_property
 from typing import Any
+from urllib.parse import urlencode
 
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
@@ -12,7 +13,7 @@ from urllib3.exceptions import ProtocolError
 
 from isthmus import waiting
 from isthmus.adapters import connecting, pod_exec
-from isthmus.adapters.refusals import translating
+from isthmus.adapters.refusals import Expired, translating
 from isthmus.errors import ClusterUnreachable, IsthmusError
 from isthmus.facts import Access
 
@@ -23,6 +24,8 @@ AGAIN = 5.0
 (k8s.io/apiserver pkg/server/filters/maxinflight.go), and one that is down stays so for longer."""
 PAUSE = 0.4
 """Seconds from one try to the next."""
+PAGE = "500"
+"""Objects in one answer to a list, as kubectl has it."""
 OBJECTS = ("/api", "/version", "/openapi")
 """Paths at which an API server answers in JSON; at others, as at /readyz, in words."""
 LENGTHS = {"content-length", "transfer-encoding"}
@@ -72,6 +75,26 @@ class ApiServer:
         except ClusterUnreachable as error:
             # Not the limit of a step, which may ask once more.
             raise error.__cause__ or error from None
+
+    def listed(self, path: str, chosen: dict[str, str]) -> list[Any]:
+        """Return all items of a list, a page at a time: a cluster may have thousands of others'.
+
+        A page that has expired is begun anew without pages, as client-go does (tools/pager).
+        """
+        found: list[Any] = []
+        page = {"limit": PAGE}
+        while True:
+            try:
+                answer = self.request("GET", f"{path}?{urlencode({**chosen, **page})}")
+            except Expired:
+                if not page:
+                    raise
+                found, page = [], {}
+                continue
+            found += (answer or {}).get("items") or []
+            if not (more := (answer or {}).get("metadata", {}).get("continue")):
+                return found
+            page = {"limit": PAGE, "continue": more}
 
     def _ask(self, method: str, path: str, body: Any, content: str) -> Any:
         headers = {"Accept": "application/json"}
@@ -149,8 +172,8 @@ class ApiServer:
                 name = self.access.cluster
                 return pod_exec.run(self._api, name, pod, namespace, container, argv)
         except pod_exec.KubeletUnreachable as error:
-            with suppress(IsthmusError, KeyError):
-                found = self.request("GET", f"/api/v1/namespaces/{namespace}/pods/{pod}") or {}
+            with suppress(IsthmusError, KeyError, TypeError):
+                found = self.request("GET", f"/api/v1/namespaces/{namespace}/pods/{pod}")
                 error.message += f" (node {found['spec']['nodeName']})"
             raise
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
-from urllib.parse import urlencode
 
 from isthmus import progress, waiting
 from isthmus.adapters.api_server import ApiServer
@@ -53,11 +52,9 @@ class Kube(ApiServer):
     ) -> list[Any]:
         """Return all objects of a kind, in one namespace or in all."""
         path = self.kinds.path(api, kind, namespace)
-        query = f"?{urlencode({'labelSelector': labels})}" if labels else ""
-        found = self.request("GET", path + query) if path else None
-        return [
-            {"apiVersion": api, "kind": kind, **item} for item in (found or {"items": []})["items"]
-        ]
+        chosen = {"labelSelector": labels} if labels else {}
+        found = self.listed(path, chosen) if path else []
+        return [{"apiVersion": api, "kind": kind, **item} for item in found]
 
     def serves(self, api: str, kind: str) -> bool:
         """Tell whether the cluster knows a kind."""
@@ -130,10 +127,8 @@ class Kube(ApiServer):
 
         Source: k8s.io/kubernetes pkg/serviceaccount/claims.go, Validate.
         """
-        chosen = urlencode({"fieldSelector": f"spec.serviceAccountName={account['name']}"})
-        path = self.kinds.path("v1", "Pod", account["namespace"])
-        found = self.request("GET", f"{path}?{chosen}") or {"items": []}
-        for pod in found["items"]:
+        chosen = {"fieldSelector": f"spec.serviceAccountName={account['name']}"}
+        for pod in self.listed(self.kinds.path("v1", "Pod", account["namespace"]), chosen):
             self.delete({"apiVersion": "v1", "kind": "Pod", **pod})
 
     def _staying(self, manifest: Manifest, path: str) -> Manifest | None:

@@ -17,6 +17,10 @@ RETRYABLE = {0, 408, 409, 429, 500, 502, 503, 504}
 """Statuses with which the same request may succeed later; 0 is no answer at all."""
 
 
+class Expired(Rejected):
+    """A server has forgotten what a list was to go on with (HTTP 410)."""
+
+
 @contextmanager
 def translating(access: Access, doing: str) -> Iterator[None]:
     """Raise failures in the block as ours, with the cluster and what was tried."""
@@ -28,6 +32,8 @@ def translating(access: Access, doing: str) -> Iterator[None]:
         kind: type[IsthmusError] = ClusterUnreachable if status in RETRYABLE else Rejected
         if status == 403 and ENDING in _message(error):
             kind = NotReady
+        if status == 410:
+            kind = Expired
         # Of a Secret whose content it finds wrong, the server repeats the content.
         said = "" if status in (400, 422) and "secrets/" in doing else _message(error)
         text = f"cannot {doing}: HTTP {status} {error.reason}: {said}"

@@ -3,6 +3,7 @@
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import yaml
@@ -22,6 +23,7 @@ MAP = {
     "data": {"version": "1.31"},
 }
 PATH = "/api/v1/namespaces/istio-system/configmaps/mesh"
+LIST = "/api/v1/namespaces/istio-system/configmaps?"
 VERBS = ["get", "list", "patch", "delete"]
 
 
@@ -259,7 +261,46 @@ def test_objects_say_what_they_are_and_are_chosen_by_label(api, client):
         "ConfigMap",
         found["metadata"],
     )
-    assert api.requests[-1][1].endswith("?labelSelector=a%3Db%2Cc%3Dd")
+    assert "?labelSelector=a%3Db%2Cc%3Dd&" in api.requests[-1][1]
+
+
+def paged(api, pages):
+    """Have the server answer a list page by page; None is one that it has forgotten."""
+
+    class Paged(Handler):
+        def do_GET(self):
+            if not self.path.startswith(LIST):
+                return self.answer()
+            asked = parse_qs(urlsplit(self.path).query)
+            whole = [item for page in pages for item in page or ["lost"]]
+            number = int(asked.get("continue", ["0"])[0])
+            page = pages[number] if "limit" in asked else whole
+            more = "limit" in asked and pages[number + 1 :]
+            said = {
+                "metadata": {"continue": str(number + 1)} if more else {},
+                "items": [{"metadata": {"name": name}} for name in page or ()],
+            }
+            self.server.refusal = (410, {"reason": "Expired"}) if page is None else (200, said)
+            self.answer()
+            self.server.refusal = None
+
+    api.RequestHandlerClass = Paged
+
+
+@pytest.mark.parametrize(
+    ("pages", "names"),
+    [
+        ([["a"]], ["a"]),
+        ([["a", "b"], ["c"], ["d"]], ["a", "b", "c", "d"]),
+        ([["a", "b"], None, ["d"]], ["a", "b", "lost", "d"]),
+        ([[]], []),
+    ],
+)
+def test_a_large_cluster_is_listed_in_pages_and_whole(api, client, pages, names):
+    paged(api, pages)
+    found = client.objects("ConfigMap", "istio-system")
+    assert [m["metadata"]["name"] for m in found] == names
+    assert "limit=500" in next(path for _, path, *_ in api.requests if path.startswith(LIST))
 
 
 def test_an_object_of_the_same_name_that_came_later_is_another(api, client):
