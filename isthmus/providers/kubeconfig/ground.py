@@ -11,6 +11,7 @@ from isthmus import images, waiting
 from isthmus.adapters import kube, pod_failures, workloads
 from isthmus.adapters.kube import Kube
 from isthmus.adapters.manifests import Manifest
+from isthmus.adapters.standing import Standing
 from isthmus.environment import Environment, Images
 from isthmus.errors import NotReady, Rejected, Unprepared
 from isthmus.providers.kubeconfig import addresses, needs
@@ -140,12 +141,11 @@ def _told_as_the_meshs(client: Kube) -> Iterator[None]:
 
 def _await_pod(client: Kube, pod: str, cluster: str) -> None:
     labels = f"app={pod}"
-    failing: list[float] = []
+    standing = Standing(client, f"Pod {NAMESPACE}/{pod} does not come to run: ")
 
     def runs() -> list[Manifest] | None:
         found = client.objects("Pod", NAMESPACE, labels=labels)
-        failures = filter(None, map(pod_failures.of_pod, found))
-        workloads.give_up(client, f"Pod {NAMESPACE}/{pod}", next(failures, None), failing)
+        standing.look(lambda: next(filter(None, map(pod_failures.of_pod, found)), None))
         return workloads.running_pods(client, NAMESPACE, labels) or None
 
     try:
@@ -168,13 +168,7 @@ def _await_pod(client: Kube, pod: str, cluster: str) -> None:
 def _await_address(client: Kube, cluster: str) -> str:
     limit = waiting.limits().load_balancer
     try:
-        return waiting.until(
-            lambda: workloads.current_address(client, "gateway", NAMESPACE),
-            "an address",
-            timeout=limit,
-            interval=1.0,
-            cluster=cluster,
-        )
+        return workloads.address_of(client, "gateway", NAMESPACE)
     except NotReady:
         said = "".join(f" ({w})" for w in workloads.last_warning(client, NAMESPACE, "gateway"))
         raise Unprepared(
