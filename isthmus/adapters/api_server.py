@@ -7,6 +7,7 @@ from typing import Any
 
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
+from urllib3 import Timeout
 
 from isthmus import waiting
 from isthmus.adapters import connecting, pod_exec
@@ -14,11 +15,6 @@ from isthmus.adapters.refusals import translating
 from isthmus.errors import ClusterUnreachable, IsthmusError
 from isthmus.facts import Access
 
-TIMEOUT = 15.0
-"""Seconds that one request may take."""
-AGAIN = 5.0
-"""Seconds in which a request is made again; an API server's Retry-After is 1
-(k8s.io/apiserver pkg/server/filters/maxinflight.go), and one that is down stays so for longer."""
 PAUSE = 0.4
 """Seconds from one try to the next."""
 
@@ -53,14 +49,14 @@ class ApiServer:
         """Return the server's answer to one request; None if it says 404 to a GET or DELETE.
 
         An answer that may pass (429, 5xx, a connection that is cut) is asked for again, as every
-        request of ours may be repeated; raises ClusterUnreachable with the last one after AGAIN
-        seconds, Rejected at once for what will not pass.
+        request of ours may be repeated; raises ClusterUnreachable with the last one once the
+        limit `retry` has run out, Rejected at once for what will not pass.
         """
         try:
             return waiting.until(
                 lambda: (self._ask(method, path, body, content),),
                 f"{method} {path.split('?')[0]}",
-                timeout=AGAIN,
+                timeout=waiting.limits().retry,
                 interval=PAUSE,
             )[0]
         except ClusterUnreachable as error:
@@ -88,34 +84,38 @@ class ApiServer:
         prepared = self._api.param_serialize(
             method, path, header_params=dict(headers), body=body, auth_settings=["BearerToken"]
         )
-        response = self._api.call_api(*prepared, _request_timeout=TIMEOUT)
+        response = self._api.call_api(*prepared, _request_timeout=_limits())
         data: bytes = response.read()
         if response.status >= 400:
             raise _refusal(response, data)
         return data
 
     def raw(
-        self, method: str, path: str, headers: dict[str, str], body: bytes, timeout: float
+        self, method: str, path: str, headers: dict[str, str], body: bytes
     ) -> tuple[int, str, bytes]:
         """Return status, content type and body of one answer, whatever it is.
 
         Raises what urllib3 raises if there is none.
         """
-        answer = self._raw(method, path, headers, body, timeout)
+        answer = self._raw(method, path, headers, body)
         if answer.status == 401 and self._is_renewed():
-            answer = self._raw(method, path, headers, body, timeout)
+            answer = self._raw(method, path, headers, body)
         return answer.status, answer.headers.get("Content-Type", ""), answer.data
 
-    def _raw(
-        self, method: str, path: str, headers: dict[str, str], body: bytes, timeout: float
-    ) -> Any:
+    def _raw(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Any:
         if method != "GET":
             waiting.before_change()
         headers = {**self._api.default_headers, **headers}
         self._api.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
         url = self._api.configuration.host.rstrip("/") + path
+        connect, read = _limits()
         return self._api.rest_client.pool_manager.request(
-            method, url, body=body or None, headers=headers, timeout=timeout, retries=False
+            method,
+            url,
+            body=body or None,
+            headers=headers,
+            timeout=Timeout(connect=connect, read=read),
+            retries=False,
         )
 
     def execute(self, pod: str, namespace: str, container: str, argv: list[str]) -> pod_exec.Output:
@@ -133,6 +133,12 @@ class ApiServer:
                 found = self.request("GET", f"/api/v1/namespaces/{namespace}/pods/{pod}") or {}
                 error.message += f" (node {found['spec']['nodeName']})"
             raise
+
+
+def _limits() -> tuple[float, float]:
+    """Return the seconds for a connection and for the answer."""
+    limits = waiting.limits()
+    return limits.connect, limits.request
 
 
 def _refusal(response: Any, data: bytes) -> ApiException:

@@ -9,12 +9,11 @@ from urllib.parse import urlsplit
 from kubernetes.client.exceptions import ApiException
 from urllib3 import exceptions as http
 
+from isthmus import waiting
 from isthmus.adapters import connecting, credentials, web_proxy
 from isthmus.errors import ClusterUnreachable, IsthmusError, NotReady, Unprepared
 from isthmus.facts import Access
 
-TIMEOUT = 10.0
-"""Seconds to connect, and again to answer: a server that needs more serves no mesh."""
 TELLING = {
     errno.ECONNREFUSED: "nobody listens there (connection refused)",
     errno.EHOSTUNREACH: "no way leads there (no route to host)",
@@ -33,7 +32,8 @@ def reach(access: Access) -> tuple[str, str]:
     server = str(api.configuration.host)
     try:
         prepared = api.param_serialize("GET", "/version", auth_settings=["BearerToken"])
-        answer = api.call_api(*prepared, _request_timeout=(TIMEOUT, TIMEOUT))
+        limits = waiting.limits()
+        answer = api.call_api(*prepared, _request_timeout=(limits.connect, limits.request))
         body = answer.read()
         if answer.status >= 400:
             raise ApiException(status=answer.status, reason=answer.reason)
@@ -48,7 +48,7 @@ def reach(access: Access) -> tuple[str, str]:
 def connect(address: str, port: int) -> str:
     """Return nothing if there is a TCP connection to be had at `address:port`, else why not."""
     try:
-        with socket.create_connection((address, port), timeout=TIMEOUT):
+        with socket.create_connection((address, port), timeout=waiting.limits().connect):
             return ""
     except OSError as error:
         return str(error)
@@ -99,8 +99,10 @@ def _unanswered(error: Exception) -> tuple[str, str]:
         return "its name has no address (DNS)", "correct `server:` in the kubeconfig, or DNS here"
     # A connection that is refused is a timeout too, as urllib3 has it.
     if isinstance(error, http.TimeoutError) and not isinstance(error, http.NewConnectionError):
+        limits = waiting.limits()
+        opening = isinstance(error, http.ConnectTimeoutError)
         return (
-            f"no answer within {TIMEOUT:g} s",
+            f"no answer within {limits.connect if opening else limits.request} s",
             "does a firewall, a VPN or an allow-list of addresses stand between here and it?",
         )
     if isinstance(error, ApiException):

@@ -12,6 +12,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import NameOID
+from fakes import limit
 
 from isthmus.adapters import reaching
 from isthmus.certificates import builder, key_pem, new_key, pem
@@ -162,7 +163,7 @@ def test_a_name_without_an_address_is_told(access):
 
 
 def test_a_server_that_takes_too_long_is_told(access, monkeypatch):
-    monkeypatch.setattr(reaching, "TIMEOUT", 0.2)
+    limit(monkeypatch, request=0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         found = refused(access(f"http://127.0.0.1:{silent.getsockname()[1]}"))
     assert type(found) is ClusterUnreachable and "no answer within" in found.message

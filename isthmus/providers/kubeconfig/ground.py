@@ -21,8 +21,6 @@ from isthmus.stacks import load
 
 NAMESPACE = "isthmus-probe"
 MARK = "isthmus/probe=true"
-STARTED = 120.0
-"""Seconds for two small pods, pulling their images included."""
 
 
 def prepare(environment: Environment, sight: Sight) -> str:
@@ -102,7 +100,7 @@ def _await_account(client: Kube) -> None:
     waiting.until(
         lambda: client.get("ServiceAccount", "default", NAMESPACE),
         f"ServiceAccount {NAMESPACE}/default",
-        timeout=STARTED,
+        timeout=waiting.limits().deployment,
         cluster=client.access.cluster,
     )
 
@@ -142,6 +140,7 @@ def _told_as_the_meshs(client: Kube) -> Iterator[None]:
 def _await_pod(client: Kube, pod: str, cluster: str) -> None:
     labels = f"app={pod}"
     standing = Standing(client, f"Pod {NAMESPACE}/{pod} does not come to run: ")
+    limit = waiting.limits().deployment
 
     def runs() -> list[Manifest] | None:
         found = client.objects("Pod", NAMESPACE, labels=labels)
@@ -152,14 +151,14 @@ def _await_pod(client: Kube, pod: str, cluster: str) -> None:
         waiting.until(
             runs,
             "a pod",
-            timeout=STARTED,
+            timeout=limit,
             cluster=cluster,
         )
     except NotReady:
         said = workloads.complaints(client, NAMESPACE, labels)
         said += workloads.last_warning(client, NAMESPACE, pod)
         raise Unprepared(
-            f"a pod does not run within {STARTED:g} s: {'; '.join(said) or 'nothing is said'}",
+            f"a pod does not run within {limit} s: {'; '.join(said) or 'nothing is said'}",
             cluster=cluster,
             hint="can its nodes pull the environment's images? see `images` in docs/environment.md",
         ) from None
