@@ -19,8 +19,6 @@ from tasks.policies import step
 
 ISTIOD = "istiod.istio-system.svc"
 """The name in istiod's own certificate (pilot/pkg/bootstrap/certcontroller.go)."""
-HANDSHAKE = 90.0
-"""Seconds from a running gateway to its first good handshake, a load balancer's start included."""
 
 
 @step("expose host", of="host")
@@ -124,7 +122,7 @@ def check_endpoint(
     waiting.until(
         answers,
         f"TLS handshake with istiod at {remembered.found}",
-        timeout=HANDSHAKE,
+        timeout=waiting.limits().answer,
         cluster=host.cluster,
         seen=lambda: last,
         error=ClusterUnreachable,

@@ -18,11 +18,6 @@ from isthmus.verification import connections, lists
 from tasks.policies import step
 from tasks.teardown import is_ours, unjoin
 
-SILENT = 60.0
-"""Seconds until a proxy must have learnt that a cluster left; a push takes one or two."""
-DRAINED = 30.0
-"""Seconds that requests on their way get to end; what stays open longer is cut."""
-
 
 class StillOpen(NotReady):
     """Connections stay open for longer than they are waited for."""
@@ -79,9 +74,10 @@ def drain(environment: Environment, leaver: Leaver, silent: Done) -> Done:
         return None if left else True
 
     try:
-        waiting.until(ended, "requests to end", timeout=DRAINED, error=StillOpen)
+        waiting.until(ended, "requests to end", timeout=waiting.limits().drain, error=StillOpen)
     except StillOpen:
-        return Done(cluster=leaver.cluster, found=f"{left} connections open after {DRAINED:g} s")
+        limit = waiting.limits().drain
+        return Done(cluster=leaver.cluster, found=f"{left} connections open after {limit} s")
     except ClusterUnreachable as error:
         return Done(cluster=leaver.cluster, found=f"answers no more: {error.message}")
     return Done(cluster=leaver.cluster, found="nothing on its way")
@@ -176,7 +172,7 @@ def _await_forgotten(client: kube.Kube, pod: Manifest, address: str) -> None:
     waiting.until(
         forgotten,
         f"the sidecar of {where} to forget the gateway {address}; restart the pod if it is stuck",
-        timeout=SILENT,
+        timeout=waiting.limits().proxies,
         cluster=client.access.cluster,
     )
 

@@ -153,4 +153,13 @@ def _merged(live, wanted):
 
 def limited(**seconds):
     """Let what the block waits for have these limits, shorter ones than a file may have too."""
-    return waiting.within(Timeouts.model_construct(**{**dict(Timeouts()), **seconds}))
+    return waiting.within(_limits(seconds))
+
+
+def limit(monkeypatch, **seconds):
+    """Let everything in a test have such limits, in whatever thread it waits."""
+    monkeypatch.setattr(waiting, "limits", lambda: _limits(seconds))
+
+
+def _limits(seconds):
+    return Timeouts.model_construct(**{**dict(Timeouts()), **seconds})

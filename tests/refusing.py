@@ -59,9 +59,9 @@ def serving() -> Iterator[ThreadingHTTPServer]:
         server.server_close()
 
 
-def access(server, path, cluster, **more) -> Access:
-    """Write a kubeconfig whose context `admin` leads to the server."""
-    url = f"http://127.0.0.1:{server.server_port}"
+def access(port, path, cluster, **more) -> Access:
+    """Write a kubeconfig whose context `admin` leads to a server on loopback."""
+    url = f"http://127.0.0.1:{port}"
     document = {
         "clusters": [{"name": "c", "cluster": {"server": url, **more}}],
         "users": [{"name": "u", "user": {"token": TOKEN}}],

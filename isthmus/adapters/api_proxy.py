@@ -20,12 +20,12 @@ from typing import Any
 from urllib3.exceptions import HTTPError
 
 from isthmus import state, waiting
-from isthmus.adapters.api_server import PAUSE, TIMEOUT, ApiServer
+from isthmus.adapters.api_server import PAUSE, ApiServer
 from isthmus.adapters.refusals import RETRYABLE
 from isthmus.errors import ClusterUnreachable, IsthmusError, NotReady, Stopped
 
-AGAIN = 10.0
-"""Seconds in which one request is repeated; then the program is told the last answer."""
+LONGER = 2
+"""Times the limit `retry`: as long is a program's request repeated, which gives up for good."""
 CONFLICT = 409
 """What a server answers that needs no repetition: the program has to know."""
 PASSED_ON = ("Accept", "Content-Type")
@@ -90,10 +90,10 @@ class _Listener(ThreadingHTTPServer):
         if method != "GET":
             body = self._amend(path, body)
         # Patience once for each server: `unjoin --force` asks a dead one eight times.
-        patience = 0.0 if server in self._given_up else AGAIN
+        tries_on = server not in self._given_up
         # A thread begins without it. A copy each, as one context cannot be entered twice.
         run = self._of_the_run.copy().run
-        answer = run(relayed, server, method, path, headers, body, patience)
+        answer = run(relayed, server, method, path, headers, body, tries_on)
         self._given_up.discard(server)
         if _may_pass(answer):
             self._given_up.add(server)
@@ -140,23 +140,24 @@ def relayed(
     path: str,
     headers: dict[str, str],
     body: bytes,
-    patience: float = AGAIN,
+    tries_on: bool = True,
 ) -> Answer:
     """Return the API server's answer to a program's request, the last one if none is any good."""
     last: Answer = (503, "text/plain", b"the API server does not answer")
     cut = False
+    limit = LONGER * waiting.limits().retry if tries_on else 0
 
     def asked() -> Answer | None:
         nonlocal last, cut
         try:
-            last = server.raw(method, path, headers, body, TIMEOUT)
+            last = server.raw(method, path, headers, body)
         except (HTTPError, OSError) as error:
             last, cut = (503, "text/plain", f"service unavailable: {error}".encode()), True
             return None
         return None if _may_pass(last) else last
 
     try:
-        answer = waiting.until(asked, f"{method} {path}", timeout=patience, interval=PAUSE)
+        answer = waiting.until(asked, f"{method} {path}", timeout=limit, interval=PAUSE)
     except (ClusterUnreachable, NotReady, Stopped):
         return last
     if method == "POST" and answer[0] == CONFLICT and cut:

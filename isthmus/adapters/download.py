@@ -11,11 +11,9 @@ from isthmus import progress, waiting
 from isthmus.adapters import web_proxy
 from isthmus.errors import NotReady, Unprepared
 
-PATIENCE = 15.0
-"""Seconds in which not one more byte came before we give up; the next run goes on from there."""
 INTERVAL = 1.0
 """Seconds between two attempts."""
-SILENCE = httpx.Timeout(30.0)
+SILENCE = 30.0
 """Seconds in which a server may say nothing; a whole file may take as long as it likes."""
 MB = 1_000_000
 GONE = (404, 410)
@@ -41,7 +39,7 @@ def fetch(url: str, target: Path) -> bool:
                 return waiting.until(
                     attempts.go,
                     f"{target.name} from {attempts.shown}",
-                    timeout=PATIENCE,
+                    timeout=waiting.limits().download,
                     interval=INTERVAL,
                     seen=lambda: attempts.failure,
                 )
@@ -63,7 +61,8 @@ def _client(url: str) -> tuple[httpx.Client, str]:
         auth = httpx.BasicAuth(where.username, where.password) if where.userinfo else None
         # None: directly. Else httpx finds the same proxy, for the hosts of redirects too.
         past = {} if web_proxy.of(url) else {f"all://{where.netloc.decode()}": None}
-        client = httpx.Client(auth=auth, timeout=SILENCE, follow_redirects=True, mounts=past)
+        silence = max(SILENCE, waiting.limits().download)
+        client = httpx.Client(auth=auth, timeout=silence, follow_redirects=True, mounts=past)
         return client, str(where.copy_with(userinfo=b""))
     except (httpx.InvalidURL, ValueError):
         # A proxy's address may hold a password, so what came back is not repeated.

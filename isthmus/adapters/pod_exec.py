@@ -24,15 +24,13 @@ from isthmus.errors import ClusterUnreachable, NotReady
 
 PROTOCOL = "v4.channel.k8s.io"
 STDOUT, STDERR, STATUS = 1, 2, 3
-CONNECT = 20.0
-"""Seconds to connect and to be answered; an API server gives a kubelet 10 to answer
-(k8s.io/kubernetes pkg/kubelet/client) before it says that it cannot be reached."""
+SLOW = 5.0
+"""Seconds after which a refusal was a limit of the API server's own: it gives a kubelet 10 to
+answer (k8s.io/kubernetes pkg/kubelet/client) before it says that it cannot be reached."""
 PING = 15.0
 """Seconds without a byte after which the server is asked for one (RFC 6455, 5.5.2)."""
 SILENT = 60.0
 """Seconds without a byte, be it the answer to a ping, after which the connection is lost."""
-WHOLE = 600.0
-"""Seconds for a command, from start to end."""
 BACKEND = "error dialing backend: "
 DIALLED = re.compile(rf"(?:{BACKEND})?dial tcp (\S+:\d+): ([^\"\\]+)|{BACKEND}([^\"\\]+)")
 """What an API server says of a kubelet that it does not reach (apimachinery pkg/util/proxy)."""
@@ -66,13 +64,13 @@ def run(
     try:
         stream = _connect(api, path)
     except websocket.WebSocketBadStatusException as error:
-        slow = time.monotonic() - begun > CONNECT / 4
+        slow = time.monotonic() - begun > SLOW
         raise _refused(error, cluster, where, slow) from None
     except (websocket.WebSocketException, OSError) as error:
         raise ClusterUnreachable(f"{where}: no connection: {error}", cluster=cluster) from None
     try:
         stream.settimeout(PING)
-        return _read(stream, begun + WHOLE, cluster, where)
+        return _read(stream, begun, cluster, where)
     finally:
         stream.close(timeout=1)
 
@@ -82,12 +80,14 @@ def _connect(api: client.ApiClient, path: str) -> websocket.WebSocket:
     api.update_params_for_auth(headers, [], ["BearerToken"], path, "GET", None)
     stream = websocket.WebSocket(sslopt=connecting.tls(api), enable_multithread=False)
     url = configuration.host.rstrip("/").replace("http", "ws", 1) + path
+    limits = waiting.limits()
     stream.connect(
         url,
         header={name: value for name, value in headers.items() if name != "User-Agent"},
         subprotocols=[PROTOCOL],
         suppress_origin=True,
-        timeout=CONNECT,
+        # Of each: the connection, and the answer, which waits for the kubelet's.
+        timeout=limits.connect + limits.request,
         **_proxy(configuration),
     )
     return stream
@@ -104,17 +104,18 @@ def _proxy(configuration: client.Configuration) -> dict[str, Any]:
     return found | {"proxy_type": kind, "http_no_proxy": [], "http_proxy_auth": user}
 
 
-def _read(stream: websocket.WebSocket, until: float, cluster: str, where: str) -> Output:
+def _read(stream: websocket.WebSocket, begun: float, cluster: str, where: str) -> Output:
     """Return both outputs once the status has come."""
     channels = {STDOUT: bytearray(), STDERR: bytearray(), STATUS: bytearray()}
-    heard = time.monotonic()
+    heard, limit = time.monotonic(), waiting.limits().exec
     while not channels[STATUS]:
         waiting.go_on()
         now = time.monotonic()
-        if now > until or now - heard > SILENT:
-            ended = f"no byte for {SILENT:g} s" if now < until else f"no end after {WHOLE:g} s"
+        out_of_time = now - begun > limit
+        if out_of_time or now - heard > SILENT:
+            ended = f"no end after {limit:g} s" if out_of_time else f"no byte for {SILENT:g} s"
             given_up = ClusterUnreachable(f"{where}: {ended}", cluster=cluster)
-            given_up.timed_out = now > until
+            given_up.timed_out = out_of_time
             raise given_up
         try:
             channel, data = _frame(stream)

@@ -1,7 +1,8 @@
 """Why pods will not run however long one waits: what the cluster says, and what a person can do.
 
 Pure: conditions and statuses in, a reason out. What may pass by itself (a registry that is away, a
-node that starts, a webhook of our own that is not up yet, room that an autoscaler makes) is none.
+node that starts, a webhook of our own that is not up yet) is none. Nor is a volume whose ConfigMap
+is not there, as istiod makes them a moment later, nor a program that ends and is started again.
 """
 
 import re
@@ -9,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from isthmus.adapters import scheduling
 from isthmus.adapters.manifests import Manifest
 
 
@@ -18,6 +20,8 @@ class Failure:
 
     said: str
     hint: str
+    pod: Manifest | None = None
+    """The pod that no node takes, if that is it: nodes and autoscalers have a say then."""
 
 
 PATTERNS = {
@@ -47,8 +51,26 @@ AWAY = re.compile(
 """What is said of an image that was not asked for in vain: its registry is away."""
 NEVER = ("ErrImageNeverPull", "InvalidImageName")
 PULLING = ("ErrImagePull", "ImagePullBackOff")
-PASSING_TAINTS = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable", "uninitialized")
-"""Taints that nodes lose by themselves as they come up (node lifecycle and cloud controllers)."""
+CONFIGURED = re.compile(r"(secret|configmap) \".*\" not found|couldn't find key|runAsNonRoot", re.I)
+"""What a container cannot be made from (k8s.io/kubernetes pkg/kubelet/kubelet_pods.go)."""
+STARTED = re.compile(
+    r"no command specified|executable file not found|exec format error"
+    r"|exec: \".*\": (permission denied|stat .*no such file)|not a shared (or slave )?mount",
+    re.I,
+)
+"""Why a container's program cannot be started (containerd, runc); what else they say may pass."""
+NOT_MADE = {
+    "CreateContainerConfigError": (
+        CONFIGURED,
+        "make what it names, or take it out of `overlays`: "
+        "kubectl get secrets,configmaps -n NAMESPACE",
+    ),
+    "CreateContainerError": (STARTED, "is {image} made for these nodes? {images}"),
+    "RunContainerError": (STARTED, "is {image} made for these nodes? {images}"),
+    "StartError": (STARTED, "is {image} made for these nodes? {images}"),
+}
+"""Reason of a container that waits, or of its last end -> what of it stays, and what to do."""
+IMAGES = "see `images` in docs/images.md: another registry, pull secrets, archives"
 
 
 def of_deployment(deployment: Manifest, pods: Iterable[Manifest]) -> Failure | None:
@@ -65,7 +87,9 @@ def of_pod(pod: Manifest) -> Failure | None:
     containers = [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
     waits = [(c, c["state"]["waiting"]) for c in containers if "waiting" in c.get("state", {})]
     found = [_of_image(container, waiting) for container, waiting in waits]
-    found += [_of_scheduling(c) for c in status.get("conditions", [])]
+    namespace = pod.get("metadata", {}).get("namespace", "")
+    found += [_of_start(c, told, namespace) for c, waiting in waits for told in _tells(c, waiting)]
+    found += [_of_scheduling(pod, c) for c in status.get("conditions", [])]
     return next(filter(None, found), None)
 
 
@@ -97,19 +121,34 @@ def _of_image(container: Mapping[str, Any], waiting: Mapping[str, Any]) -> Failu
     if reason not in NEVER and not (reason in PULLING and refused):
         return None
     image = container.get("image", "")
-    hint = (
-        f"can the nodes pull {image}? see `images` in docs/images.md: another registry, "
-        "pull secrets, archives"
-    )
+    hint = f"can the nodes pull {image}? {IMAGES}"
     return Failure(f"{container.get('name')}: {reason}: {said or image}", hint)
 
 
-def _of_scheduling(condition: Mapping[str, Any]) -> Failure | None:
+def _tells(container: Mapping[str, Any], waiting: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return all that says why a container did not start: it is tried again at growing intervals.
+
+    Meanwhile it waits for nothing but the next time, and its last end tells.
+    """
+    last = container.get("lastState", {}).get("terminated")
+    return [waiting, last] if last else [waiting]
+
+
+def _of_start(
+    container: Mapping[str, Any], told: Mapping[str, Any], namespace: str
+) -> Failure | None:
+    reason, said = told.get("reason", ""), told.get("message", "")
+    pattern, hint = NOT_MADE.get(reason, (None, ""))
+    if pattern is None or not pattern.search(said):
+        return None
+    image = container.get("image", "")
+    hint = hint.format(image=image, images=IMAGES).replace("NAMESPACE", namespace)
+    return Failure(f"{container.get('name')}: {reason}: {said}", hint)
+
+
+def _of_scheduling(pod: Manifest, condition: Mapping[str, Any]) -> Failure | None:
     said = condition.get("message", "")
     if condition["type"] != "PodScheduled" or condition.get("reason") != "Unschedulable":
         return None
-    stays = "untolerated taint" in said or "were unschedulable" in said
-    if not stays or "Insufficient" in said or any(taint in said for taint in PASSING_TAINTS):
-        return None
-    hint = "kubectl uncordon NODE, or kubectl taint node NODE KEY- , or add a node"
-    return Failure(said, hint)
+    hint = scheduling.hint(said)
+    return Failure(said, hint, pod) if hint else None

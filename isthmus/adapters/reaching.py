@@ -12,13 +12,11 @@ from urllib3 import exceptions as http
 
 from isthmus import waiting
 from isthmus.adapters import connecting, credentials, web_proxy
-from isthmus.adapters.api_server import AGAIN, PAUSE
+from isthmus.adapters.api_server import PAUSE
 from isthmus.adapters.refusals import RETRYABLE
 from isthmus.errors import ClusterUnreachable, IsthmusError, NotReady, Unprepared
 from isthmus.facts import Access
 
-TIMEOUT = 10.0
-"""Seconds to connect, and again to answer: a server that needs more serves no mesh."""
 TELLING = {
     errno.ECONNREFUSED: "nobody listens there (connection refused)",
     errno.EHOSTUNREACH: "no way leads there (no route to host)",
@@ -38,7 +36,7 @@ def reach(access: Access) -> tuple[str, str]:
     server = str(api.configuration.host)
     try:
         version = waiting.until(
-            lambda: _version(access, api), server, timeout=AGAIN, interval=PAUSE
+            lambda: _version(access, api), server, timeout=waiting.limits().retry, interval=PAUSE
         )
     except ClusterUnreachable as error:
         raise error.__cause__ or error from None
@@ -48,7 +46,8 @@ def reach(access: Access) -> tuple[str, str]:
 def _version(access: Access, api: client.ApiClient) -> str:
     try:
         prepared = api.param_serialize("GET", "/version", auth_settings=["BearerToken"])
-        answer = api.call_api(*prepared, _request_timeout=(TIMEOUT, TIMEOUT))
+        limits = waiting.limits()
+        answer = api.call_api(*prepared, _request_timeout=(limits.connect, limits.request))
         body = answer.read()
         if answer.status >= 400:
             raise ApiException(status=answer.status, reason=answer.reason)
@@ -71,7 +70,7 @@ def _may_pass(error: Exception) -> bool:
 def connect(address: str, port: int) -> str:
     """Return nothing if there is a TCP connection to be had at `address:port`, else why not."""
     try:
-        with socket.create_connection((address, port), timeout=TIMEOUT):
+        with socket.create_connection((address, port), timeout=waiting.limits().connect):
             return ""
     except OSError as error:
         return str(error)
@@ -122,8 +121,10 @@ def _unanswered(error: Exception) -> tuple[str, str]:
         return "its name has no address (DNS)", "correct `server:` in the kubeconfig, or DNS here"
     # A connection that is refused is a timeout too, as urllib3 has it.
     if isinstance(error, http.TimeoutError) and not isinstance(error, http.NewConnectionError):
+        limits = waiting.limits()
+        opening = isinstance(error, http.ConnectTimeoutError)
         return (
-            f"no answer within {TIMEOUT:g} s",
+            f"no answer within {limits.connect if opening else limits.request} s",
             "does a firewall, a VPN or an allow-list of addresses stand between here and it?",
         )
     if isinstance(error, ApiException):

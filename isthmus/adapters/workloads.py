@@ -1,27 +1,21 @@
 """Waiting for what runs in a cluster: Deployments, addresses, kinds. Says what holds it up."""
 
-import time
 from collections.abc import Sequence
 
 from isthmus import waiting
-from isthmus.adapters import pod_failures, reaching, retrying
+from isthmus.adapters import balancer_failures, pod_failures, reaching, retrying
 from isthmus.adapters.kube import Kube
 from isthmus.adapters.manifests import Manifest
 from isthmus.adapters.pod_failures import Failure
-from isthmus.errors import Unprepared
-
-FINAL = 6.0
-"""Seconds for which a reason must stand until it is believed: a quota may be full for the moment of
-a pod's end, and a first pull may come before its secret."""
+from isthmus.adapters.standing import Standing, events_about
 
 
 def await_deployment(client: Kube, name: str, namespace: str) -> None:
     """Wait until every replica is of the newest version and available; NotReady says why not.
 
-    Raises Unprepared, with the cluster's words, as soon as a reason that time will not mend has
-    stood for FINAL seconds.
+    Raises Unprepared, with the cluster's words, once a reason that time will not mend has stood.
     """
-    failing: list[float] = []
+    standing = Standing(client, f"Deployment {namespace}/{name} does not come to run: ")
 
     def rolled_out() -> bool | None:
         found = client.get("Deployment", name, namespace, "apps/v1")
@@ -29,8 +23,7 @@ def await_deployment(client: Kube, name: str, namespace: str) -> None:
             return True
         if found and pod_failures.waits_for_our_webhook(found):
             retrying.try_again(client, found)
-        failure = failure_of(client, found) if found else None
-        give_up(client, f"Deployment {namespace}/{name}", failure, failing)
+        standing.look(lambda: failure_of(client, found) if found else None)
         return None
 
     waiting.until(
@@ -47,20 +40,6 @@ def failure_of(client: Kube, deployment: Manifest) -> Failure | None:
     namespace = deployment["metadata"]["namespace"]
     pods = client.objects("Pod", namespace, labels=_selector(deployment))
     return pod_failures.of_deployment(deployment, pods)
-
-
-def give_up(client: Kube, what: str, failure: Failure | None, since: list[float]) -> None:
-    """Raise Unprepared once there has been a failure for FINAL seconds; `since` keeps when."""
-    if failure is None:
-        since.clear()
-        return
-    since.append(time.monotonic())
-    if since[-1] - since[0] >= FINAL:
-        raise Unprepared(
-            f"{what} does not come to run: {failure.said}",
-            cluster=client.access.cluster,
-            hint=failure.hint,
-        )
 
 
 def start_deployment(client: Kube, name: str, namespace: str) -> bool:
@@ -145,9 +124,26 @@ def _ingress(client: Kube, service: str, namespace: str) -> list[str]:
 
 
 def address_of(client: Kube, service: str, namespace: str) -> str:
-    """Wait until a LoadBalancer Service has an address, IP or hostname, and return it."""
+    """Wait until a LoadBalancer Service has an address, IP or hostname, and return it.
+
+    Raises Unprepared, with the cluster's words, once its controller says that there will be none.
+    """
+    standing = Standing(client, f"Service {namespace}/{service} gets no address: ")
+    before: set[str] | None = None
+
+    def failure() -> Failure | None:
+        nonlocal before
+        events = events_about(client, "Service", {"namespace": namespace, "name": service})
+        before = {balancer_failures.version(e) for e in events} if before is None else before
+        return balancer_failures.of_service(events, before)
+
+    def given() -> str | None:
+        if not (found := current_address(client, service, namespace)):
+            standing.look(failure)
+        return found
+
     return waiting.until(
-        lambda: current_address(client, service, namespace),
+        given,
         f"address of Service {namespace}/{service}: does the cluster have a load balancer?",
         timeout=waiting.limits().load_balancer,
         cluster=client.access.cluster,

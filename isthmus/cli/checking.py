@@ -77,7 +77,7 @@ def _check(environment: "Environment") -> None:
     # Where nothing was ever written no run can be at work, and nothing is to be written yet.
     held = turn.taken(environment.name) if state.home().exists() else nullcontext()
     try:
-        with held, progress.inside(STEP):
+        with held, progress.inside(STEP), waiting.within(environment.timeouts):
             built.check(environment)
             tools.check(environment)
             providers.check(environment)

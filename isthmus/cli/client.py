@@ -14,12 +14,11 @@ from contextlib import contextmanager, redirect_stderr, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
+from isthmus import waiting
 from isthmus.adapters import web_proxy
 from isthmus.errors import IsthmusError, Unprepared
 
 STEP = "Prefect server"
-REACH_TIMEOUT = 5.0
-"""Seconds for a server that may be on another machine."""
 LAST_WORD_TIMEOUT = 2.0
 """Seconds: said while a person waits for the prompt."""
 UNFINISHED = ("PENDING", "RUNNING", "CANCELLING")
@@ -63,7 +62,7 @@ def check(api: str) -> None:
     web_proxy.of(api)  # raises if it needs a proxy that cannot be used
     load()
     try:
-        with _client(REACH_TIMEOUT, api) as client:
+        with _client(waiting.limits().prefect, api) as client:
             error = client.api_healthcheck()
     except Exception as raised:  # an address that is none, too
         error = raised

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
-from isthmus import providers
+from isthmus import providers, waiting
 from isthmus.adapters import kube, kubefedctl
 from isthmus.cli.status import Count, Seen, Sight
 from isthmus.environment import ClusterSpec, Environment
@@ -52,8 +52,9 @@ def look_at(
 ) -> Sight:
     """Return what one cluster shows; of one that cannot be asked, why."""
     try:
-        reader = connect(environment, cluster)
-        seen = see(reader, environment, cluster)
+        with waiting.within(environment.timeouts):
+            reader = connect(environment, cluster)
+            seen = see(reader, environment, cluster)
     except IsthmusError as error:
         return Sight(cluster, None, error.message, isinstance(error, ClusterUnreachable))
     return Sight(cluster, seen, member=reader.access.member)

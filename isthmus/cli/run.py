@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from isthmus import progress
+from isthmus import progress, waiting
 from isthmus.adapters import processes
 from isthmus.cli import client, engine, record, terminal, worker
 from isthmus.cli.lines import Lines
@@ -92,7 +92,7 @@ def view() -> Tree | Lines:
 
 
 def _call(order: Order, tag: str) -> Any:
-    with engine.ready(tag):
+    with waiting.within(order.environment.timeouts), engine.ready(tag):
         module, name = FLOWS[order.verb]
         flow = getattr(importlib.import_module(module), name)
         agreed = {AGREED[order.verb]: True} if order.agreed else {}

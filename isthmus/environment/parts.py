@@ -147,6 +147,26 @@ class Timeouts(Part):
     """Every proxy to have learnt the last change, before traffic is judged."""
     deletion: Seconds = 180
     """What was deleted to be gone, with its finalizers and, of a namespace, its content."""
+    answer: Seconds = 90
+    """A new load balancer's address to answer: a cloud's looks at what is behind it a few times."""
+    drain: Seconds = 30
+    """Requests through the gateway of a cluster that leaves to end; a pod that ends has as long."""
+    # A connection is asked for after 0, 1, 3 and 7 s (RFC 6298), so that 10 s are four tries.
+    connect: Seconds = 10
+    """A connection to be open, to an API server or to a load balancer."""
+    # etcd's own limit is 7 s (etcd server/config ReqTimeout); an API server may ask it twice.
+    request: Seconds = 15
+    """An API server to answer a request."""
+    # Its Retry-After is 1 (k8s.io/apiserver pkg/server/filters/maxinflight.go).
+    retry: Seconds = 5
+    """An API server that is away, throttles or refuses to take the same request; Helm's: twice."""
+    # As long as a verification of 1000 requests needs whose every answer takes half a second.
+    exec: Seconds = 600
+    """A command in a pod."""
+    download: Seconds = 15
+    """A file's next byte to come; the next run goes on from there."""
+    prefect: Seconds = 5
+    """A Prefect server of your own (PREFECT_API_URL) to answer, before a run."""
 
 
 class VerificationSpec(Part):

@@ -6,7 +6,7 @@ import signal
 import pytest
 from live import unkind
 from live.bare import environment_of, everything, regions
-from live.runs import until_step
+from live.runs import kill_under, until_step
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +60,25 @@ def test_a_bad_day_of_the_api_servers_makes_all_slower_and_nothing_red(
         assert isthmus.document("verify", "unkind")["verdict"] == "pass"
         isthmus.run("down", "unkind")
     assert min(done["429"], done["500"], done["503"], done["cut"]) > 0, done
+    after = everything(handed_over)
+    assert {c: sorted(after[c] ^ before[c]) for c in before} == {"one": [], "two": []}
+
+
+def test_api_servers_killed_under_helm_and_under_a_join_are_waited_for(
+    isthmus, handed_over, tmp_path
+):
+    """istioctl asks no API server: it renders, and what it made is applied."""
+    before = everything(handed_over)
+    process = isthmus.start("up", environment(tmp_path, handed_over, "kubefed"))
+    one, two = (handed_over[name].parent for name in ("one", "two"))
+    try:
+        assert kill_under(process, "helm", one, "kube-apiserver")
+        assert kill_under(process, "kubefedctl", two, "kube-apiserver")
+        _, err = process.communicate(timeout=900)
+        assert process.returncode == 0, err
+    finally:
+        process.kill()
+    isthmus.run("down", "theirs")
     after = everything(handed_over)
     assert {c: sorted(after[c] ^ before[c]) for c in before} == {"one": [], "two": []}
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 import refusing
+from fakes import limited
 from refusing import TOKEN
 
 from isthmus import waiting
@@ -23,7 +24,7 @@ def api():
 @contextmanager
 def standing(api, folder):
     """Give a kubeconfig that leads to the API server through this process."""
-    access = refusing.access(api, folder / "config", "beijing")
+    access = refusing.access(api.server_port, folder / "config", "beijing")
     with api_proxy.standing({"beijing": kube.Kube(access)}) as path:
         yield path
 
@@ -95,9 +96,14 @@ def test_a_program_of_a_run_that_lost_its_turn_changes_nothing(api, folders):
     assert [verb for verb, *_ in api.asked] == ["GET"]
 
 
-def test_a_server_that_is_gone_costs_patience_once(api, way, monkeypatch):
+@pytest.fixture
+def impatient():
+    with limited(retry=0.5):
+        yield
+
+
+def test_a_server_that_is_gone_costs_patience_once(api, impatient, way):
     """So `unjoin --force` lets go of a dead member in its time, of whom it asks eight times."""
-    monkeypatch.setattr(api_proxy, "AGAIN", 1.0)
     api.answers = [503] * 50
     asked = []
     for _ in range(3):

@@ -1,7 +1,7 @@
 """A file over HTTP: whole in the end, whatever server and network do meanwhile, or a clear no."""
 
-import httpx
 import pytest
+from fakes import limit
 from mirrors import VARIABLES, serving
 
 from isthmus.adapters import download
@@ -16,7 +16,7 @@ def impatient(monkeypatch):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
     monkeypatch.setattr(download, "INTERVAL", 0.02)
-    monkeypatch.setattr(download, "PATIENCE", 5.0)
+    limit(monkeypatch, download=5.0)
 
 
 @pytest.fixture
@@ -70,14 +70,16 @@ def test_what_is_longer_than_the_file_is_thrown_away(web, target):
 
 
 def test_a_silent_server_is_asked_again(web, target, monkeypatch):
-    monkeypatch.setattr(download, "SILENCE", httpx.Timeout(5.0, read=0.3))
+    monkeypatch.setattr(download, "SILENCE", 0.3)
+    limit(monkeypatch, download=0.2)
     web.manners = ["silent"]
     assert fetched(web, target)
     assert web.ranges() == [None, f"bytes={len(CONTENT) // 2}-"]
 
 
 def test_a_slow_server_may_take_longer_than_a_silent_one(web, target, monkeypatch):
-    monkeypatch.setattr(download, "SILENCE", httpx.Timeout(5.0, read=0.4))
+    monkeypatch.setattr(download, "SILENCE", 0.4)
+    limit(monkeypatch, download=0.2)
     web.manners = ["slow"] * 100
     assert fetched(web, target)
 
@@ -101,7 +103,7 @@ def test_a_refusal_is_final(web, target, status):
 
 
 def test_a_server_that_stays_in_trouble_may_be_asked_later(web, target, monkeypatch):
-    monkeypatch.setattr(download, "PATIENCE", 0.1)
+    limit(monkeypatch, download=0.1)
     web.manners = ["503"] * 1000
     with pytest.raises(NotReady, match=r"file from http://.*last seen: HTTP 503") as caught:
         fetched(web, target)
@@ -109,14 +111,14 @@ def test_a_server_that_stays_in_trouble_may_be_asked_later(web, target, monkeypa
 
 
 def test_patience_begins_anew_with_every_byte_that_came(web, target, monkeypatch):
-    monkeypatch.setattr(download, "PATIENCE", 0.0)
+    limit(monkeypatch, download=0.0)
     web.manners = ["broken"] * 4
     assert fetched(web, target)
     assert len(web.asked) == 5
 
 
 def test_where_nobody_answers_is_said_with_the_address(target, monkeypatch):
-    monkeypatch.setattr(download, "PATIENCE", 0.0)
+    limit(monkeypatch, download=0.0)
     with pytest.raises(Unprepared, match=r"file from http://127\.0\.0\.1:1/file.*refused"):
         download.fetch("http://127.0.0.1:1/file", target)
 
@@ -128,7 +130,7 @@ def test_a_proxy_is_asked_for_what_it_can_reach_alone(web, target, monkeypatch):
 
 
 def test_a_proxy_is_asked_to_let_tls_through(web, target, monkeypatch):
-    monkeypatch.setattr(download, "PATIENCE", 0.0)
+    limit(monkeypatch, download=0.0)
     monkeypatch.setenv("HTTPS_PROXY", web.url)
     with pytest.raises(Unprepared, match="502"):
         download.fetch("https://releases.invalid/file", target)
@@ -151,6 +153,6 @@ def test_user_and_password_are_sent_and_never_shown(web, target):
 
 @pytest.mark.parametrize("url", ["http://[", "ftp://here/file"])
 def test_an_address_that_is_none_is_refused(target, url, monkeypatch):
-    monkeypatch.setattr(download, "PATIENCE", 0.0)
+    limit(monkeypatch, download=0.0)
     with pytest.raises(Unprepared):
         download.fetch(url, target)

@@ -99,9 +99,9 @@ def access(api, tmp_path, monkeypatch):
 @pytest.fixture
 def client(access, monkeypatch):
     """A client that soon takes the last answer for the answer."""
-    monkeypatch.setattr(api_server, "AGAIN", 0.05)
     monkeypatch.setattr(api_server, "PAUSE", 0.01)
-    return kube.Kube(access)
+    with limited(retry=0.05):
+        yield kube.Kube(access)
 
 
 def live(manifest, owner="pair", **more):

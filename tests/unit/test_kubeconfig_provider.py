@@ -5,12 +5,12 @@ import re
 import threading
 
 import pytest
-from fakes import FakeKube
+from fakes import FakeKube, limit
 
-from isthmus import providers, waiting
+from isthmus import providers
 from isthmus.adapters import kube, reaching
 from isthmus.adapters.manifests import LABEL
-from isthmus.environment import Environment, Timeouts
+from isthmus.environment import Environment
 from isthmus.errors import BadEnvironment, ClusterUnreachable, Rejected, Unprepared
 from isthmus.providers.kubeconfig import Kubeconfig, ground, probing
 
@@ -131,10 +131,8 @@ def clusters(monkeypatch):
     monkeypatch.setattr(kube, "connect", connect)
     monkeypatch.setattr(reaching, "reach", reach)
     monkeypatch.setattr(reaching, "connect", lambda address, port: "")
-    for name in ("ANSWER", "AGAIN"):
-        monkeypatch.setattr(probing, name, 0.0)
-    impatient = Timeouts.model_construct(**{**dict(Timeouts()), "load_balancer": 0})
-    monkeypatch.setattr(waiting, "limits", lambda: impatient)
+    monkeypatch.setattr(probing, "AGAIN", 0.0)
+    limit(monkeypatch, load_balancer=0, answer=0)
     return connect
 
 

@@ -102,8 +102,8 @@ def servers(tmp_path):
     with ExitStack() as stack:
         one, two = (stack.enter_context(refusing.serving()) for _ in range(2))
         more = {"certificate-authority-data": CA, "proxy-url": ""}
-        host = refusing.access(one, tmp_path / "one", "beijing")
-        yield one, two, host, refusing.access(two, tmp_path / "two", "shanghai", **more)
+        host = refusing.access(one.server_port, tmp_path / "one", "beijing")
+        yield one, two, host, refusing.access(two.server_port, tmp_path / "two", "shanghai", **more)
 
 
 def test_an_api_servers_bad_day_is_nothing_to_a_join(servers, tmp_path):

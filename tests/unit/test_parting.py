@@ -4,6 +4,7 @@ import json
 import shutil
 
 import pytest
+from fakes import limit, limited
 from world import environment
 
 from isthmus import built, state
@@ -86,14 +87,15 @@ def test_requests_on_their_way_end_before_the_cluster_goes(three, told):
     assert three.kubes[LEFT].on_their_way == []
 
 
-def test_what_never_ends_is_cut_after_a_while_and_said(three, monkeypatch):
+def test_what_never_ends_is_cut_after_a_while_and_said(three):
     from tasks import parting
 
-    monkeypatch.setattr(parting, "DRAINED", 0.0)
     build(*ALL)
     three.kubes[LEFT].on_their_way = [3] * 9
     access = three.kubes[LEFT].access
-    found = parting.drain.fn(environment(), Leaver(cluster=LEFT, access=access), Done(cluster=LEFT))
+    with limited(drain=0):
+        leaver = Leaver(cluster=LEFT, access=access)
+        found = parting.drain.fn(environment(), leaver, Done(cluster=LEFT))
     assert found.found == "3 connections open after 0 s"
 
 
@@ -101,7 +103,7 @@ def test_a_sidecar_that_does_not_forget_is_named_and_nothing_is_taken_away(three
     from tasks import parting
 
     build(*ALL)
-    monkeypatch.setattr(parting, "SILENT", 0.0)
+    limit(monkeypatch, proxies=0)
     monkeypatch.setattr(three, "wired", lambda: list(three.kubes.values()))
     with pytest.raises(parting.NotReady, match=r"sidecar of sample/\S+ to forget the gateway"):
         build(*ALL[:2])

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 import yaml
+from fakes import limited
 from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Response
@@ -58,9 +59,9 @@ def execute(tmp_path, port, argv=("date",)):
 
 
 @pytest.fixture(autouse=True)
-def home(folders, monkeypatch):
-    monkeypatch.setattr(pod_exec, "CONNECT", 2.0)
-    return folders
+def home(folders):
+    with limited(connect=1.0, request=1.0):
+        yield folders
 
 
 def test_a_command_gives_what_it_printed_and_its_exit_code(tmp_path):
@@ -142,22 +143,20 @@ def test_a_command_that_says_nothing_for_long_is_waited_for_while_the_server_ans
         assert execute(tmp_path, port) == ("", "", 0)
 
 
-def test_a_command_without_end_is_given_up(tmp_path, monkeypatch):
-    monkeypatch.setattr(pod_exec, "WHOLE", 0.3)
-
+def test_a_command_without_end_is_given_up(tmp_path):
     def handler(stream):
         with pytest.raises(ConnectionClosed):
             while True:
                 stream.send(b"\x01y")
 
-    with answering(handler) as port, pytest.raises(ClusterUnreachable, match="no end after") as e:
-        execute(tmp_path, port)
+    with limited(exec=0.3), answering(handler) as port:
+        with pytest.raises(ClusterUnreachable, match=r"no end after 0\.3 s") as e:
+            execute(tmp_path, port)
     assert e.value.timed_out  # or a step would wait as long four times more
 
 
-def test_a_server_that_takes_the_connection_and_says_nothing_is_given_up(tmp_path, monkeypatch):
-    monkeypatch.setattr(pod_exec, "CONNECT", 0.2)
-    with socket.create_server(("127.0.0.1", 0)) as silent:
+def test_a_server_that_takes_the_connection_and_says_nothing_is_given_up(tmp_path):
+    with limited(connect=0.1, request=0.1), socket.create_server(("127.0.0.1", 0)) as silent:
         with pytest.raises(ClusterUnreachable, match="no connection"):
             execute(tmp_path, silent.getsockname()[1])
 

@@ -1,9 +1,11 @@
 """Why pods will not run: what time cannot mend is told from what it can, in the cluster's words."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from fakes import limited
 
-from isthmus.adapters import pod_failures, retrying, workloads
+from isthmus.adapters import balancer_failures, pod_failures, retrying, workloads
 from isthmus.errors import NotReady, Unprepared
 
 
@@ -23,6 +25,14 @@ def waits(reason, message="", image="registry.example/pilot:1.31"):
 def unschedulable(message):
     condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}
     return {"status": {"conditions": [{**condition, "message": message}]}}
+
+
+def stopped(reason, message):
+    """A container that is started again at growing intervals, and why it ended last."""
+    pod = waits("CrashLoopBackOff", "back-off 10s restarting failed container")
+    [container] = pod["status"]["containerStatuses"]
+    container["lastState"] = {"terminated": {"reason": reason, "message": message}}
+    return pod
 
 
 @pytest.mark.parametrize(
@@ -93,7 +103,60 @@ def test_a_refusal_that_may_pass_is_waited_for(said):
             ),
             False,
         ),
-        (unschedulable("0/2 nodes are available: 1 Insufficient cpu, 1 untolerated taint"), False),
+        (
+            unschedulable(
+                "0/2 nodes are available: 1 node(s) had taint {node.kubernetes.io/unreachable: }, "
+                "that the pod didn't tolerate, 1 node(s) were unschedulable."
+            ),
+            False,
+        ),
+        (unschedulable("0/2 nodes are available: 1 Too many pods, 1 Insufficient cpu."), True),
+        (unschedulable("0/1 nodes are available: 1 node(s) didn't match node selector."), True),
+        (
+            unschedulable(
+                "0/3 nodes are available: 1 Too many pods, 2 node(s) didn't match Pod's node "
+                "affinity/selector. preemption: 0/3 nodes are available: 3 Preemption is not "
+                "helpful for scheduling."
+            ),
+            True,
+        ),
+        (
+            unschedulable(
+                "0/2 nodes are available: 1 Insufficient cpu, 1 node(s) didn't find available "
+                "persistent volumes to bind."
+            ),
+            False,
+        ),
+        (unschedulable("pod has unbound immediate PersistentVolumeClaims"), False),
+        (waits("CreateContainerConfigError", 'secret "db" not found'), True),
+        (waits("CreateContainerConfigError", "couldn't find key a in ConfigMap s/c"), True),
+        (
+            waits(
+                "CreateContainerConfigError",
+                "container has runAsNonRoot and image will run as root",
+            ),
+            True,
+        ),
+        (
+            waits(
+                "CreateContainerConfigError",
+                "failed to sync secret cache: timed out waiting for the condition",
+            ),
+            False,
+        ),
+        (waits("CreateContainerError", "failed to generate spec: no command specified"), True),
+        (waits("CreateContainerError", "context deadline exceeded"), False),
+        (
+            waits("CreateContainerError", 'name "x" is reserved for "y"'),
+            False,
+        ),
+        (
+            waits("RunContainerError", 'exec: "/bin/x": stat /bin/x: no such file or directory'),
+            True,
+        ),
+        (stopped("StartError", 'exec: "x": executable file not found in $PATH'), True),
+        (stopped("Error", "executable file not found"), False),
+        (stopped("OOMKilled", ""), False),
         ({"status": {}}, False),
     ],
 )
@@ -168,3 +231,131 @@ def test_they_are_not_tried_again_all_the_time(cluster, moments):
     with limited(deployment=4), pytest.raises(NotReady, match="connection refused"):
         workloads.await_deployment(client, "istiod", "s")
     assert len(client.writes) <= 2
+
+
+FULL = (
+    "0/1 nodes are available: 1 Too many pods. preemption: 0/1 nodes are available: 1 No victims."
+)
+ELSEWHERE = "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector."
+TAINTED = "0/1 nodes are available: 1 node(s) had untolerated taint(s)."
+
+
+def placeless(client, said, node=None, events=()):
+    """Put a Deployment there whose pod no node takes, as the API server has both."""
+    client.put(deployment())
+    meta = {"name": "istiod-1", "namespace": "s", "labels": {"app": "istiod"}}
+    client.put({"apiVersion": "v1", "kind": "Pod", "metadata": meta, **unschedulable(said)})
+    client.put({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n"}, "spec": node or {}})
+    for number, (reason, message) in enumerate(events):
+        tell(client, "Pod", "istiod-1", reason, message, number, type="Normal")
+
+
+def tell(client, kind, name, reason, message, number=0, **more):
+    meta = {"name": f"e{number}", "namespace": "s", "resourceVersion": str(number)}
+    about = {"kind": kind, "name": name, "namespace": "s"}
+    event = {"apiVersion": "v1", "kind": "Event", "metadata": meta, "involvedObject": about}
+    event |= {"source": {"component": "a-controller"}, "type": "Warning"}
+    client.put({**event, "reason": reason, "message": message, **more})
+
+
+CLOUDS = {"providerID": "aws:///eu-1/i-1"}
+NONE = [("NotTriggerScaleUp", "pod didn't trigger scale-up: 1 max node group size reached")]
+LATER = [("NotTriggerScaleUp", "pod didn't trigger scale-up: 1 in backoff after failed scale-up")]
+
+
+@pytest.mark.parametrize(
+    ("said", "node", "events", "seconds"),
+    [
+        (ELSEWHERE, None, [], 10),
+        (TAINTED, None, [], 10),
+        (TAINTED, CLOUDS, [], 10),
+        (FULL, CLOUDS, NONE, 10),
+        (FULL, None, [], 50),
+        (FULL, CLOUDS, LATER, 50),
+        (ELSEWHERE, CLOUDS, [], 50),
+    ],
+)
+def test_a_pod_that_no_node_will_take_is_not_waited_for(
+    cluster, moments, said, node, events, seconds
+):
+    client = cluster()
+    placeless(client, said, node, events)
+    with pytest.raises(Unprepared, match="Deployment s/istiod does not come to run: 0/1") as caught:
+        workloads.await_deployment(client, "istiod", "s")
+    assert seconds - 10 <= moments[0] <= seconds and "node" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("said", "node", "events"),
+    [
+        (FULL, CLOUDS, [("TriggeredScaleUp", "pod triggered scale-up: [{pool 1->2 (max: 3)}]")]),
+        (ELSEWHERE, CLOUDS, [("Nominated", "Pod should schedule on: nodeclaim/default-x")]),
+        (TAINTED, CLOUDS, [("ProvisionNode", "Provision node asa-x")]),
+        (TAINTED, {"taints": [{"key": "node.kubernetes.io/not-ready"}]}, []),
+    ],
+)
+def test_a_pod_for_which_a_node_comes_is_waited_for(cluster, moments, said, node, events):
+    client = cluster()
+    placeless(client, said, node, events)
+    with limited(deployment=120), pytest.raises(NotReady, match="0/1 nodes are available"):
+        workloads.await_deployment(client, "istiod", "s")
+
+
+NOW = datetime(2026, 11, 27, 6, 0, tzinfo=UTC)
+QUOTA = "Error syncing load balancer: googleapi: Error 403: QUOTA_EXCEEDED"
+
+
+def ago(seconds):
+    return (NOW - timedelta(seconds=seconds)).isoformat().replace("+00:00", "Z")
+
+
+@pytest.mark.parametrize(
+    ("reason", "message", "final"),
+    [
+        ("SyncLoadBalancerFailed", QUOTA, True),
+        ("SyncLoadBalancerFailed", "UnauthorizedOperation: You are not authorized", True),
+        ("FailedDeployModel", "AccessDenied: not allowed to perform CreateLoadBalancer", True),
+        ("AllocationFailed", 'Failed to allocate IP for "s/gateway": no available IPs', True),
+        ("SyncLoadBalancerFailed", "Error syncing load balancer: i/o timeout", False),
+        ("SyncLoadBalancerFailed", "RequestLimitExceeded: Request limit exceeded.", False),
+        ("SyncLoadBalancerFailed", "Quota exceeded for 'Queries' per minute", False),
+    ],
+)
+def test_a_load_balancer_that_will_not_come_is_told_in_the_clouds_words(
+    cluster, moments, monkeypatch, reason, message, final
+):
+    monkeypatch.setattr(balancer_failures, "datetime", Clock)
+    client = cluster()
+    tell(client, "Service", "gateway", reason, message, lastTimestamp=ago(20))
+    kind = Unprepared if final else NotReady
+    with limited(load_balancer=60), pytest.raises(kind) as caught:
+        workloads.address_of(client, "gateway", "s")
+    if final:
+        assert message in caught.value.message and moments[0] < 10
+        assert "kubectl describe service -n s gateway" in caught.value.hint
+
+
+class Clock(datetime):
+    @classmethod
+    def now(cls, tz=None):
+        return NOW
+
+
+def test_what_was_said_before_somebody_raised_the_quota_ends_no_wait(cluster, moments, monkeypatch):
+    monkeypatch.setattr(balancer_failures, "datetime", Clock)
+    client = cluster()
+    told = {"lastTimestamp": ago(300)}
+    tell(client, "Service", "gateway", "SyncLoadBalancerFailed", QUOTA, **told)
+    with limited(load_balancer=30), pytest.raises(NotReady):
+        workloads.address_of(client, "gateway", "s")
+    ask = client.request
+
+    def request(method, path, body=None, content=""):
+        if moments[0] > 40:  # it is said again
+            client.store["v1", "events", "s", "e0"]["metadata"]["resourceVersion"] = "1"
+        return ask(method, path, body, content)
+
+    client.request = request
+    with limited(load_balancer=60), pytest.raises(Unprepared, match="QUOTA_EXCEEDED"):
+        workloads.address_of(client, "gateway", "s")
+    assert 45 < moments[0] < 50

@@ -12,6 +12,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import NameOID
+from fakes import limit, limited
 
 from isthmus.adapters import reaching
 from isthmus.certificates import builder, key_pem, new_key, pem
@@ -68,7 +69,6 @@ def api():
 def access(tmp_path, monkeypatch):
     """Return a function that makes the access to a URL."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1,api.invalid")
-    monkeypatch.setattr(reaching, "AGAIN", 0.05)
     monkeypatch.setattr(reaching, "PAUSE", 0.01)
 
     def make(url, context="admin", **cluster):
@@ -91,7 +91,7 @@ def url_of(server, scheme="http"):
 
 
 def refused(access):
-    with pytest.raises((ClusterUnreachable, Unprepared)) as caught:
+    with limited(retry=0.05), pytest.raises((ClusterUnreachable, Unprepared)) as caught:
         reaching.reach(access)
     assert caught.value.cluster == "south" and caught.value.hint
     assert TOKEN not in str(caught.value)
@@ -103,8 +103,7 @@ def test_a_server_that_answers_says_its_version(api, access):
     assert api.seen == [("/version", f"Bearer {TOKEN}")]
 
 
-def test_a_refusal_that_passes_is_none(api, access, monkeypatch):
-    monkeypatch.setattr(reaching, "AGAIN", 30)
+def test_a_refusal_that_passes_is_none(api, access):
     api.before = [(503, b""), (429, b"{}"), (200, b"")]
     assert reaching.reach(access(url_of(api))) == (url_of(api), "v1.36.3")
 
@@ -172,7 +171,7 @@ def test_a_name_without_an_address_is_told(access):
 
 
 def test_a_server_that_takes_too_long_is_told(access, monkeypatch):
-    monkeypatch.setattr(reaching, "TIMEOUT", 0.2)
+    limit(monkeypatch, request=0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         found = refused(access(f"http://127.0.0.1:{silent.getsockname()[1]}"))
     assert type(found) is ClusterUnreachable and "no answer within" in found.message

@@ -7,6 +7,7 @@ import tarfile
 import threading
 
 import pytest
+from fakes import limit
 from mirrors import VARIABLES, archive, odd, program, serving
 
 from isthmus import releases, stacks
@@ -32,7 +33,7 @@ def here(tmp_path, monkeypatch):
     monkeypatch.setenv("ISTHMUS_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(releases.platform, "machine", lambda: "x86_64")
     monkeypatch.setattr(download, "INTERVAL", 0.02)
-    monkeypatch.setattr(download, "PATIENCE", 5.0)
+    limit(monkeypatch, download=5.0)
 
 
 @pytest.fixture
@@ -212,7 +213,7 @@ def test_no_file_at_its_address_is_said_with_the_address(web):
 
 
 def test_offline_it_is_said_what_to_put_where_and_that_works(web, cache, monkeypatch):
-    monkeypatch.setattr(download, "PATIENCE", 0.0)
+    limit(monkeypatch, download=0.0)
     web.url = "http://downloads.example"  # this machine itself is asked past every proxy
     offline = stack(web)
     here = cache / PLACE

@@ -10,6 +10,7 @@ import httpx
 import mirrors
 import pytest
 import socksproxy
+from fakes import limit
 
 from isthmus.adapters import connecting, download, kube, reaching, web_proxy
 from isthmus.errors import ClusterUnreachable, Unprepared
@@ -252,7 +253,7 @@ def test_a_proxy_that_refuses_or_is_dead_is_told_by_its_variable(shell, access, 
 def test_a_file_of_outside_is_fetched_through_the_proxy_and_the_variable_told(
     shell, listener, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(download, "PATIENCE", 0.1)
+    limit(monkeypatch, download=0.1)
     shell({"ALL_PROXY": f"http://127.0.0.1:{listener.port}"}, settled=True)
     with pytest.raises(Unprepared) as caught:
         download.fetch("https://one.example/file", tmp_path / "file")

@@ -11,6 +11,7 @@ from isthmus import images, waiting
 from isthmus.adapters import kube, pod_failures, workloads
 from isthmus.adapters.kube import Kube
 from isthmus.adapters.manifests import Manifest
+from isthmus.adapters.standing import Standing
 from isthmus.environment import Environment, Images
 from isthmus.errors import NotReady, Rejected, Unprepared
 from isthmus.providers.kubeconfig import addresses, needs
@@ -20,8 +21,6 @@ from isthmus.stacks import load
 
 NAMESPACE = "isthmus-probe"
 MARK = "isthmus/probe=true"
-STARTED = 120.0
-"""Seconds for two small pods, pulling their images included."""
 
 
 def prepare(environment: Environment, sight: Sight) -> str:
@@ -101,7 +100,7 @@ def _await_account(client: Kube) -> None:
     waiting.until(
         lambda: client.get("ServiceAccount", "default", NAMESPACE),
         f"ServiceAccount {NAMESPACE}/default",
-        timeout=STARTED,
+        timeout=waiting.limits().deployment,
         cluster=client.access.cluster,
     )
 
@@ -140,26 +139,26 @@ def _told_as_the_meshs(client: Kube) -> Iterator[None]:
 
 def _await_pod(client: Kube, pod: str, cluster: str) -> None:
     labels = f"app={pod}"
-    failing: list[float] = []
+    standing = Standing(client, f"Pod {NAMESPACE}/{pod} does not come to run: ")
+    limit = waiting.limits().deployment
 
     def runs() -> list[Manifest] | None:
         found = client.objects("Pod", NAMESPACE, labels=labels)
-        failures = filter(None, map(pod_failures.of_pod, found))
-        workloads.give_up(client, f"Pod {NAMESPACE}/{pod}", next(failures, None), failing)
+        standing.look(lambda: next(filter(None, map(pod_failures.of_pod, found)), None))
         return workloads.running_pods(client, NAMESPACE, labels) or None
 
     try:
         waiting.until(
             runs,
             "a pod",
-            timeout=STARTED,
+            timeout=limit,
             cluster=cluster,
         )
     except NotReady:
         said = workloads.complaints(client, NAMESPACE, labels)
         said += workloads.last_warning(client, NAMESPACE, pod)
         raise Unprepared(
-            f"a pod does not run within {STARTED:g} s: {'; '.join(said) or 'nothing is said'}",
+            f"a pod does not run within {limit} s: {'; '.join(said) or 'nothing is said'}",
             cluster=cluster,
             hint="can its nodes pull the environment's images? see `images` in docs/environment.md",
         ) from None
@@ -168,13 +167,7 @@ def _await_pod(client: Kube, pod: str, cluster: str) -> None:
 def _await_address(client: Kube, cluster: str) -> str:
     limit = waiting.limits().load_balancer
     try:
-        return waiting.until(
-            lambda: workloads.current_address(client, "gateway", NAMESPACE),
-            "an address",
-            timeout=limit,
-            interval=1.0,
-            cluster=cluster,
-        )
+        return workloads.address_of(client, "gateway", NAMESPACE)
     except NotReady:
         said = "".join(f" ({w})" for w in workloads.last_warning(client, NAMESPACE, "gateway"))
         raise Unprepared(

@@ -13,8 +13,6 @@ from isthmus.errors import IsthmusError, NotReady, Unprepared
 from isthmus.providers.kubeconfig import calls, ground, needs
 from isthmus.providers.kubeconfig.asking import Sight, is_called
 
-ANSWER = 90.0
-"""Seconds from an address to the first answer there: clouds look at a new backend a few times."""
 AGAIN = 10.0
 """Seconds in which what stands already must answer: a packet may be lost, a minute not."""
 T = TypeVar("T")
@@ -103,7 +101,7 @@ def _call(place: Place, call: calls.Call) -> None:
         said = calls.problem(call, printed.out, printed.err)
         return None if said else True
 
-    limit = ANSWER if call.to == "stand-in" else AGAIN
+    limit = waiting.limits().answer if call.to == "stand-in" else AGAIN
     try:
         waiting.until(answers, call.url, timeout=limit, interval=1.0, cluster=place.name)
     except NotReady:
@@ -119,7 +117,7 @@ def _connect(host: Place) -> None:
         said = reaching.connect(host.address, port)
         return None if said else True
 
-    limit = AGAIN if host.sight.gateway else ANSWER
+    limit = AGAIN if host.sight.gateway else waiting.limits().answer
     try:
         waiting.until(connects, "a connection", timeout=limit, interval=1.0, cluster=host.name)
     except NotReady:
