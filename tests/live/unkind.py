@@ -204,14 +204,16 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="unkind-") as place:
         folder = Path(place)
         isthmus = Isthmus(folder / "home")
-        with regions(isthmus, folder, "bare-unkind", ["one", "two"]) as clusters:
-            bridge = bridge_of(isthmus, "bare-unkind")
-            with before(clusters, bridge, folder, seed=cycles) as (file, done):
-                for number in range(cycles):
-                    for verb, what in (("up", file), ("verify", "unkind"), ("down", "unkind")):
-                        codes[f"{verb} {_tell(isthmus, number, verb, what)}"] += 1
-                print(f"the proxies: {dict(done)}")
-        isthmus.run("server", "stop", "--now")
+        try:
+            with regions(isthmus, folder, "bare-unkind", ["one", "two"]) as clusters:
+                bridge = bridge_of(isthmus, "bare-unkind")
+                with before(clusters, bridge, folder, seed=cycles) as (file, done):
+                    for number in range(cycles):
+                        for verb, what in (("up", file), ("verify", "unkind"), ("down", "unkind")):
+                            codes[f"{verb} {_tell(isthmus, number, verb, what)}"] += 1
+                    print(f"the proxies: {dict(done)}")
+        finally:
+            isthmus.run("server", "stop", "--now")
     print(f"{cycles} cycles, by verb and exit code: {dict(codes)}")
     return 0 if all(key.endswith(" 0") for key in codes) else 1
 
