@@ -1,6 +1,5 @@
 """A client for one API server, as its kubeconfig says, through the proxy kubectl would take."""
 
-import logging
 import shutil
 import ssl
 import tempfile
@@ -21,7 +20,7 @@ from urllib3.util import make_headers
 from yaml import YAMLError
 
 from isthmus import state
-from isthmus.adapters import kubeconfigs, web_proxy
+from isthmus.adapters import kubeconfigs, logins, web_proxy
 from isthmus.errors import Unprepared
 from isthmus.facts import Access
 
@@ -29,8 +28,6 @@ KEY = "proxy-url"
 """Of a cluster in a kubeconfig: its proxy, whatever the shell says."""
 KEYS = "client-keys-"
 """What a folder's name begins with in which a client's key lies for the moment of its loading."""
-SAID = 300
-"""Characters of a login plugin's words that a person gets to see, the last ones."""
 STALE = 60.0
 """Seconds after which such a folder is a killed run's."""
 UNUSABLE = (ConfigException, YAMLError, TypeError, AttributeError, ValueError, KeyError, OSError)
@@ -63,7 +60,7 @@ def _load(access: Access, retries: bool | None) -> client.ApiClient:
     configuration = client.Configuration(proxy="", no_proxy="", retries=retries)
     with _loading, _folder() as folder:
         try:
-            with _plugin_heard(access):
+            with logins.heard(access):
                 config.load_kube_config(
                     config_file=str(access.kubeconfig),
                     context=access.context,
@@ -110,34 +107,6 @@ def _renew_tokens_alone(configuration: client.Configuration) -> None:
 def _stripped(tokens: dict[str, str]) -> dict[str, str]:
     """Return tokens as a header may hold them: a file's ends with a newline, often."""
     return {name: token.strip() for name, token in tokens.items()}
-
-
-@contextmanager
-def _plugin_heard(access: Access) -> Iterator[None]:
-    """Raise what the library only logs: that the kubeconfig's `exec` gave no credentials.
-
-    It would go on as system:anonymous. Raises Unprepared with the plugin's last words.
-    """
-    heard: list[str] = []
-
-    def hear(record: logging.LogRecord) -> bool:
-        heard.append(record.getMessage())
-        return False
-
-    root = logging.getLogger()
-    root.addFilter(hear)
-    try:
-        yield
-    finally:
-        root.removeFilter(hear)
-    if heard:
-        raise Unprepared(
-            f"{access.kubeconfig}, context {access.context!r}: the program of its `exec` gave no "
-            f"credentials: {heard[-1][-SAID:]}",
-            cluster=access.cluster,
-            hint="log in again with your cloud's command, or try: kubectl --kubeconfig "
-            f"{access.kubeconfig} --context {access.context} get --raw /version",
-        )
 
 
 def tls(api: client.ApiClient) -> dict[str, Any]:

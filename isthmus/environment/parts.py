@@ -160,6 +160,9 @@ class Timeouts(Part):
     # Its Retry-After is 1 (k8s.io/apiserver pkg/server/filters/maxinflight.go).
     retry: Seconds = 5
     """An API server that is away, throttles or refuses to take the same request; Helm's: twice."""
+    # kubectl waits for ever; a person who has to look for a second factor needs half as long.
+    login: Seconds = 60
+    """The program of a kubeconfig's `exec` to give credentials."""
     # As long as a verification of 1000 requests needs whose every answer takes half a second.
     exec: Seconds = 600
     """A command in a pod."""

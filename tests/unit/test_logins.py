@@ -6,10 +6,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import yaml
+from fakes import limited
 
 from isthmus import state
 from isthmus.adapters import connecting, kube
-from isthmus.errors import Rejected
+from isthmus.errors import Rejected, Unprepared
 from isthmus.facts import Access
 
 PLUGIN = """#!/bin/sh
@@ -85,6 +86,15 @@ def test_many_requests_are_one_login(folders, server, plugin, tmp_path):
     asked = client(server, plugin, tmp_path)
     assert [asked.version() for _ in range(5)] == ["v1.36.3"] * 5
     assert len(calls(plugin)) == 1
+
+
+@pytest.mark.parametrize(
+    "slow", ["exec sleep 600", "sleep 600", "trap '' TERM; sleep 600; sleep 600"]
+)
+def test_a_login_that_does_not_end_is_ended_and_named(folders, server, plugin, tmp_path, slow):
+    plugin.write_text(f"#!/bin/sh\n{slow}\n")
+    with limited(login=0.3), pytest.raises(Unprepared, match=r"within 0.3 s \(timeouts.login\)"):
+        client(server, plugin, tmp_path).version()
 
 
 def test_a_token_that_is_taken_no_more_is_got_anew(folders, server, plugin, tmp_path):
