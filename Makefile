@@ -36,9 +36,9 @@ pictures: ## take the pictures in docs/pictures anew, of a run in Prefect's page
 	@scripts/prepare test
 	@ISTHMUS_PICTURES=docs/pictures $(BIN)/python -m pytest tests/live/test_50_pages.py
 
-bench: ## compare `isthmus up` with the same steps in sequence, and print a table
+bench: ## compare `isthmus up` with the same steps in sequence, and print a table (REMOTES=9: and with nine)
 	@scripts/prepare up
-	@$(BIN)/python -m bench
+	@$(BIN)/python -m bench $(if $(REMOTES),--remotes $(REMOTES))
 
 clean: ## remove .venv and what tools left here (not: environments, toolchain)
 	@if compgen -G "$${ISTHMUS_HOME:-$$HOME/.local/share/isthmus}/environments/*/regions/*" >/dev/null; \

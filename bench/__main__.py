@@ -11,7 +11,8 @@ import click
 from rich.console import Console
 
 from bench import ground, product, table, walk
-from bench.table import Bench
+from bench.measured import Bench
+from bench.product import Product
 from isthmus import environment, providers
 from isthmus.cli import bars, terminal
 from isthmus.cli.main import attempt
@@ -23,14 +24,21 @@ from isthmus.providers.lab.tools import ensure_toolchain
 
 @click.command()
 @click.option("--runs", type=click.IntRange(1, 20), default=3, show_default=True)
+@click.option(
+    "--remotes",
+    type=click.IntRange(2, len(product.REMOTES)),
+    help="Measure `up` with so many remotes, too: seconds and memory in times of one's.",
+)
 @click.option("--json", "json_file", type=Path, help="Write the numbers to this file.")
 @click.option("--markdown", "markdown_file", type=Path, help="Write the table to this file.")
-def bench(runs: int, json_file: Path | None, markdown_file: Path | None) -> None:
+def bench(
+    runs: int, remotes: int | None, json_file: Path | None, markdown_file: Path | None
+) -> None:
     """Measure `isthmus up` beside the same steps in sequence by script, on this machine.
 
     Exit code 79 if a limit does not hold.
     """
-    found = _measure(runs)
+    found = _measure(runs, remotes or 0)
     if json_file:
         whole = {"apiVersion": terminal.API_VERSION, "kind": "Bench", **table.document(found)}
         json_file.write_text(json.dumps(whole, indent=2, sort_keys=True) + "\n")
@@ -44,9 +52,9 @@ def bench(runs: int, json_file: Path | None, markdown_file: Path | None) -> None
         raise Findings("\n  ".join(failed))
 
 
-def _measure(runs: int) -> Bench:
-    _prepare()
-    walks, products = [], []
+def _measure(runs: int, remotes: int) -> Bench:
+    _prepare(remotes or 1)
+    walks, products, wide = [], [], []
     with product.server():
         quiet = ground.await_quiet(terminal.say)
         for number in range(1, runs + 1):
@@ -54,19 +62,28 @@ def _measure(runs: int) -> Bench:
             terminal.say(f"{number}/{runs} walk: {walks[-1].cost.seconds:.1f} s")
             products.append(product.run())
             done = products[-1]
-            terminal.say(
-                f"{number}/{runs} up: {done.up.seconds:.1f} s, again: {done.again.seconds:.1f} s, "
-                f"down: {done.down.seconds:.1f} s"
-            )
+            terminal.say(f"{number}/{runs} {_told(done)}")
+            if remotes:
+                wide.append(product.run(remotes))
+                terminal.say(f"{number}/{runs} {remotes} remotes: {_told(wide[-1])}")
     moment = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    return Bench(ground.machine(), moment, quiet, tuple(walks), tuple(products))
+    return Bench(
+        ground.machine(), moment, quiet, tuple(walks), tuple(products), remotes, tuple(wide)
+    )
 
 
-def _prepare() -> None:
+def _told(done: Product) -> str:
+    return (
+        f"up: {done.up.seconds:.1f} s and {done.memory / table.MB:.0f} MB, "
+        f"again: {done.again.seconds:.1f} s, down: {done.down.seconds:.1f} s"
+    )
+
+
+def _prepare(remotes: int) -> None:
     """Refuse before anything is begun; make what all runs find present."""
     with ground.folder() as folder:
         file = folder / "bench.yaml"
-        file.write_text(product.ENVIRONMENT)
+        file.write_text(product.environment(remotes))
         wanted = environment.load(file)
     providers.of(wanted).check(wanted)
     ensure_golden(ensure_toolchain())

@@ -3,9 +3,11 @@
 import os
 import platform
 import shutil
+import subprocess
+import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +18,8 @@ QUIET = 1.0
 """Load average of the last minute below which nothing else can be at work."""
 PATIENCE = 120.0
 """Seconds to wait for it."""
+LOOK = 0.1
+"""Seconds from one look at a command's memory to the next."""
 FOLDER = "isthmus-bench-"
 BUSY = (0, 1, 2, 5, 6)
 """Columns of /proc/stat: user, nice, system, irq, softirq (man 5 proc)."""
@@ -45,6 +49,35 @@ class Meter:
     def cost(self) -> Cost:
         """Return the cost so far."""
         return Cost(self.seconds(), machine_cpu() - self._cpu)
+
+
+def watched(command: list[str], variables: Mapping[str, str]) -> tuple[int, str, int]:
+    """Run a command; return its exit code, what it printed, and the most memory that it had.
+
+    In bytes, of its own process: what it starts, as Helm, is another program's matter.
+    """
+    most = 0
+    with tempfile.TemporaryFile("w+") as said:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT, env=variables
+        )
+        while process.returncode is None:
+            most = max(most, peak(Path("/proc", str(process.pid), "status")))
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(LOOK)
+        said.seek(0)
+        return process.returncode, said.read(), most
+
+
+def peak(status: Path) -> int:
+    """Return the most bytes that a process had in memory so far; 0 if it has ended.
+
+    Of its own program: wait4(2) would count what its parent had when it was forked.
+    """
+    with suppress(OSError):
+        rows = (line.split() for line in status.read_text().splitlines())
+        return next((int(row[1]) * 1024 for row in rows if row[0] == "VmHWM:"), 0)
+    return 0
 
 
 def machine_cpu() -> float:

@@ -1,7 +1,6 @@
 """The command line, measured: `isthmus up` from nothing, again on what stands, and `down`."""
 
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,13 +16,17 @@ from isthmus.cli.record import Run
 from isthmus.errors import Rejected
 
 NAME = "bench"
-ENVIRONMENT = f"""name: {NAME}
-provider: lab
-stack: istio-1.31
-federation: kubefed
-host:    {{name: beijing,  region: cn-beijing-6,  network: network1}}
-remotes: [{{name: shanghai, region: cn-shanghai-2, network: network2}}]
-"""
+REMOTES = (
+    "shanghai",
+    "guangzhou",
+    "chengdu",
+    "xian",
+    "wuhan",
+    "nanjing",
+    "tianjin",
+    "dalian",
+    "sanya",
+)
 PRESENT = ("toolchain", "images")
 """What of the cache is there beforehand; all else `up` has to make anew."""
 TAIL = 12
@@ -39,22 +42,36 @@ class Product:
     down: Cost
     up_run: Run
     again_run: Run
+    memory: int = 0
+    """Bytes in memory, at most, of `up` from nothing; programs that it runs are not counted."""
 
 
-def run() -> Product:
+def environment(remotes: int = 1) -> str:
+    """Return the environment file with so many remotes."""
+    clusters = [
+        f"{{name: {name}, region: cn-{name}, network: network{number}}}"
+        for number, name in enumerate(("beijing", *REMOTES[:remotes]), 1)
+    ]
+    return (
+        f"name: {NAME}\nprovider: lab\nstack: istio-1.31\nfederation: kubefed\n"
+        f"host: {clusters[0]}\nremotes: [{', '.join(clusters[1:])}]\n"
+    )
+
+
+def run(remotes: int = 1) -> Product:
     """Build from nothing, build again, take down; raises Rejected if one of them fails."""
     with ground.folder() as folder:
         file = folder / "bench.yaml"
-        file.write_text(ENVIRONMENT)
+        file.write_text(environment(remotes))
         cache = folder / "cache"
         cache.mkdir()
         for name in PRESENT:
             (cache / name).symlink_to(state.cache() / name)
         with _gone_afterwards(file, cache):
-            up, up_run = _recorded(["up", str(file), "-o", "json"], cache)
-            again, again_run = _recorded(["up", str(file), "-o", "json"], cache)
-            down = _measured(["down", str(file)], cache)
-    return Product(up, again, down, up_run, again_run)
+            up, memory, up_run = _recorded(["up", str(file), "-o", "json"], cache)
+            again, _, again_run = _recorded(["up", str(file), "-o", "json"], cache)
+            down, _ = _measured(["down", str(file)], cache)
+    return Product(up, again, down, up_run, again_run, memory)
 
 
 @contextmanager
@@ -86,31 +103,25 @@ def _forget(file: Path, cache: Path) -> None:
         _isthmus(["down", str(file)], cache)
 
 
-def _recorded(arguments: list[str], cache: Path) -> tuple[Cost, Run]:
-    cost = _measured(arguments, cache)
+def _recorded(arguments: list[str], cache: Path) -> tuple[Cost, int, Run]:
+    cost, memory = _measured(arguments, cache)
     run = record.last(NAME)
     if run is None:
         raise Rejected(f"`isthmus {arguments[0]}` left no record of its steps")
-    return cost, run
+    return cost, memory, run
 
 
-def _measured(arguments: list[str], cache: Path) -> Cost:
+def _measured(arguments: list[str], cache: Path) -> tuple[Cost, int]:
     meter = Meter()
-    _isthmus(arguments, cache)
-    return meter.cost()
+    memory = _isthmus(arguments, cache)
+    return meter.cost(), memory
 
 
-def _isthmus(arguments: list[str], cache: Path) -> None:
+def _isthmus(arguments: list[str], cache: Path) -> int:
     program = Path(sys.executable).with_name("isthmus")
     variables = {**os.environ, "ISTHMUS_CACHE": str(cache), "ISTHMUS_HOME": str(state.home())}
-    done = subprocess.run(
-        [program, *arguments],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        env=variables,
-        text=True,
-    )
-    if done.returncode:
-        last = "\n".join(done.stdout.splitlines()[-TAIL:])
-        raise Rejected(f"`isthmus {arguments[0]}` ended with {done.returncode}: {last}")
+    code, said, memory = ground.watched([str(program), *arguments], variables)
+    if code:
+        last = "\n".join(said.splitlines()[-TAIL:])
+        raise Rejected(f"`isthmus {arguments[0]}` ended with {code}: {last}")
+    return memory

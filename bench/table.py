@@ -1,74 +1,30 @@
 """The numbers, judged and written down: for a person, as Markdown, as JSON. Pure."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
-from statistics import median
-from typing import Any, TypeVar
+from dataclasses import asdict
+from typing import Any
 
 from bench.ground import Cost
+from bench.measured import Bench, cpu, memory, seconds
 from bench.product import Product
 from bench.walk import Lap, Walk
 from isthmus.cli import bars
 from isthmus.cli.record import Run
 from isthmus.timeline import critical_path
 
-T = TypeVar("T")
 RATIO = 0.7
 """Most of the walk's time that `up` may take."""
 AIM = 0.55
 """What it should take."""
 AGAIN = 10.0
 """Seconds that `up` may take on a converged environment."""
+WIDE = 5.0
+"""Times that `up` with nine remotes may take as long as with one: so many more regions it has."""
+MEMORY = 2.0
+"""Times that it may take as much memory: what it keeps of a cluster is little."""
+MB = 1_000_000
 LONGEST = 3
 """Steps that are named when a limit is passed."""
-
-
-@dataclass(frozen=True)
-class Bench:
-    """All that was measured."""
-
-    machine: str
-    moment: str
-    """When, in UTC."""
-    quiet: bool
-    """Whether nothing else ran when it began."""
-    walks: tuple[Walk, ...]
-    products: tuple[Product, ...]
-
-    @property
-    def ratio(self) -> float:
-        """`up` from nothing, as a part of the walk; both medians."""
-        return seconds([p.up for p in self.products]) / seconds([w.cost for w in self.walks])
-
-    @property
-    def again(self) -> float:
-        """Seconds of `up` on a converged environment, the median."""
-        return seconds([p.again for p in self.products])
-
-    @property
-    def walk(self) -> Walk:
-        """The walk whose time is the median, or the next above."""
-        return _middle(self.walks, [w.cost for w in self.walks])
-
-    @property
-    def product(self) -> Product:
-        """The product's run whose `up` is the median, or the next above."""
-        return _middle(self.products, [p.up for p in self.products])
-
-    @property
-    def converged(self) -> Product:
-        """The product's run whose `up` again is the median, or the next above."""
-        return _middle(self.products, [p.again for p in self.products])
-
-
-def seconds(costs: Sequence[Cost]) -> float:
-    """Return the median of the seconds."""
-    return median(cost.seconds for cost in costs)
-
-
-def cpu(costs: Sequence[Cost]) -> float:
-    """Return the median of the CPU seconds."""
-    return median(cost.cpu for cost in costs)
 
 
 def reasons(bench: Bench) -> list[str]:
@@ -81,6 +37,14 @@ def reasons(bench: Bench) -> list[str]:
     if bench.again > AGAIN:
         where = _where(bench.converged.again, bench.converged.again_run)
         found.append(f"up again took {bench.again:.1f} s, more than {AGAIN:.0f}: {where}")
+    if bench.wide and bench.width > WIDE:
+        slowest = max(bench.wide, key=lambda product: product.up.seconds)
+        where = _where(slowest.up, slowest.up_run)
+        found.append(f"up with {bench.remotes} remotes took {bench.width:.1f} times as long as "
+                     f"with one, more than {WIDE:.0f}: {where}")  # fmt: skip
+    if bench.wide and bench.weight > MEMORY:
+        found.append(f"up with {bench.remotes} remotes took {bench.weight:.1f} times the memory "
+                     f"of one, more than {MEMORY:.0f}")  # fmt: skip
     return found
 
 
@@ -96,6 +60,25 @@ def rows(bench: Bench) -> Iterator[tuple[str, ...]]:
     yield "as a part of the walk", f"{bench.ratio:.2f}", f"{RATIO} (aim {AIM})", share, ""
     yield _row("isthmus up, again", f"{AGAIN:.1f} s", [p.again for p in bench.products])
     yield _row("isthmus down", "", [p.down for p in bench.products])
+    yield _memory_row("memory of isthmus up", "", bench.products)
+    if bench.wide:
+        yield from _wide_rows(bench)
+
+
+def _wide_rows(bench: Bench) -> Iterator[tuple[str, ...]]:
+    ups, name = [p.up for p in bench.wide], f"isthmus up, {bench.remotes} remotes"
+    longest = seconds([p.up for p in bench.products]) * WIDE
+    yield _row(f"{name}, from nothing", f"{longest:.1f} s", ups)
+    yield "in times of one remote", f"{bench.width:.1f}", f"{WIDE:.0f}", "", ""
+    yield _row(f"{name}, again", "", [p.again for p in bench.wide])
+    most = f"{memory(bench.products) * MEMORY / MB:.0f} MB"
+    yield _memory_row(f"memory of {name}", most, bench.wide)
+    yield "in times of one remote", f"{bench.weight:.1f}", f"{MEMORY:.0f}", "", ""
+
+
+def _memory_row(what: str, limit: str, products: Sequence[Product]) -> tuple[str, ...]:
+    every = ", ".join(f"{product.memory / MB:.0f}" for product in products)
+    return what, f"{memory(products) / MB:.0f} MB", limit, "", every
 
 
 def grid(lines: Iterator[tuple[str, ...]]) -> str:
@@ -141,6 +124,17 @@ def document(bench: Bench) -> dict[str, Any]:
         "up": [{**asdict(p.up), "run": p.up_run.document()} for p in bench.products],
         "again": [{**asdict(p.again), "run": p.again_run.document()} for p in bench.products],
         "down": [asdict(p.down) for p in bench.products],
+        "memory": [p.memory for p in bench.products],
+        "wide": [
+            {
+                "remotes": bench.remotes,
+                "up": asdict(p.up),
+                "again": asdict(p.again),
+                "down": asdict(p.down),
+                "memory": p.memory,
+            }
+            for p in bench.wide
+        ],
         "ratio": bench.ratio,
         "verdict": "fail" if failed else "pass",
         "reasons": failed,
@@ -150,11 +144,6 @@ def document(bench: Bench) -> dict[str, Any]:
 def _row(what: str, limit: str, costs: Sequence[Cost]) -> tuple[str, ...]:
     every = ", ".join(f"{cost.seconds:.1f}" for cost in costs)
     return what, f"{seconds(costs):.1f} s", limit, f"{cpu(costs):.1f}", every
-
-
-def _middle(things: Sequence[T], costs: Sequence[Cost]) -> T:
-    order = sorted(range(len(costs)), key=lambda at: costs[at].seconds)
-    return things[order[len(order) // 2]]
 
 
 def _longest(taken: Sequence[Lap]) -> list[Lap]:

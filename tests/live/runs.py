@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 
@@ -30,14 +29,19 @@ def end_region(folder) -> None:
     subprocess.run(["kill", "-9", str(region_of(folder))], check=True)
 
 
-def kill_under(process: subprocess.Popen[str], program: str, folder: Path, name: str) -> bool:
-    """Kill a region's program as soon as the run's own one is at work; tell whether it still is."""
-    while not (ours := _named(process.pid, program)):
-        assert process.poll() is None, f"the run ended without {program}"
-        time.sleep(0.02)
+def kill_under(
+    process: subprocess.Popen[str], program: str, word: str, folder: Path, name: str
+) -> bool:
+    """Kill a region's program as soon as the run's own one is at work; tell whether it still is.
+
+    `word` is one of the run's program's arguments.
+    """
     [victim] = _named(region_of(folder), name)
+    while not (ours := _named(process.pid, program, word)):
+        assert process.poll() is None, f"the run ended without {program} {word}"
+        time.sleep(0.01)
     os.kill(victim, signal.SIGKILL)
-    return _program(ours[0]) == program
+    return bool(_words(ours[0]))
 
 
 def region_of(folder: Path) -> int:
@@ -46,30 +50,30 @@ def region_of(folder: Path) -> int:
     return region.supervisor(_Folder(folder))
 
 
-def _named(parent: int, name: str) -> list[int]:
-    """Return the processes below one whose program has this name."""
-    return [pid for pid in _below(parent) if _program(pid) == name]
+def _named(above: int, program: str, word: str = "") -> list[int]:
+    """Return the processes below one that run this program, with this argument if one is given."""
+    all_of_them = [int(p.name) for p in Path("/proc").iterdir() if p.name.isdigit()]
+    found = [(pid, words) for pid in all_of_them if (words := _words(pid))]
+    named = [pid for pid, words in found if words[0].endswith(program) and word in ["", *words]]
+    return [pid for pid in named if above in _ancestors(pid)]
 
 
-def _below(parent: int) -> Iterator[int]:
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and _parent(entry) == parent:
-            yield int(entry.name)
-            yield from _below(int(entry.name))
-
-
-def _parent(process: Path) -> int | None:
+def _words(pid: int) -> list[str]:
     try:
-        return int((process / "stat").read_text().rpartition(")")[2].split()[1])
-    except OSError:
-        return None
+        return Path(f"/proc/{pid}/cmdline").read_text().split("\0")[:-1]
+    except (OSError, UnicodeDecodeError):
+        return []
 
 
-def _program(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0].decode().rpartition("/")[2]
-    except OSError:
-        return ""
+def _ancestors(pid: int) -> list[int]:
+    found = []
+    while pid > 1:
+        try:
+            pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            break
+        found.append(pid)
+    return found
 
 
 class _Folder:

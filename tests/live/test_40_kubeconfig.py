@@ -72,8 +72,9 @@ def test_api_servers_killed_under_helm_and_under_a_join_are_waited_for(
     process = isthmus.start("up", environment(tmp_path, handed_over, "kubefed"))
     one, two = (handed_over[name].parent for name in ("one", "two"))
     try:
-        assert kill_under(process, "helm", one, "kube-apiserver")
-        assert kill_under(process, "kubefedctl", two, "kube-apiserver")
+        assert kill_under(process, "helm", "upgrade", one, "kube-apiserver")
+        joined = "--cluster-context=two"
+        assert kill_under(process, "kubefedctl", joined, two, "kube-apiserver")
         _, err = process.communicate(timeout=900)
         assert process.returncode == 0, err
     finally:

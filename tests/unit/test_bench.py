@@ -4,7 +4,9 @@ import json
 import os
 import re
 import subprocess
+import sys
 from collections import deque
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,11 +16,12 @@ from click.testing import CliRunner
 from bench import __main__ as front
 from bench import ground, manifests, product, regions, table, walk
 from bench.ground import Cost
+from bench.measured import Bench
 from bench.product import Product
-from bench.table import Bench
 from bench.walk import Lap, Walk
 from isthmus import environment
 from isthmus.cli.record import Run
+from isthmus.environment.rules import LAB_REGIONS
 from isthmus.errors import Findings, NotReady
 from isthmus.providers.lab.images import names
 from isthmus.providers.lab.region import Region
@@ -201,10 +204,65 @@ def test_every_file_that_a_region_of_the_walk_is_told_to_read_is_there(place):
     assert [path for path in read if not (place.folder / path[1:]).exists()] == []
 
 
-def test_the_bench_s_environment_is_one_that_up_accepts(tmp_path):
+@pytest.mark.parametrize("remotes", [1, len(product.REMOTES)])
+def test_the_bench_s_environment_is_one_that_up_accepts(tmp_path, remotes):
     file = tmp_path / "bench.yaml"
-    file.write_text(product.ENVIRONMENT)
-    assert environment.load(file).name == product.NAME
+    file.write_text(product.environment(remotes))
+    found = environment.load(file)
+    assert (found.name, len(found.remotes)) == (product.NAME, remotes)
+
+
+def test_nine_remotes_are_all_that_the_lab_takes():
+    assert len(product.REMOTES) == LAB_REGIONS - 1 == 9
+
+
+def test_what_a_command_costs_in_memory_is_its_own_and_not_its_parents(tmp_path):
+    """This process' own is not in it, as it is in what wait4(2) says."""
+    block = "x = b'x' * {}; print('made', flush=True); import time; time.sleep(0.3)"
+    small, large = (
+        ground.watched([sys.executable, "-c", block.format(size)], {}) for size in (1, 80_000_000)
+    )
+    assert small[:2] == large[:2] == (0, "made\n")
+    assert 0 < small[2] < 50_000_000 < large[2] - small[2]
+    assert ground.watched(["false"], {})[0] == 1
+    assert ground.peak(tmp_path / "status") == 0
+
+
+def wide(up=120.0, memory=300_000_000) -> Bench:
+    one = replace(measured(30.0, 5.0), memory=200_000_000)
+    nine = replace(measured(up, 20.0), memory=memory)
+    return replace(bench(), products=(one,), remotes=9, wide=(nine,))
+
+
+def test_nine_remotes_are_told_in_times_of_one():
+    lines = table.grid(table.rows(wide())).splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    assert [line[:3] for line in cells[7:]] == [
+        ["memory of isthmus up", "200 MB", ""],
+        ["isthmus up, 9 remotes, from nothing", "120.0 s", "150.0 s"],
+        ["in times of one remote", "4.0", "5"],
+        ["isthmus up, 9 remotes, again", "20.0 s", ""],
+        ["memory of isthmus up, 9 remotes", "300 MB", "400 MB"],
+        ["in times of one remote", "1.5", "2"],
+    ]
+    assert table.reasons(wide()) == []
+    assert table.document(wide())["wide"][0]["memory"] == 300_000_000
+
+
+def test_nine_remotes_that_take_too_much_are_a_finding_with_where_it_went():
+    [slow] = table.reasons(wide(up=180.0))
+    assert "9 remotes took 6.0 times as long" in slow and "install host (beijing)" in slow
+    [heavy] = table.reasons(wide(memory=500_000_000))
+    assert "9 remotes took 2.5 times the memory" in heavy
+
+
+def test_remotes_are_measured_only_if_asked_for(monkeypatch):
+    asked = []
+    monkeypatch.setattr(front, "_measure", lambda runs, remotes: asked.append(remotes) or wide())
+    for words in ([], ["--remotes", "9"]):
+        CliRunner().invoke(front.bench, words)
+    assert asked == [0, 9]
+    assert CliRunner().invoke(front.bench, ["--remotes", "10"]).exit_code == 2
 
 
 def test_limits_that_hold_give_no_reason():
@@ -249,7 +307,7 @@ def test_figures_of_a_busy_machine_say_so():
 @pytest.fixture
 def measure(monkeypatch):
     def fake(found: Bench) -> None:
-        monkeypatch.setattr(front, "_measure", lambda runs: found)
+        monkeypatch.setattr(front, "_measure", lambda runs, remotes: found)
 
     return fake
 

@@ -9,7 +9,7 @@ import pytest
 from isthmus.adapters import shell
 from isthmus.environment.rules import LAB_REGIONS
 from isthmus.errors import Unprepared
-from isthmus.providers.lab import network
+from isthmus.providers.lab import forwarding, network
 from isthmus.providers.lab.network import LabNetwork
 
 NET = LabNetwork(id="abc123", subnet=ipaddress.IPv4Network("198.18.7.0/24"))
@@ -110,3 +110,47 @@ def test_a_folder_without_record_knows_no_network(tmp_path):
     assert network.known_network(tmp_path) is None
     (tmp_path / "network.json").write_text(NET.model_dump_json())
     assert network.known_network(tmp_path) == NET
+
+
+class Filter:
+    """A packet filter's chain FORWARD; `works` tells whether the kernel has one."""
+
+    def __init__(self, works=True):
+        self.rules, self.works = [], works
+
+    def succeeds(self, argv):
+        return self.works and (argv[2] == "-S" or argv[4:] in self.rules)
+
+    def run(self, argv):
+        change = {"-I": lambda rule: self.rules.insert(0, rule), "-D": self.rules.remove}
+        assert argv[:2] == ["iptables", "-w"] and argv[3] == "FORWARD"
+        change[argv[2]](argv[4:])
+
+
+@pytest.fixture
+def packet_filter(monkeypatch):
+    def install(chain):
+        monkeypatch.setattr(shell, "succeeds", chain.succeeds)
+        monkeypatch.setattr(shell, "run", chain.run)
+        return chain
+
+    return install
+
+
+def test_what_stays_on_our_bridge_is_let_through_before_anybody_elses_rules(packet_filter):
+    docker = ["-j", "DOCKER-USER"]
+    chain = packet_filter(Filter())
+    chain.rules = [docker]
+    for _ in range(2):  # every run sees to it
+        forwarding.allow(NET.bridge)
+    assert chain.rules == [["-i", NET.bridge, "-o", NET.bridge, "-j", "ACCEPT"], docker]
+    forwarding.forbid(NET.bridge)
+    forwarding.forbid(NET.bridge)
+    assert chain.rules == [docker]
+
+
+def test_a_kernel_without_a_packet_filter_is_no_obstacle(packet_filter):
+    chain = packet_filter(Filter(works=False))
+    forwarding.allow(NET.bridge)
+    forwarding.forbid(NET.bridge)
+    assert chain.rules == []

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from isthmus.adapters import shell
 from isthmus.errors import Unprepared
+from isthmus.providers.lab import forwarding
 
 POOLS = ("198.18.0.0/16", "198.19.0.0/16", "100.96.0.0/16", "172.29.0.0/16")
 """Ranges, each with a /24 for every environment; the first with room is used: benchmarks (RFC 2544,
@@ -74,6 +75,7 @@ def ensure_network(folder: Path) -> LabNetwork:
             record.write_text(network.model_dump_json())
         if not shell.succeeds(["ip", "link", "show", network.bridge]):
             _add_bridge(network)
+        forwarding.allow(network.bridge)
     return network
 
 
@@ -109,8 +111,10 @@ def disconnect(network: LabNetwork, cluster: str, index: int) -> None:
 
 
 def remove_network(folder: Path) -> None:
-    """Leave no bridge of this environment."""
+    """Leave no bridge of this environment, and no rule for it."""
     network = known_network(folder)
+    if network:
+        forwarding.forbid(network.bridge)
     if network and shell.succeeds(["ip", "link", "show", network.bridge]):
         shell.run(["ip", "link", "del", network.bridge])
     (folder / "network.json").unlink(missing_ok=True)
