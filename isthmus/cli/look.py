@@ -1,11 +1,12 @@
 """Looking at an environment's clusters; reads, never writes. What it means is said in status."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
 from isthmus import providers, waiting
 from isthmus.adapters import kube, kubefedctl
+from isthmus.adapters.pod_exec import KubeletUnreachable
 from isthmus.cli.status import Count, Seen, Sight
 from isthmus.environment import ClusterSpec, Environment
 from isthmus.errors import ClusterUnreachable, IsthmusError
@@ -15,6 +16,8 @@ from isthmus.stacks import load
 
 FEDERATED = "core.kubefed.io/v1beta1"
 SYSTEM = "istio-system"
+HARMLESS = ["pilot-agent", "version"]
+"""A command that every proxy has, and that asks nobody."""
 
 
 class Reader(Protocol):
@@ -32,6 +35,9 @@ class Reader(Protocol):
         self, kind: str, namespace: str = "", api: str = "v1", labels: str = ""
     ) -> list[Any]:
         """Return all objects of a kind."""
+
+    def execute(self, pod: str, namespace: str, container: str, argv: list[str]) -> object:
+        """Return what a command in a container printed; raises KubeletUnreachable."""
 
 
 def look(environment: Environment) -> list[Sight]:
@@ -66,16 +72,33 @@ def see(reader: Reader, environment: Environment, cluster: ClusterSpec) -> Seen:
     gateway = load(environment.stack).gateway.selector
     nodes = reader.objects("Node")
     services = reader.objects("Service", SYSTEM, labels=gateway)
+    gateways = reader.objects("Pod", SYSTEM, labels=gateway)
     return Seen(
         version=reader.version(),
         nodes=_ready(nodes),
-        gateway_pods=_ready(reader.objects("Pod", SYSTEM, labels=gateway)),
+        gateway_pods=_ready(gateways),
         gateway_address=next(filter(None, map(_address, services)), ""),
         istiod=_ready(reader.objects("Pod", SYSTEM, labels="app=istiod")),
         closed=() if room.usable(nodes) else tuple(map(_why_closed, nodes)),
+        deaf=tuple(_unreached(reader, gateways)),
         wired=_wired(reader, environment) if is_host else (),
         joined=_joined(reader) if is_host else (),
     )
+
+
+def _unreached(reader: Reader, gateways: list[Any]) -> Iterator[str]:
+    """Yield what is said of kubelets that the API server does not reach; a node is asked once.
+
+    All else goes on without them, and neither `exec` nor logs do. Who may not ask is told nothing.
+    """
+    ready = [pod for pod in gateways if _is_ready(pod)]
+    for pod in {pod.get("spec", {}).get("nodeName"): pod for pod in ready}.values():
+        try:
+            reader.execute(pod["metadata"]["name"], SYSTEM, "istio-proxy", HARMLESS)
+        except KubeletUnreachable as error:
+            yield f"{error.message}; {error.hint}"
+        except IsthmusError:
+            continue
 
 
 def _wired(reader: Reader, environment: Environment) -> tuple[str, ...]:

@@ -42,6 +42,8 @@ class Seen:
     """Of a host: the clusters that KubeFed calls Ready."""
     closed: tuple[str, ...] = ()
     """If no node takes pods: every node with the reason, `one (cordoned)`."""
+    deaf: tuple[str, ...] = ()
+    """What is said of each kubelet that the API server does not reach, with what to do."""
 
 
 @dataclass(frozen=True)
@@ -109,17 +111,21 @@ def _plain(check: Check) -> dict[str, Any]:
     return {key: value for key, value in asdict(check).items() if key != "cluster"}
 
 
+def _nodes(name: str, seen: Seen) -> Check:
+    but = "".join(f", but {said}" for said in seen.deaf)
+    if seen.closed:
+        open_it = "kubectl uncordon it, or take the taint away"
+        but += f", but none takes pods: {', '.join(seen.closed)}; {open_it}"
+    return Check(name, "nodes", seen.nodes.ok and not but, f"{seen.nodes}{but}")
+
+
 def _of_cluster(environment: "Environment", sight: Sight, host: Seen | None) -> Iterator[Check]:
     name = sight.cluster.name
     if sight.seen is None:
         yield Check(name, "reachable", False, sight.trouble)
         return
     yield Check(name, "reachable", True, sight.seen.version)
-    closed = sight.seen.closed
-    open_it = "kubectl uncordon it, or take the taint away"
-    but = f", but none takes pods: {', '.join(closed)}; {open_it}" if closed else ""
-    nodes = sight.seen.nodes
-    yield Check(name, "nodes", nodes.ok and not closed, f"{nodes}{but}")
+    yield _nodes(name, sight.seen)
     if environment.federation == "kubefed" and host:
         member = sight.member or sight.cluster.in_federation
         ready, away = "KubeFed calls it Ready", "KubeFed does not call it Ready"

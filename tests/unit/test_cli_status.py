@@ -6,6 +6,7 @@ import pytest
 from stories import access
 
 from isthmus import errors
+from isthmus.adapters.pod_exec import KubeletUnreachable
 from isthmus.cli import environments, look, status
 from isthmus.cli.main import attempt
 from isthmus.cli.main import isthmus as group
@@ -105,6 +106,12 @@ class Reader:
     """A cluster as a table of objects."""
 
     access = access("beijing")
+    error = None
+
+    def execute(self, pod, namespace, container, argv):
+        assert (namespace, container) == ("istio-system", "istio-proxy")
+        if self.error:
+            raise self.error
 
     def __init__(self, *items, secrets=()):
         self.items, self.secrets = items, secrets
@@ -165,6 +172,28 @@ def test_a_cluster_whose_nodes_take_no_pod_is_seen_as_such(spec, closed):
     assert look.see(Reader(("Node", "", node)), ENVIRONMENT, REMOTE).closed == closed
     others = Reader(("Node", "", node), ("Node", "", condition("n2", True)))
     assert look.see(others, ENVIRONMENT, REMOTE).closed == ()
+
+
+UNREACHED = KubeletUnreachable("does not reach the node's kubelet at a:10250", hint="open it")
+
+
+@pytest.mark.parametrize(
+    ("error", "deaf"),
+    [
+        (None, ()),
+        (UNREACHED, ("does not reach the node's kubelet at a:10250; open it",)),
+        (errors.Rejected("pods/exec is forbidden"), ()),
+        (errors.NotReady("the pod is gone"), ()),
+    ],
+)
+def test_kubelets_that_the_api_server_does_not_reach_are_told(error, deaf):
+    node, pod = condition("n1", True), condition("g", True)
+    reader = Reader(("Node", "", node), ("Pod", GATEWAY, pod), ("Pod", GATEWAY, pod))
+    reader.error = error
+    seen = look.see(reader, ENVIRONMENT, REMOTE)
+    assert seen.deaf == deaf
+    [check] = [c for c in status.checks(ENVIRONMENT, [Sight(REMOTE, seen)]) if c.name == "nodes"]
+    assert check.ok == (not deaf) and all(said in check.text for said in deaf)
 
 
 def test_an_empty_cluster_is_seen_as_empty():
