@@ -19,7 +19,18 @@ class Change:
     """Its identity on the server, by which pages are addressed."""
 
 
-def of(kind: str, name: str, identity: object, changed: list[str], created: bool = False) -> Change:
-    """Return the change of a thing that was created, or of which these keys were changed."""
+def of(
+    kind: str,
+    name: str,
+    identity: object,
+    changed: list[str],
+    created: bool = False,
+    stands_still: str = "",
+) -> Change:
+    """Return the change of a thing that was created, or of which these keys were changed.
+
+    `stands_still` is why no run comes of it as it is, with what to do.
+    """
     done: Done = "created" if created else "changed" if changed else "unchanged"
-    return Change(kind, name, done, ", ".join(changed), str(identity))
+    text = "; ".join(filter(None, [", ".join(changed), stands_still]))
+    return Change(kind, name, done, text, str(identity))

@@ -111,7 +111,8 @@ def _update(
         keys = {*changed, "work_pool_name", "work_queue_name"}
         update = DeploymentUpdate.model_validate({key: wanted[key] for key in keys})
         client.update_deployment(found.id, update)
-    return of("deployment", name, found.id, changed)
+    go_on = "paused, no schedule of it comes; its switch is on its page"
+    return of("deployment", name, found.id, changed, stands_still=go_on if found.paused else "")
 
 
 def _differs(found: Any, wanted: Any) -> bool:
@@ -170,7 +171,10 @@ def _reschedule(
         changed["active"] = spec.active
     if changed:
         client.update_deployment_schedule(identity, found.id, **changed)
-    return of("schedule", name, found.id, list(changed))
+    rests = not changed.get("active", found.active) and spec.active is None
+    resume = f"prefect deployment schedule resume {name.rpartition(' ')[0]} {found.id}"
+    go_on = f"somebody paused it, it does not come; go on: {resume}"
+    return of("schedule", name, found.id, list(changed), stands_still=go_on if rests else "")
 
 
 def _cron(spec: Schedule) -> CronSchedule:

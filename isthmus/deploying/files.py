@@ -92,7 +92,8 @@ class DeploymentFile(Part):
     prefect_version: str | None = Field(default=None, alias="prefect-version")
     pull: Annotated[list[Any], Field(max_length=0)]
     """Empty: runs import the installed package, from whatever folder the worker runs in."""
-    deployments: Annotated[list[Deployment], Field(min_length=1)]
+    deployments: list[Deployment]
+    """May be empty: then `--prune` deletes the last of them."""
 
 
 class AutomationSpec(Part):

@@ -10,10 +10,14 @@ from prefect.client.schemas.actions import (
     WorkPoolCreate,
     WorkPoolUpdate,
 )
+from prefect.client.schemas.objects import WorkerStatus, WorkPool
 from prefect.exceptions import ObjectNotFound
 from prefect.workers.process import ProcessWorker
 
 from flows.lease import limit
+from isthmus import state
+from isthmus.adapters import prefect_record, prefect_server
+from isthmus.adapters.prefect_settings import POOL
 from isthmus.deploying.changes import Change, of
 from isthmus.errors import BadEnvironment, Rejected
 
@@ -60,7 +64,8 @@ def ensure_pool(client: SyncPrefectClient, name: str, template: Template | None)
         kind = KUBERNETES if template else PROCESS
         template = template or ProcessWorker.get_default_base_job_template()
         wanted = WorkPoolCreate(name=name, type=kind, base_job_template=template)
-        return of("work pool", name, client.create_work_pool(wanted).id, [], created=True)
+        made = client.create_work_pool(wanted)
+        return of("work pool", name, made.id, [], True, _stands_still(client, made))
     if template and found.type != KUBERNETES:
         raise Rejected(
             f"work pool {name} is there already and of type {found.type}: it takes no job template",
@@ -69,7 +74,28 @@ def ensure_pool(client: SyncPrefectClient, name: str, template: Template | None)
     changed = bool(template) and found.base_job_template != template
     if changed:
         client.update_work_pool(name, WorkPoolUpdate(base_job_template=template))
-    return of("work pool", name, found.id, ["job template"] if changed else [])
+    keys = ["job template"] if changed else []
+    return of("work pool", name, found.id, keys, stands_still=_stands_still(client, found))
+
+
+def _stands_still(client: SyncPrefectClient, pool: WorkPool) -> str:
+    """Return why no run of the pool begins as it is; nothing if runs do."""
+    if pool.is_paused:
+        return f"paused, no run begins; go on: prefect work-pool resume {pool.name}"
+    for queue in client.read_work_queues(work_pool_name=pool.name):
+        if queue.is_paused:
+            go_on = f"prefect work-queue resume {queue.name} --pool {pool.name}"
+            return f"its queue {queue.name} is paused, no run of it begins; go on: {go_on}"
+    home = state.home() / "server"
+    own = prefect_record.read(home)
+    if own and own.address.api == str(client.api_url).rstrip("/") and pool.name == POOL:
+        # It is in the server's list a moment after its start only.
+        polled, start = bool(prefect_server.worker(home)), "isthmus server start"
+    else:
+        workers = client.read_workers_for_work_pool(pool.name)
+        polled = any(worker.status == WorkerStatus.ONLINE for worker in workers)
+        start = f"prefect worker start --pool {pool.name}"
+    return "" if polled else f"no worker polls it, no run begins; start one: {start}"
 
 
 def job_variables(client: SyncPrefectClient, pool: str, given: Variables) -> Variables:

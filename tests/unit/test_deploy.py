@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import zlib
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from deployed import deployed, done, one, put
+from prefect.client.schemas.actions import WorkPoolUpdate
 
 from isthmus.errors import BadEnvironment, Rejected
 
@@ -93,7 +95,9 @@ def test_a_schedule_that_somebody_paused_stays_paused_unless_the_file_says_activ
     client.update_deployment_schedule(found.id, before.id, active=False)
     later = NIGHTLY.replace("30 2", "30 4")
     changes = deployed(put(tmp_path, one(owner, owner, f"[{later}]")))
-    assert changes["schedule", f"build/{owner} nightly"].text == "schedule"
+    text = changes["schedule", f"build/{owner} nightly"].text
+    assert text.startswith("schedule; somebody paused it, it does not come")
+    assert f"prefect deployment schedule resume build/{owner} {before.id}" in text
     after = schedules(client, owner)["nightly"]
     assert (after.id, after.active, after.schedule.cron) == (before.id, False, "30 4 * * *")
     deployed(put(tmp_path, one(owner, owner, f"[{later[:-1]}, active: true}}]")))
@@ -107,7 +111,8 @@ def test_what_somebody_changed_in_the_pages_is_as_in_the_file_again(tmp_path, ow
     deployed(path)
     found = client.read_deployment_by_name(f"build/{owner}")
     client.update_deployment(found.id, DeploymentUpdate(description="by hand", paused=True))
-    assert deployed(path)["deployment", f"build/{owner}"].text == "description"
+    text = deployed(path)["deployment", f"build/{owner}"].text
+    assert text == "description; paused, no schedule of it comes; its switch is on its page"
     after = client.read_deployment_by_name(f"build/{owner}")
     assert after.description == found.description
     assert after.paused, "who paused it did so for a reason"
@@ -146,6 +151,28 @@ def test_a_deployment_that_left_the_file_is_named_and_deleted_only_if_told(tmp_p
     assert ("deployment", f"build/{owner}-old") not in deployed(path)
 
 
+def test_the_last_deployments_of_a_file_can_be_deleted_too(tmp_path, owner, client):
+    deployed(put(tmp_path, one(owner, owner)))
+    path = tmp_path / "prefect.yaml"
+    path.write_text(f"name: {owner}\npull: []\ndeployments: []\n")
+    assert deployed(path, prune=True)["deployment", f"build/{owner}"].done == "removed"
+
+
+def test_whoever_deploys_where_no_run_begins_is_told_why_and_what_to_type(tmp_path, owner, client):
+    path = put(tmp_path, one(owner, owner))
+    start = f"no worker polls it, no run begins; start one: prefect worker start --pool {owner}"
+    assert deployed(path, work_pool=owner)["work pool", owner].text == start
+    client.send_worker_heartbeat(owner, "somebody")
+    assert deployed(path, work_pool=owner)["work pool", owner].text == ""
+    queue = client.read_work_queue_by_name("default", work_pool_name=owner)
+    client.update_work_queue(queue.id, is_paused=True)
+    said = deployed(path, work_pool=owner)["work pool", owner].text
+    assert f"go on: prefect work-queue resume default --pool {owner}" in said
+    client.update_work_pool(owner, WorkPoolUpdate(is_paused=True))
+    said = deployed(path, work_pool=owner)["work pool", owner].text
+    assert said == f"paused, no run begins; go on: prefect work-pool resume {owner}"
+
+
 def test_what_is_another_file_s_is_neither_removed_nor_taken_over(tmp_path, owner, client):
     deployed(put(tmp_path / "theirs", one(f"{owner}-theirs", owner)))
     mine = put(tmp_path / "mine", one(owner, owner))
@@ -179,7 +206,7 @@ def test_the_project_s_own_files_are_deployed_by_its_command(tmp_path, prefect_s
     }  # fmt: skip
     again = command(tmp_path, prefect_server)
     assert again.returncode == 0, again.stderr
-    assert "changed:" not in again.stdout
+    assert not re.search(r"\bchanged\b", again.stdout)
     assert "created" not in again.stdout
     assert "absent: there is no webhook for it to call" in again.stdout
 
