@@ -3,6 +3,7 @@
 from isthmus.environment import Environment
 from isthmus.facts import Access, Endpoint, Gateway
 from isthmus.verification import ClientVerdict, Reason, Verification
+from isthmus.verification.evidence import causes_first
 
 
 class Known:
@@ -38,5 +39,4 @@ class Known:
         """Every finding once: of the whole mesh, or of the clients as long as nobody judged it."""
         if self.verification:
             return self.verification.all_findings
-        found = [reason for client in self.clients.values() for reason in client.findings]
-        return list({reason.text: reason for reason in found}.values())
+        return causes_first(r for client in self.clients.values() for r in client.findings)

@@ -1,11 +1,21 @@
 """What the judge is given and gives: the clusters' own report, an endpoint as seen, a reason."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from isthmus.facts import Fact
 
 RECEIVING = frozenset({"HEALTHY", "UNKNOWN"})
 """Health states whose endpoints Envoy sends requests to; UNKNOWN is EDS's default."""
+
+CAUSES_FIRST = (
+    ("no pods", "no gateway", "gateway down", "no client"),
+    ("gateway behind", "sends back", "pod missing", "gateway missing"),
+    ("foreign pod", "unexpected endpoint", "unhealthy endpoint", "no weight"),
+    ("reused connections", "unknown instance", "failed requests"),
+    ("silent", "skewed"),
+)
+"""Kinds of reasons, each before what follows from it: what is not there, what proxies therefore
+know, what their requests come to, what the shares of the answers show."""
 
 Addresses = Mapping[str, Sequence[str]]
 """Addresses of each cluster, by the cluster's name."""
@@ -82,3 +92,10 @@ def members(network: str, networks: Mapping[str, str]) -> list[str]:
 def ways_into(network: str, gateways: Addresses, networks: Mapping[str, str]) -> list[str]:
     """Return the `ip:port` of every gateway of one network."""
     return [way for cluster in members(network, networks) for way in gateways.get(cluster, ())]
+
+
+def causes_first(reasons: Iterable[Reason]) -> list[Reason]:
+    """Return each reason once, what may have caused others before them, else in their order."""
+    rank = {kind: rank for rank, kinds in enumerate(CAUSES_FIRST) for kind in kinds}
+    once = {reason.text: reason for reason in reasons}
+    return sorted(once.values(), key=lambda reason: rank.get(reason.kind, len(rank)))

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from isthmus.errors import Findings
 from isthmus.facts import Fact
-from isthmus.verification.evidence import Reason
+from isthmus.verification.evidence import Reason, causes_first
 from isthmus.verification.shares import bound
 
 Word = Literal["pass", "fail"]
@@ -69,9 +69,9 @@ class Verification(Fact):
 
     @property
     def all_findings(self) -> list[Reason]:
-        """Every finding once, those of the clients first."""
+        """Every finding once, causes before what follows from them."""
         found = [reason for client in self.clients for reason in client.findings]
-        return list({reason.text: reason for reason in [*found, *self.findings]}.values())
+        return causes_first([*found, *self.findings])
 
     @property
     def reasons(self) -> list[str]:

@@ -1,7 +1,9 @@
 """The verdict: green only for a mesh that is whole, and a red one says why."""
 
+import inspect
 import json
 import random
+import re
 
 import pytest
 
@@ -17,7 +19,10 @@ from isthmus.verification import (
     judge,
     judge_client,
     table,
+    table_reasons,
+    traffic_reasons,
 )
+from isthmus.verification.evidence import CAUSES_FIRST
 
 CITIES = ("beijing", "shanghai", "tianjin")
 
@@ -370,3 +375,19 @@ def test_the_table_shows_answers_beside_what_is_allowed():
         "from shanghai": "49 (30-70)",
         "verdict": "pass",
     }
+
+
+def test_what_may_have_caused_the_others_is_told_first():
+    """Seen in the pages: the region that never answered came before its gateway that was down."""
+    silent = look("beijing", beijing=100)
+    assert kinds(silent) == ["silent"]
+    down = table_reasons.gateway_down("shanghai")
+    whole = judge(environment("beijing", "shanghai"), [silent], [down])
+    assert [reason.kind for reason in whole.all_findings] == ["no client", "gateway down", "silent"]
+    assert whole.reasons[1] == down.text
+
+
+def test_every_kind_of_reason_has_its_place_among_causes():
+    told = [inspect.getsource(module) for module in (table_reasons, traffic_reasons)]
+    named = set(re.findall(r'reason\(\s*"([a-z ]+)"', "".join(told)))
+    assert named == {kind for kinds in CAUSES_FIRST for kind in kinds} and len(named) > 10
