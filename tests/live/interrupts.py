@@ -139,17 +139,19 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="torment-") as place:
         folder = Path(place)
         isthmus = Interrupted(folder / "home")
-        with ground(isthmus, folder, provider, federation) as (file, there):
-            empty = there()
-            isthmus.run("up", file)
-            whole = there()
-            isthmus.run("down", "torment")
-            wrong = torment(isthmus, codes, "up", file)
-            rows = [f"after up: {row}" for row in differences(whole, there())]
-            verdict = isthmus.document("verify", "torment")["verdict"]
-            wrong += torment(isthmus, codes, "down", "torment")
-            rows += [f"after down: {row}" for row in differences(empty, there())]
-        isthmus.run("server", "stop", "--now")
+        try:
+            with ground(isthmus, folder, provider, federation) as (file, there):
+                empty = there()
+                isthmus.run("up", file)
+                whole = there()
+                isthmus.run("down", "torment")
+                wrong = torment(isthmus, codes, "up", file)
+                rows = [f"after up: {row}" for row in differences(whole, there())]
+                verdict = isthmus.document("verify", "torment")["verdict"]
+                wrong += torment(isthmus, codes, "down", "torment")
+                rows += [f"after down: {row}" for row in differences(empty, there())]
+        finally:
+            isthmus.run("server", "stop", "--now")
     print(*rows, sep="\n")
     print(f"{provider}, {federation}: {dict(codes)}; {wrong} otherwise than they should; "
           f"verify {verdict}; {len(rows)} objects differ")  # fmt: skip
