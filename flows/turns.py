@@ -8,13 +8,22 @@ import os
 import platform
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from datetime import UTC, datetime
 from typing import Literal, TypeVar
 from uuid import UUID
 
 from httpx import HTTPError
 from prefect import get_client
 from prefect.client.orchestration import SyncPrefectClient
-from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterDeploymentId,
+    FlowRunFilterExpectedStartTime,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.sorting import FlowRunSort
 from prefect.exceptions import ObjectNotFound
 from prefect.logging import get_run_logger
 from prefect.states import Crashed, Running
@@ -42,10 +51,12 @@ class CalledOff(Busy):
 def turn_of(environment: str, run: FlowRun, if_busy: IfBusy) -> Iterator[Lease]:
     """Let the run be the only one that is at work on the environment.
 
-    Raises Busy, or Skipped, if another one is and this one shall not wait.
+    Raises Busy, or Skipped, if another one is and this one shall not wait; Skipped, too, for a late
+    run of a schedule if the next one is due already.
     """
     with ExitStack() as stack:
         client = stack.enter_context(get_client(sync_client=True))
+        _give_way(client, run)
 
         def until_free(attempt: Callable[[], T]) -> T:
             return _until_free(client, run, if_busy, attempt)
@@ -62,6 +73,29 @@ def turn_of(environment: str, run: FlowRun, if_busy: IfBusy) -> Iterator[Lease]:
         )
         stack.enter_context(waiting.in_turn(lease.check))
         yield lease
+
+
+def _give_way(client: SyncPrefectClient, run: FlowRun) -> None:
+    """Raise Skipped if a later run of the schedule is due, and will do all that this one would.
+
+    After a night with the pool paused, or without a server, all that were missed begin at once.
+    """
+    if not (run.auto_scheduled and run.deployment_id and run.expected_start_time):
+        return
+    due = FlowRunFilter(
+        deployment_id=FlowRunFilterDeploymentId(any_=[run.deployment_id]),
+        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED])),
+        expected_start_time=FlowRunFilterExpectedStartTime(after_=run.expected_start_time),
+    )
+    in_order = FlowRunSort.EXPECTED_START_TIME_ASC
+    try:
+        found = client.read_flow_runs(flow_run_filter=due, sort=in_order)
+    except HTTPError:
+        return  # one run too many is no harm
+    for later in found:
+        is_due = (later.expected_start_time or run.expected_start_time) <= datetime.now(UTC)
+        if is_due and later.id != run.id and later.parameters == run.parameters:
+            raise Skipped(f"{later.name}, the next run of its schedule, is due already")
 
 
 def _until_free(

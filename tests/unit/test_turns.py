@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from uuid import UUID, uuid4
 
@@ -17,7 +18,7 @@ from prefect.flow_engine import run_flow
 from prefect.states import Cancelling, Running, Scheduled
 from world import environment
 
-from flows import lease, pulse
+from flows import lease, pulse, turns
 from flows.build import build
 from flows.teardown import teardown
 from flows.verify import verify
@@ -105,6 +106,34 @@ def test_a_surplus_run_waits_says_for_whom_and_comes_after(world, monkeypatch, c
 def waits(client):
     runs = client.read_flow_runs(sort="EXPECTED_START_TIME_DESC", limit=5)
     return next((run for run in runs if run.state.name == "Waiting"), None)
+
+
+@pytest.fixture
+def scheduled(client):
+    """Return a function that makes a run of one schedule, due so many minutes ago."""
+    flow = client.create_flow_from_name("build")
+    deployment = client.create_deployment(flow, f"late-{uuid4()}")
+
+    def due(minutes, **parameters):
+        when = Scheduled(scheduled_time=datetime.now(UTC) - timedelta(minutes=minutes))
+        made = client.create_flow_run_from_deployment(deployment, parameters=parameters, state=when)
+        # Only the server's own scheduler says so, which has no run of the past.
+        return client.read_flow_run(made.id).model_copy(update={"auto_scheduled": True})
+
+    return due
+
+
+def test_of_the_runs_that_a_paused_pool_kept_back_the_last_one_is_enough(client, scheduled):
+    nights = [scheduled(minutes, environment="a") for minutes in (2880, 1440, 0)]
+    other = scheduled(1440, environment="b")
+    tomorrow = scheduled(-1440, environment="b")
+    for night in nights[:2]:
+        with pytest.raises(turns.Skipped, match="next run of its schedule, is due already"):
+            with turns.turn_of("kept-back", night, "wait"):
+                raise AssertionError("it had its turn")
+    for run in (nights[2], other, tomorrow):
+        with turns.turn_of("kept-back", run, "wait"):
+            pass
 
 
 def test_environments_of_other_names_do_not_wait_for_each_other(world, monkeypatch):
