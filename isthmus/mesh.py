@@ -7,7 +7,7 @@ from isthmus import images
 from isthmus.adapters.manifests import LABEL
 from isthmus.environment import Amount, ClusterSpec, Environment, Images, Resources
 from isthmus.providers.contract import Defaults
-from isthmus.render import Manifest, merge, render
+from isthmus.render import Manifest, merge, render, with_pods
 from isthmus.stacks import Stack, load
 
 READER = "istio-reader-service-account"
@@ -61,9 +61,8 @@ class Mesh:
         """Return the sample's Deployment of one version."""
         image = self.images.helloworld_v1 if version == "v1" else self.images.helloworld_v2
         policy = self.images.pull_policy
-        [manifest] = render(
-            "sample/deployment.yaml.j2", version=version, image=image, pull_policy=policy
-        )
+        made = render("sample/deployment.yaml.j2", version=version, image=image, pull_policy=policy)
+        [manifest] = with_pods(made, **dict(self.environment.pods))
         return manifest
 
     def federated_helloworld(self) -> Manifest:
@@ -99,7 +98,7 @@ class Mesh:
     def callers(self, cluster: str) -> list[Manifest]:
         """Return the sample's Service and the pod that calls it."""
         given = {"image": self.images.caller, "pull_policy": self.images.pull_policy}
-        made = render("sample/callers.yaml.j2", **given)
+        made = with_pods(render("sample/callers.yaml.j2", **given), **dict(self.environment.pods))
         return [*made, *self._provided(cluster, "sample")]
 
     @property

@@ -1,5 +1,6 @@
 """Turn a template and plain values into manifests. Pure: same input, same output."""
 
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
 
@@ -41,6 +42,29 @@ def merge(base: Any, overlay: Any) -> Any:
             merged[entry["name"]] = merge(merged.get(entry["name"], {}), entry)
         return list(merged.values())
     return overlay
+
+
+def with_pods(
+    manifests: Iterable[Manifest], spec: Mapping[str, Any], container: Mapping[str, Any]
+) -> list[Manifest]:
+    """Return manifests with fields on top of each pod's spec, and of each of its containers.
+
+    Pods are those of the kind Pod and of Deployments; what else there is stays as it is.
+    """
+
+    def over(pod: dict[str, Any]) -> dict[str, Any]:
+        containers = [merge(given, dict(container)) for given in pod["containers"]]
+        return {**merge(pod, dict(spec)), "containers": containers}
+
+    def made(manifest: Manifest) -> Manifest:
+        if manifest["kind"] == "Pod":
+            return {**manifest, "spec": over(manifest["spec"])}
+        if manifest["kind"] == "Deployment":
+            pod = over(manifest["spec"]["template"]["spec"])
+            return merge(manifest, {"spec": {"template": {"spec": pod}}})  # type: ignore[no-any-return]
+        return manifest
+
+    return [made(manifest) for manifest in manifests]
 
 
 def _named(value: Any) -> bool:

@@ -25,17 +25,19 @@ class Failure:
 
 
 PATTERNS = {
-    r"exceeded quota|failed quota": "raise the ResourceQuota of the namespace, or set `resources` "
-    "in the environment file: kubectl describe resourcequota -n NAMESPACE",
+    r"exceeded quota|failed quota": "raise the ResourceQuota of the namespace, or set `resources`, "
+    "and `pods` for the sample, in the environment file: "
+    "kubectl describe resourcequota -n NAMESPACE",
     r"violates PodSecurity": "let NAMESPACE run such pods, istio-init needs NET_ADMIN: in the "
     "environment file, namespaces: {labels: {pod-security.kubernetes.io/enforce: privileged}}",
     r"admission webhook .* denied|ValidatingAdmissionPolicy|denied request": "ask whoever keeps "
-    "that policy for an exception for the namespace, or change what it objects to by `overlays`",
+    "that policy for an exception for the namespace, or change what it objects to by `overlays`, "
+    "and by `pods` for the sample",
     r"failed calling webhook .*service .* not found": "that webhook's Service is gone: restore it, "
     "or delete its webhook configuration: kubectl get mutatingwebhookconfigurations,"
     "validatingwebhookconfigurations",
-    r"(maximum|minimum) (cpu|memory) usage per|LimitRange": "set `resources` within the "
-    "namespace's LimitRange: kubectl describe limitrange -n NAMESPACE",
+    r"(maximum|minimum) (cpu|memory) usage per|LimitRange": "set `resources`, and `pods` "
+    "for the sample, within the namespace's LimitRange: kubectl describe limitrange -n NAMESPACE",
 }
 """Refusals of a pod (k8s.io/apiserver pkg/admission, k8s.io/pod-security-admission)."""
 OURS = re.compile(r"webhook \"[^\"]*\.(istio|kubefed)\.io\"")

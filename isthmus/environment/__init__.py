@@ -13,13 +13,13 @@ from isthmus.environment.parts import (
     Images,
     Overlays,
     Resources,
-    Timeouts,
     VerificationSpec,
 )
 from isthmus.environment.paths import FilePath
 from isthmus.environment.patterns import Region
 from isthmus.environment.regions import name as pair_name
 from isthmus.environment.regions import pair
+from isthmus.environment.timeouts import Timeouts
 from isthmus.environment.writing import dumps, example
 
 __all__ = [

@@ -20,8 +20,8 @@ from isthmus.environment.parts import (
     Namespaces,
     Overlays,
     Part,
+    Pods,
     Resources,
-    Timeouts,
     VerificationSpec,
 )
 from isthmus.environment.paths import AbsolutePath
@@ -34,6 +34,7 @@ from isthmus.environment.patterns import (
     Region,
     Server,
 )
+from isthmus.environment.timeouts import Timeouts
 from isthmus.errors import Usage
 
 Provider = Literal["lab", "kubeconfig", "kce", "kind"]
@@ -107,6 +108,8 @@ class Environment(Part):
     """Other requests than the provider's or Istio's."""
     namespaces: Namespaces = Field(default=Namespaces(), json_schema_extra=form.fold)
     """What is said of the namespaces that are made in every cluster."""
+    pods: Pods = Field(default=Pods(), json_schema_extra=form.fold)
+    """What a cluster's keepers demand of pods: security contexts, limits."""
     overlays: Overlays = Field(default=Overlays(), json_schema_extra=form.fold)
     """Your own changes to how Istio is installed."""
     kce: Kce = Field(default=Kce(), json_schema_extra=form.fold)

@@ -1,14 +1,23 @@
 """The optional parts of an environment: each has a default that is right for a first run."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from isthmus.environment import form
 from isthmus.environment.paths import Archives
-from isthmus.environment.patterns import Cpu, Hub, Image, LabelKey, LabelValue, Memory, Tag
+from isthmus.environment.patterns import (
+    ContainerFields,
+    Cpu,
+    Hub,
+    Image,
+    LabelKey,
+    LabelValue,
+    Memory,
+    PodFields,
+    Tag,
+)
 
-Seconds = Annotated[int, Field(ge=1, le=86400)]
 PLACES = ("registry", "archives")
 """Keys of Images that say where images are, and not which; they are the environment's alone."""
 
@@ -124,52 +133,15 @@ class Namespaces(Part):
     """Labels for istio-system, sample and KubeFed's, such as those that Pod Security reads."""
 
 
-class Timeouts(Part):
-    """Seconds that each thing may take; what takes longer has failed, and the run with it."""
+class Pods(Part):
+    """What is laid over the pods of the sample, the caller and the probes; none is Istio's."""
 
-    model_config = ConfigDict(title="Timeouts")
+    model_config = ConfigDict(title="Pods")
 
-    # Helm gives a release 5 min (--timeout), istioctl its install 5 min (--readiness-timeout),
-    # Kubernetes a Deployment 10 (progressDeadlineSeconds): these are what clusters here never took.
-    node: Seconds = 180
-    """A node of a cluster that was made to be Ready."""
-    deployment: Seconds = 240
-    """A Deployment to be available: istiod, a gateway, KubeFed, the sample."""
-    load_balancer: Seconds = 180
-    """A Service of type LoadBalancer to get its address."""
-    helm: Seconds = 240
-    """One call of Helm."""
-    federation: Seconds = 90
-    """A cluster to be a Ready member, and a federated object to be in every member."""
-    control_plane: Seconds = 90
-    """The host's istiod to serve another cluster: its trust, its injector."""
-    proxies: Seconds = 60
-    """Every proxy to have learnt the last change, before traffic is judged."""
-    deletion: Seconds = 180
-    """What was deleted to be gone, with its finalizers and, of a namespace, its content."""
-    answer: Seconds = 90
-    """A new load balancer's address to answer: a cloud's looks at what is behind it a few times."""
-    drain: Seconds = 30
-    """Requests through the gateway of a cluster that leaves to end; a pod that ends has as long."""
-    # A connection is asked for after 0, 1, 3 and 7 s (RFC 6298), so that 10 s are four tries.
-    connect: Seconds = 10
-    """A connection to be open, to an API server or to a load balancer."""
-    # etcd's own limit is 7 s (etcd server/config ReqTimeout); an API server may ask it twice.
-    request: Seconds = 15
-    """An API server to answer a request."""
-    # Its Retry-After is 1 (k8s.io/apiserver pkg/server/filters/maxinflight.go).
-    retry: Seconds = 5
-    """An API server that is away, throttles or refuses to take the same request; Helm's: twice."""
-    # kubectl waits for ever; a person who has to look for a second factor needs half as long.
-    login: Seconds = 60
-    """The program of a kubeconfig's `exec` to give credentials."""
-    # As long as a verification of 1000 requests needs whose every answer takes half a second.
-    exec: Seconds = 600
-    """A command in a pod."""
-    download: Seconds = 15
-    """A file's next byte to come; the next run goes on from there."""
-    prefect: Seconds = 5
-    """A Prefect server of your own (PREFECT_API_URL) to answer, before a run."""
+    spec: PodFields = {}
+    """Fields of a PodSpec for each pod, such as securityContext and imagePullSecrets."""
+    container: ContainerFields = {}
+    """Fields of a Container for each of their containers, such as resources and securityContext."""
 
 
 class VerificationSpec(Part):

@@ -1,7 +1,8 @@
 """The shapes of single values: patterns that a form can use too, each with its rule in words."""
 
 import re
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
@@ -74,6 +75,22 @@ def _not_ours(value: str) -> str:
     return value
 
 
+SET_OF_PODS = frozenset({"containers", "initContainers", "restartPolicy", "activeDeadlineSeconds"})
+SET_OF_CONTAINERS = frozenset(
+    {"name", "image", "imagePullPolicy", "command", "args", "ports", "readinessProbe"}
+)
+"""Fields of pods and containers that make the sample and the probes what they are."""
+
+
+def _none_of(ours: frozenset[str]) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    def check(fields: dict[str, Any]) -> dict[str, Any]:
+        if found := sorted(fields.keys() & ours):
+            raise PydanticCustomError("rule", f"must leave out {', '.join(found)}: a build sets it")
+        return fields
+
+    return check
+
+
 def _number_as_text(value: object) -> object:
     # People write `cpu: 1` to Kubernetes, and there it is no mistake.
     number = isinstance(value, int | float) and not isinstance(value, bool)
@@ -109,6 +126,8 @@ Region = Annotated[
 LabelKey = Annotated[
     str, StringConstraints(pattern=LABEL_KEY, max_length=253), AfterValidator(_not_ours)
 ]
+PodFields = Annotated[dict[str, Any], AfterValidator(_none_of(SET_OF_PODS))]
+ContainerFields = Annotated[dict[str, Any], AfterValidator(_none_of(SET_OF_CONTAINERS))]
 LabelValue = Annotated[str, StringConstraints(pattern=LABEL_VALUE, max_length=63)]
 Context = Annotated[str, StringConstraints(pattern=PRINTABLE, max_length=253)]
 Server = Annotated[str, StringConstraints(pattern=SERVER, max_length=255)]

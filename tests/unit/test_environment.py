@@ -227,6 +227,16 @@ def test_namespaces_may_bear_labels_but_none_of_which_the_mesh_is_made(file):
             load(file(MINIMAL + f"namespaces: {{labels: {{{wrong}}}}}\n"))
 
 
+def test_pods_may_be_given_fields_but_none_that_make_them_what_they_are(file):
+    given = "{spec: {securityContext: {runAsNonRoot: true}}, container: {resources: {}}}"
+    found = load(file(MINIMAL + f"pods: {given}\n")).pods
+    assert found.spec == {"securityContext": {"runAsNonRoot": True}}
+    for wrong in ("{spec: {containers: []}}", "{spec: {restartPolicy: Never}}", "{labels: {}}",
+                  "{container: {image: a/b:1}}", "{container: {command: [sh]}}"):  # fmt: skip
+        with pytest.raises(BadEnvironment, match="pods"):
+            load(file(MINIMAL + f"pods: {wrong}\n"))
+
+
 def test_an_overlay_is_kept_as_it_is_written(file):
     overlay = (
         "overlays: {host: {meshConfig: {accessLogFile: /dev/stdout}, since: 2026-01-01, n: ~}}\n"

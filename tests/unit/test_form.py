@@ -70,7 +70,7 @@ def test_a_region_is_chosen_from_the_known_ones_or_typed():
 
 def test_what_is_seldom_needed_is_folded_and_no_field_asks_for_none():
     found = schema()
-    for name in ("images", "resources", "namespaces", "overlays", "kce", "timeouts"):
+    for name in ("images", "resources", "namespaces", "pods", "overlays", "kce", "timeouts"):
         field = found["definitions"]["Environment"]["properties"][name]
         assert field["anyOf"][0]["title"] == "Default"
         assert field["default"] == {}
@@ -85,6 +85,7 @@ def test_what_the_form_sends_when_nothing_is_changed_is_the_default():
         "kce": {},
         "timeouts": {},
         "namespaces": {},
+        "pods": {},
     }
     sent = {**parts, "verification": {"requests": 100}}
     assert Environment.model_validate({**GOOD, **sent}) == Environment.model_validate(GOOD)

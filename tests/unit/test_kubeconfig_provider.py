@@ -278,6 +278,16 @@ def test_a_load_balancer_that_gives_no_address_is_refused_and_nothing_stays(envi
     assert ground.NAMESPACE not in one.spaces() + two.spaces()
 
 
+def test_probes_are_as_a_clusters_keepers_want_pods(environment, one, two):
+    seen = []
+    two.reactions.append(lambda cluster, made: made["kind"] == "Pod" and seen.append(made["spec"]))
+    limits = {"resources": {"limits": {"cpu": "1"}}}
+    wanted = environment().model_dump() | {"pods": {"container": limits}}
+    Kubeconfig().check(Environment.model_validate(wanted))
+    containers = [container for spec in seen for container in spec["containers"]]
+    assert containers and all(c["resources"] == limits["resources"] for c in containers)
+
+
 def test_a_cluster_that_refuses_pods_with_a_sidecar_is_told_and_nothing_stays(
     environment, one, two
 ):

@@ -107,3 +107,18 @@ def test_the_host_runs_the_first_version_and_remotes_the_second():
     assert name == "shanghai"
     assert made.images.helloworld_v2 in overrides.values()
     assert federated["spec"]["template"]["spec"] == made.helloworld("v1")["spec"]
+
+
+def test_the_samples_pods_are_as_a_clusters_keepers_want_them():
+    limits = {"resources": {"limits": {"cpu": "1"}}}
+    made = whole(pods={"spec": {"securityContext": {"runAsNonRoot": True}}, "container": limits})
+    [caller] = [m for m in made.callers("beijing") if m["kind"] == "Deployment"]
+    federated = made.federated_helloworld()["spec"]
+    for template in (
+        caller["spec"]["template"],
+        made.helloworld("v2")["spec"]["template"],
+        federated["template"]["spec"]["template"],
+    ):
+        assert template["spec"]["securityContext"] == {"runAsNonRoot": True}
+        [container] = template["spec"]["containers"]
+        assert container["resources"] == limits["resources"] and container["image"]

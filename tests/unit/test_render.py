@@ -3,7 +3,7 @@
 import jinja2
 import pytest
 
-from isthmus.render import merge, render
+from isthmus.render import merge, render, with_pods
 
 
 def test_an_unknown_template_and_a_missing_value_are_errors():
@@ -44,3 +44,25 @@ def test_merging_changes_neither():
     base, overlay = {"a": [{"name": "x", "v": {"w": 1}}]}, {"a": [{"name": "x", "v": {"w": 2}}]}
     merge(base, overlay)
     assert base == {"a": [{"name": "x", "v": {"w": 1}}]}
+
+
+def test_fields_are_laid_over_every_pod_and_each_of_its_containers_and_nothing_else():
+    pod = {"containers": [{"name": "a", "image": "i"}, {"name": "b", "resources": {"x": 1}}]}
+    service = {"kind": "Service", "spec": {"ports": []}}
+    given = [
+        {"kind": "Pod", "spec": pod},
+        {"kind": "Deployment", "spec": {"replicas": 1, "template": {"spec": pod}}},
+        service,
+    ]
+    made = with_pods(given, {"securityContext": {"runAsUser": 7}}, {"resources": {"y": 2}})
+    over = {
+        "securityContext": {"runAsUser": 7},
+        "containers": [
+            {"name": "a", "image": "i", "resources": {"y": 2}},
+            {"name": "b", "resources": {"x": 1, "y": 2}},
+        ],
+    }
+    assert made[0]["spec"] == over
+    assert made[1]["spec"] == {"replicas": 1, "template": {"spec": over}}
+    assert made[2] == service
+    assert with_pods(given, {}, {}) == given

@@ -16,7 +16,7 @@ from isthmus.environment import Environment, Images
 from isthmus.errors import NotReady, Rejected, Unprepared
 from isthmus.providers.kubeconfig import addresses, needs
 from isthmus.providers.kubeconfig.asking import Sight
-from isthmus.render import render
+from isthmus.render import render, with_pods
 from isthmus.stacks import load
 
 NAMESPACE = "isthmus-probe"
@@ -92,7 +92,8 @@ def _objects(environment: Environment, sight: Sight) -> list[Manifest]:
         labels=environment.namespaces.labels,
     )
     needless = ("answerer", "gateway") if sight.gateway else ()
-    return [m for m in objects if m["metadata"]["name"] not in needless]
+    wanted = [m for m in objects if m["metadata"]["name"] not in needless]
+    return with_pods(wanted, **dict(environment.pods))
 
 
 def _await_account(client: Kube) -> None:
