@@ -13,18 +13,20 @@ from isthmus.federation import CACERTS, SYSTEM
 
 
 def built_elsewhere(environment: Environment, accesses: Iterable[Access]) -> list[str]:
-    """Name each cluster whose mesh bears this environment's name and another home's root CA.
+    """Name each cluster whose mesh another home built, with who, from where and when, for a person.
 
-    Each is a sentence for a person: `beijing: its root CA was made by ann@desk ...`. What is no
-    mesh of ours has no label of ours either, and is nobody's concern here.
+    What is no mesh of ours has no label of ours either, and is nobody's concern here.
     """
-    ours = trust.known_root(state.folder(environment.name) / "ca")
-    roots = {access.cluster: root_in(access) for access in accesses}
-    return [
-        f"{cluster}: its root CA {trust.origin(root)}"
-        for cluster, root in roots.items()
-        if root.strip() != ours.strip() and trust.is_root_of(root, environment.name)
-    ]
+    told = {access.cluster: elsewhere(environment, access) for access in accesses}
+    return [f"{cluster}: {said}" for cluster, said in told.items() if said]
+
+
+def elsewhere(environment: Environment, access: Access) -> str:
+    """Return who made the root CA of a mesh of this name, nothing if this home did, or nobody."""
+    ours, root = trust.known_root(state.folder(environment.name) / "ca"), root_in(access)
+    if root.strip() == ours.strip() or not trust.is_root_of(root, environment.name):
+        return ""
+    return f"its root CA {trust.origin(root)}"
 
 
 def reachable(environment: Environment) -> list[Access]:

@@ -171,10 +171,10 @@ def _check_root(environment: Environment, access: Access) -> None:
     live = kube.connect(access).get("Secret", federation.CACERTS, federation.SYSTEM)
     ours = _encoded(environment, access.cluster)["root-cert.pem"]
     if live and live.get("data", {}).get("root-cert.pem") != ours:
-        said = ownership.built_elsewhere(environment, [access])
+        said = ownership.elsewhere(environment, access)
         raise Rejected(
             "the mesh there has another root CA than this environment's folder"
-            + "".join(f" ({text.partition(': ')[2]})" for text in said),
+            + (f" ({said})" if said else ""),
             cluster=access.cluster,
             hint="if it is a colleague's, give this environment another name; if the folder `ca` "
             f"was lost, restore it, or begin anew: isthmus down {environment.name} --yes, "
