@@ -65,14 +65,15 @@ class Kce:
     """The stub. Its troubles:
 
     `throttled` and `failing` count, by action, the next requests that are not done; `lost` counts
-    those that are done and get no answer. `refused` are clusters for which there is no quota,
+    those that are done and get no answer, `cut` those whose answer ends amid its head.
+    `refused` are clusters for which there is no quota,
     `broken` those that end as `error`; `hidden` counts listings that do not have a new one yet.
     `polls`: looks until a cluster runs, or is gone. `log` has all that was asked.
     """
 
     def __init__(self):
         self.clusters, self.log, self.kubeconfigs = {}, [], {}
-        self.throttled, self.failing, self.lost = {}, {}, {}
+        self.throttled, self.failing, self.lost, self.cut = {}, {}, {}, {}
         self.refused = set()
         self.broken, self.hidden, self.polls, self.exposed = set(), 0, 2, True
         self.lock = threading.RLock()
@@ -86,9 +87,9 @@ class Kce:
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 answer = stub.answer(self, body)
-                if answer is None:
+                if not isinstance(answer, tuple):
                     self.close_connection = True
-                    return
+                    return self.wfile.write(answer or b"")
                 status, content = answer
                 data = content if isinstance(content, bytes) else json.dumps(content).encode()
                 self.send_response(status)
@@ -142,6 +143,9 @@ class Kce:
                 said = {"Code": error.code, "Message": error.message, "Type": "Sender"}
                 entry["answer"] = error.code
                 return error.status, {**known, "Error": said}
+            if _counts_down(self.cut, action):
+                entry["answer"] = "cut"
+                return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-"
             entry["answer"] = "lost" if self.lost.get(action) else "200"
             return None if _counts_down(self.lost, action) else (200, {**known, **result})
 

@@ -87,8 +87,9 @@ def test_without_this_folder_the_clusters_are_found_again(cloud, clusters, folde
     assert len(cloud.asked("CreateCluster")) == 2
 
 
-def test_a_cluster_whose_creation_got_no_answer_is_not_bought_twice(cloud, clusters):
-    cloud.lost["CreateCluster"] = 1
+@pytest.mark.parametrize("trouble", ["lost", "cut"])
+def test_a_cluster_whose_creation_got_no_answer_is_not_bought_twice(cloud, clusters, trouble):
+    getattr(cloud, trouble)["CreateCluster"] = 1
     cloud.hidden = 3
     ensure(of())
     assert len(cloud.asked("CreateCluster")) == len(cloud.clusters) == 2
@@ -134,7 +135,7 @@ def test_an_api_that_only_throttles_is_given_up_and_nothing_was_bought(
     assert cloud.clusters == {}
 
 
-@pytest.mark.parametrize("trouble", ["failing", "lost"])
+@pytest.mark.parametrize("trouble", ["failing", "lost", "cut"])
 @pytest.mark.parametrize("action", [name for name in stub.VERSIONS if name != "CreateCluster"])
 def test_a_request_that_got_no_answer_is_sent_again(cloud, clusters, action, trouble):
     getattr(cloud, trouble)[action] = 2
@@ -143,7 +144,7 @@ def test_a_request_that_got_no_answer_is_sent_again(cloud, clusters, action, tro
     assert cloud.clusters == {}
 
 
-@pytest.mark.parametrize("trouble", ["failing", "lost"])
+@pytest.mark.parametrize("trouble", ["failing", "lost", "cut"])
 def test_an_api_that_does_not_answer_is_worth_another_run(cloud, clusters, monkeypatch, trouble):
     monkeypatch.setattr(api, "THROTTLED", 0.1)
     getattr(cloud, trouble)["DescribeCluster"] = 10_000
