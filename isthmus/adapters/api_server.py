@@ -28,7 +28,8 @@ class ApiServer:
         self.access = access
 
     @cached_property
-    def _api(self) -> client.ApiClient:
+    def api(self) -> client.ApiClient:
+        """The client of all requests: one login, as a plugin may ask a person."""
         return self._login()
 
     def _login(self) -> client.ApiClient:
@@ -42,9 +43,9 @@ class ApiServer:
         A plugin need not say when its token ends, and a server may take one no more before.
         """
         fresh = self._login()
-        if connecting.credentials(fresh) == connecting.credentials(self._api):
+        if connecting.credentials(fresh) == connecting.credentials(self.api):
             return False
-        self.__dict__["_api"] = fresh
+        self.__dict__["api"] = fresh
         return True
 
     def request(self, method: str, path: str, body: Any = None, content: str = "") -> Any:
@@ -103,10 +104,10 @@ class ApiServer:
     def _once(self, method: str, path: str, headers: dict[str, str], body: Any) -> bytes:
         if method != "GET":
             waiting.before_change()  # each time: the turn may end between two tries
-        prepared = self._api.param_serialize(
+        prepared = self.api.param_serialize(
             method, path, header_params=dict(headers), body=body, auth_settings=["BearerToken"]
         )
-        response = self._api.call_api(*prepared, _request_timeout=_limits())
+        response = self.api.call_api(*prepared, _request_timeout=_limits())
         data: bytes = response.read()
         if response.status >= 400:
             raise api_answers.refusal(response, data)
@@ -130,11 +131,11 @@ class ApiServer:
     def _raw(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Any:
         if method != "GET":
             waiting.before_change()
-        headers = {**self._api.default_headers, **headers}
-        self._api.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
-        url = self._api.configuration.host.rstrip("/") + path
+        headers = {**self.api.default_headers, **headers}
+        self.api.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
+        url = self.api.configuration.host.rstrip("/") + path
         connect, read = _limits()
-        return self._api.rest_client.pool_manager.request(
+        return self.api.rest_client.pool_manager.request(
             method,
             url,
             body=body or None,
@@ -152,7 +153,7 @@ class ApiServer:
         try:
             with translating(self.access, f"exec in {namespace}/{pod}"):
                 name = self.access.cluster
-                return pod_exec.run(self._api, name, pod, namespace, container, argv)
+                return pod_exec.run(self.api, name, pod, namespace, container, argv)
         except pod_exec.KubeletUnreachable as error:
             with suppress(IsthmusError, KeyError, TypeError):
                 found = self.request("GET", f"/api/v1/namespaces/{namespace}/pods/{pod}")

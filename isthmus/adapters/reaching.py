@@ -11,8 +11,8 @@ from kubernetes.client.exceptions import ApiException
 from urllib3 import exceptions as http
 
 from isthmus import waiting
-from isthmus.adapters import connecting, credentials, web_proxy
-from isthmus.adapters.api_server import PAUSE
+from isthmus.adapters import credentials, web_proxy
+from isthmus.adapters.api_server import PAUSE, ApiServer
 from isthmus.adapters.refusals import RETRYABLE
 from isthmus.errors import ClusterUnreachable, IsthmusError, NotReady, Unprepared
 from isthmus.facts import Access
@@ -25,22 +25,22 @@ TELLING = {
 }
 
 
-def reach(access: Access) -> tuple[str, str]:
+def reach(server: ApiServer) -> tuple[str, str]:
     """Return the API server's URL and version.
 
     What may pass (429, 5xx, an answer that is cut) is asked for again, as all else is; a server
     that is away is told of at once, and not after several timeouts. Raises ClusterUnreachable if it
     does not answer, Unprepared if the kubeconfig is no good for it.
     """
-    api = connecting.new_client(access, retries=False)
-    server = str(api.configuration.host)
+    access, api = server.access, server.api
+    url = str(api.configuration.host)
     try:
         version = waiting.until(
-            lambda: _version(access, api), server, timeout=waiting.limits().retry, interval=PAUSE
+            lambda: _version(access, api), url, timeout=waiting.limits().retry, interval=PAUSE
         )
     except ClusterUnreachable as error:
         raise error.__cause__ or error from None
-    return server, version
+    return url, version
 
 
 def _version(access: Access, api: client.ApiClient) -> str:

@@ -1,6 +1,7 @@
 """Provider kubeconfig: clusters that exist are handed over, used, and given back as they were."""
 
 import json
+import re
 import signal
 
 import pytest
@@ -33,6 +34,31 @@ def test_a_mesh_on_clusters_that_exist_is_built_and_taken_away(
     after = everything(handed_over)
     assert {c: sorted(after[c] ^ before[c]) for c in before} == {"one": [], "two": []}
     assert {name: path.read_text() for name, path in handed_over.items()} == kubeconfigs
+
+
+def test_a_colleagues_mesh_is_named_and_neither_changed_nor_taken_away_unasked(
+    isthmus, handed_over, tmp_path
+):
+    """Two homes, one environment file, the same clusters."""
+    file = environment(tmp_path, handed_over, "direct")
+    colleague = type(isthmus)(tmp_path / "colleague")
+    try:
+        colleague.run("up", file)
+        built = everything(handed_over)
+        _, err = isthmus.run("down", file, code=64)
+        made = (
+            rf"one: its root CA was made by .+@.+ from {colleague.home}/environments/theirs on 20"
+        )
+        assert re.search(made, err) and f"isthmus down {file} --yes" in err
+        _, err = isthmus.run("up", file, code=1)
+        assert re.search(r"another root CA .*was made by .*/environments/theirs on 20", err), err
+        after = everything(handed_over)
+        assert {c: sorted(after[c] ^ built[c]) for c in built} == {"one": [], "two": []}
+        assert colleague.document("verify", "theirs")["verdict"] == "pass"
+    finally:
+        colleague.run("down", "theirs")
+        colleague.run("server", "stop", "--now")
+        isthmus.run("down", file)
 
 
 @pytest.mark.parametrize("steps", [6, 13])

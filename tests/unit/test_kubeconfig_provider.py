@@ -125,8 +125,8 @@ def clusters(monkeypatch):
             made[access.cluster] = Existing(access)
         return made[access.cluster]
 
-    def reach(access):
-        return f"https://{access.cluster}:6443", connect(access).version
+    def reach(client):
+        return f"https://{client.name}:6443", client.version
 
     monkeypatch.setattr(kube, "connect", connect)
     monkeypatch.setattr(reaching, "reach", reach)

@@ -9,7 +9,7 @@ import yaml
 from fakes import limited
 
 from isthmus import state
-from isthmus.adapters import connecting, kube
+from isthmus.adapters import connecting, kube, reaching
 from isthmus.errors import Rejected, Unprepared
 from isthmus.facts import Access
 
@@ -84,6 +84,7 @@ def test_a_file_of_a_token_may_end_with_a_newline(folders, server, plugin, tmp_p
 
 def test_many_requests_are_one_login(folders, server, plugin, tmp_path):
     asked = client(server, plugin, tmp_path)
+    assert reaching.reach(asked)[1] == "v1.36.3"
     assert [asked.version() for _ in range(5)] == ["v1.36.3"] * 5
     assert len(calls(plugin)) == 1
 

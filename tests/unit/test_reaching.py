@@ -15,6 +15,7 @@ from cryptography.x509.oid import NameOID
 from fakes import limit, limited
 
 from isthmus.adapters import reaching
+from isthmus.adapters.api_server import ApiServer
 from isthmus.certificates import builder, key_pem, new_key, pem
 from isthmus.errors import ClusterUnreachable, Unprepared
 from isthmus.facts import Access
@@ -92,20 +93,20 @@ def url_of(server, scheme="http"):
 
 def refused(access):
     with limited(retry=0.05), pytest.raises((ClusterUnreachable, Unprepared)) as caught:
-        reaching.reach(access)
+        reaching.reach(ApiServer(access))
     assert caught.value.cluster == "south" and caught.value.hint
     assert TOKEN not in str(caught.value)
     return caught.value
 
 
 def test_a_server_that_answers_says_its_version(api, access):
-    assert reaching.reach(access(url_of(api))) == (url_of(api), "v1.36.3")
+    assert reaching.reach(ApiServer(access(url_of(api)))) == (url_of(api), "v1.36.3")
     assert api.seen == [("/version", f"Bearer {TOKEN}")]
 
 
 def test_a_refusal_that_passes_is_none(api, access):
     api.before = [(503, b""), (429, b"{}"), (200, b"")]
-    assert reaching.reach(access(url_of(api))) == (url_of(api), "v1.36.3")
+    assert reaching.reach(ApiServer(access(url_of(api)))) == (url_of(api), "v1.36.3")
 
 
 @pytest.mark.parametrize(

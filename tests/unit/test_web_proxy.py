@@ -13,6 +13,7 @@ import socksproxy
 from fakes import limit
 
 from isthmus.adapters import connecting, download, kube, reaching, web_proxy
+from isthmus.adapters.api_server import ApiServer
 from isthmus.errors import ClusterUnreachable, Unprepared
 from isthmus.facts import Access
 
@@ -243,7 +244,7 @@ def test_a_proxy_that_refuses_or_is_dead_is_told_by_its_variable(shell, access, 
     for port in (dead, listener.port):
         shell({"https_proxy": f"{scheme}://127.0.0.1:{port}"})
         with pytest.raises(ClusterUnreachable, match="proxy that HTTPS_PROXY names") as caught:
-            reaching.reach(access("https://one.example"))
+            reaching.reach(ApiServer(access("https://one.example")))
         assert "NO_PROXY=one.example" in caught.value.hint
         with pytest.raises(ClusterUnreachable, match="the proxy in HTTPS_PROXY"):
             kube.Kube(access("https://one.example")).version()
@@ -289,7 +290,7 @@ def test_what_is_behind_a_socks_proxy_is_reached_through_it(shell, web, tmp_path
         # An address for socks5: with that, httpx and urllib3 want to know it before they ask.
         assert download.fetch("http://192.0.2.7/version", tmp_path / "file") is True
         shell({"http_proxy": found}, settled=True)
-        assert reaching.reach(access("http://192.0.2.7"))[1] == "v1.36.3"
+        assert reaching.reach(ApiServer(access("http://192.0.2.7")))[1] == "v1.36.3"
     assert len(proxy.names) == 2
 
 

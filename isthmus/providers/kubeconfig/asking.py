@@ -46,13 +46,13 @@ def look(environment: Environment, cluster: ClusterSpec, access: Access) -> Sigh
     """Return what a cluster shows; what cannot be asked for want of an answer is left out."""
     sight = Sight(cluster, access)
     try:
-        server, sight.version = reaching.reach(access)
+        client = kube.connect(access)
+        server, sight.version = reaching.reach(client)
         sight.server = access.server or server
         sight.refusals += _version(environment, sight)
         sight.refusals += _server(environment, sight)
         if environment.federation == "kubefed" and (error := kubeconfigs.unfederable(access)):
             sight.refusals.append(error)
-        client = kube.connect(access)
         if missing := _missing(client, environment, cluster):
             sight.refusals += rights.lacking(cluster.name, missing)
         if not any(right.verb in rights.READ for right in missing):
