@@ -113,14 +113,19 @@ def scheduled(client):
     """Return a function that makes a run of one schedule, due so many minutes ago."""
     flow = client.create_flow_from_name("build")
     deployment = client.create_deployment(flow, f"late-{uuid4()}")
+    runs = []
 
     def due(minutes, **parameters):
         when = Scheduled(scheduled_time=datetime.now(UTC) - timedelta(minutes=minutes))
         made = client.create_flow_run_from_deployment(deployment, parameters=parameters, state=when)
+        runs.append(made.id)
         # Only the server's own scheduler says so, which has no run of the past.
         return client.read_flow_run(made.id).model_copy(update={"auto_scheduled": True})
 
-    return due
+    yield due
+    for run in runs:  # tomorrow's would be the last one to every other test
+        client.delete_flow_run(run)
+    client.delete_deployment(deployment)
 
 
 def test_of_the_runs_that_a_paused_pool_kept_back_the_last_one_is_enough(client, scheduled):
