@@ -14,7 +14,7 @@ from httpx import HTTPError, HTTPStatusError
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.exceptions import ObjectNotFound
 
-from isthmus import state, turn, waiting
+from isthmus import turn, waiting
 from isthmus.adapters import prefect_record
 from isthmus.errors import Busy, NotReady
 
@@ -148,8 +148,7 @@ def _let_unknown_runs_end(client: SyncPrefectClient) -> None:
     run of another machine still at work. Our own server has runs of this machine alone: its lock
     knows them all.
     """
-    own = prefect_record.read(state.home() / "server")
-    if own is None or str(client.api_url).rstrip("/") != own.address.api:
+    if not prefect_record.is_own(client.api_url):
         end = clock() + HEARD
         waiting.until(
             lambda: clock() >= end or None, "the end of runs unknown to it", timeout=2 * HEARD

@@ -51,9 +51,16 @@ def serving() -> Iterator[ThreadingHTTPServer]:
     """Answer on loopback: `asked` has what was asked, `answers` what is said to the next ones."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.asked, server.answers, server.objects = [], [], {}
+    with running(server):
+        yield server
+
+
+@contextmanager
+def running(server: ThreadingHTTPServer) -> Iterator[None]:
+    """Have the server answer while the block runs."""
     threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
     try:
-        yield server
+        yield
     finally:
         server.shutdown()
         server.server_close()

@@ -1,8 +1,9 @@
 """The one place that talks to Kubernetes API servers: requests, and commands in pods."""
 
+from collections.abc import Callable
 from contextlib import suppress
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from kubernetes import client
@@ -15,6 +16,7 @@ from isthmus.adapters.refusals import Expired, translating
 from isthmus.errors import ClusterUnreachable, IsthmusError
 from isthmus.facts import Access
 
+T = TypeVar("T")
 PAUSE = 0.4
 """Seconds from one try to the next."""
 PAGE = "500"
@@ -55,16 +57,8 @@ class ApiServer:
         request of ours may be repeated; raises ClusterUnreachable with the last one once the
         limit `retry` has run out, Rejected at once for what will not pass.
         """
-        try:
-            return waiting.until(
-                lambda: (self._ask(method, path, body, content),),
-                f"{method} {path.split('?')[0]}",
-                timeout=waiting.limits().retry,
-                interval=PAUSE,
-            )[0]
-        except ClusterUnreachable as error:
-            # Not the limit of a step, which may ask once more.
-            raise error.__cause__ or error from None
+        what = f"{method} {path.split('?')[0]}"
+        return repeated(lambda: (self._ask(method, path, body, content),), what)[0]
 
     def listed(self, path: str, chosen: dict[str, str]) -> list[Any]:
         """Return all items of a list, a page at a time: a cluster may have thousands of others'.
@@ -159,6 +153,17 @@ class ApiServer:
                 found = self.request("GET", f"/api/v1/namespaces/{namespace}/pods/{pod}")
                 error.message += f" (node {found['spec']['nodeName']})"
             raise
+
+
+def repeated(ask: Callable[[], T], what: str) -> T:
+    """Return what `ask` does, asked again for as long as `retry` if ClusterUnreachable.
+
+    Then raises its own last error, and not a step's limit that ran out: a step may ask once more.
+    """
+    try:
+        return waiting.until(ask, what, timeout=waiting.limits().retry, interval=PAUSE)
+    except ClusterUnreachable as error:
+        raise error.__cause__ or error from None
 
 
 def _limits() -> tuple[float, float]:

@@ -55,6 +55,17 @@ class Record:
     address: Address
 
 
+def folder() -> Path:
+    """Return the folder of this home's own server."""
+    return state.home() / "server"
+
+
+def is_own(api: object) -> bool:
+    """Tell whether an API's URL is that of this home's own server."""
+    record = read(folder())
+    return record is not None and str(api).rstrip("/") == record.address.api
+
+
 def read(home: Path) -> Record | None:
     """Return the record; one that is damaged is as good as none."""
     try:

@@ -12,7 +12,7 @@ from urllib3 import exceptions as http
 
 from isthmus import waiting
 from isthmus.adapters import credentials, web_proxy
-from isthmus.adapters.api_server import PAUSE, ApiServer
+from isthmus.adapters.api_server import ApiServer, repeated
 from isthmus.adapters.refusals import RETRYABLE
 from isthmus.errors import ClusterUnreachable, IsthmusError, NotReady, Unprepared
 from isthmus.facts import Access
@@ -34,13 +34,7 @@ def reach(server: ApiServer) -> tuple[str, str]:
     """
     access, api = server.access, server.api
     url = str(api.configuration.host)
-    try:
-        version = waiting.until(
-            lambda: _version(access, api), url, timeout=waiting.limits().retry, interval=PAUSE
-        )
-    except ClusterUnreachable as error:
-        raise error.__cause__ or error from None
-    return url, version
+    return url, repeated(lambda: _version(access, api), url)
 
 
 def _version(access: Access, api: client.ApiClient) -> str:

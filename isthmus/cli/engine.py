@@ -14,7 +14,14 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from isthmus import progress, state
-from isthmus.adapters import prefect_api, prefect_server, prefect_settings, surroundings, web_proxy
+from isthmus.adapters import (
+    prefect_api,
+    prefect_record,
+    prefect_server,
+    prefect_settings,
+    surroundings,
+    web_proxy,
+)
 from isthmus.cli import client
 from isthmus.progress import Event
 
@@ -58,7 +65,7 @@ def connect() -> None:
 
 def folder() -> Path:
     """Return the folder of our own server."""
-    return state.home() / "server"
+    return prefect_record.folder()
 
 
 def _theirs() -> str:

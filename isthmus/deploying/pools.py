@@ -15,7 +15,6 @@ from prefect.exceptions import ObjectNotFound
 from prefect.workers.process import ProcessWorker
 
 from flows.lease import limit
-from isthmus import state
 from isthmus.adapters import prefect_record, prefect_server
 from isthmus.adapters.prefect_settings import POOL
 from isthmus.deploying.changes import Change, of
@@ -86,11 +85,9 @@ def _stands_still(client: SyncPrefectClient, pool: WorkPool) -> str:
         if queue.is_paused:
             go_on = f"prefect work-queue resume {queue.name} --pool {pool.name}"
             return f"its queue {queue.name} is paused, no run of it begins; go on: {go_on}"
-    home = state.home() / "server"
-    own = prefect_record.read(home)
-    if own and own.address.api == str(client.api_url).rstrip("/") and pool.name == POOL:
+    if pool.name == POOL and prefect_record.is_own(client.api_url):
         # It is in the server's list a moment after its start only.
-        polled, start = bool(prefect_server.worker(home)), "isthmus server start"
+        polled, start = bool(prefect_server.worker(prefect_record.folder())), "isthmus server start"
     else:
         workers = client.read_workers_for_work_pool(pool.name)
         polled = any(worker.status == WorkerStatus.ONLINE for worker in workers)

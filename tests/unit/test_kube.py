@@ -1,11 +1,11 @@
 """The client against a real socket: a stub API server that can refuse and be gone."""
 
 import json
-import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+import refusing
 import yaml
 from fakes import limited
 
@@ -74,10 +74,8 @@ def api():
     """A stub API server: `objects` are there, `refusal` is what it says to everything else."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.requests, server.objects, server.refusal = [], {}, None
-    threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
-    yield server
-    server.shutdown()
-    server.server_close()
+    with refusing.running(server):
+        yield server
 
 
 @pytest.fixture

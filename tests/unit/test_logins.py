@@ -1,10 +1,10 @@
 """A login plugin of a kubeconfig is called once, and again when its token is taken no more."""
 
 import json
-import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+import refusing
 import yaml
 from fakes import limited
 
@@ -39,10 +39,8 @@ def server():
     """An API server that knows one token."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.token = "first"
-    threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
-    yield server
-    server.shutdown()
-    server.server_close()
+    with refusing.running(server):
+        yield server
 
 
 @pytest.fixture

@@ -4,17 +4,17 @@ import base64
 import json
 import socket
 import ssl
-import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+import refusing
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import NameOID
 from fakes import limit, limited
 
-from isthmus.adapters import reaching
+from isthmus.adapters import api_server, reaching
 from isthmus.adapters.api_server import ApiServer
 from isthmus.certificates import builder, key_pem, new_key, pem
 from isthmus.errors import ClusterUnreachable, Unprepared
@@ -52,12 +52,8 @@ def serving(tls=None):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(tls)
         server.socket = context.wrap_socket(server.socket, server_side=True)
-    threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
-    try:
+    with refusing.running(server):
         yield server
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 @pytest.fixture
@@ -70,7 +66,7 @@ def api():
 def access(tmp_path, monkeypatch):
     """Return a function that makes the access to a URL."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1,api.invalid")
-    monkeypatch.setattr(reaching, "PAUSE", 0.01)
+    monkeypatch.setattr(api_server, "PAUSE", 0.01)
 
     def make(url, context="admin", **cluster):
         document = {
