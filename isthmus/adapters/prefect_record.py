@@ -61,9 +61,11 @@ def folder() -> Path:
 
 
 def is_own(api: object) -> bool:
-    """Tell whether an API's URL is that of this home's own server."""
+    """Tell whether an API's URL is that of this home's own server, as long as it runs."""
     record = read(folder())
-    return record is not None and str(api).rstrip("/") == record.address.api
+    if record is None or not record.supervisor.alive:
+        return False  # one that was stopped keeps its port in mind, and somebody else may have it
+    return str(api).rstrip("/") == record.address.api
 
 
 def read(home: Path) -> Record | None:
@@ -87,11 +89,6 @@ def address(home: Path) -> Address:
     if record := read(home):
         return record.address
     raise FileNotFoundError(_file(home))
-
-
-def forget(home: Path) -> None:
-    """Make the record gone."""
-    _file(home).unlink(missing_ok=True)
 
 
 def choose(host: str, wanted: int | None, last: int | None) -> Address:

@@ -88,7 +88,7 @@ def worker(home: Path) -> int | None:
 
 
 def stop(home: Path, now: bool = False) -> bool:
-    """Make server and worker gone; tell whether they ran.
+    """Make server and worker gone; tell whether they ran. The next start is at the same port.
 
     Raises Busy, naming them, if runs are at work here; with `now` these are ended, and crashed to
     the server. Raises NotReady if something does not end.
@@ -101,7 +101,6 @@ def stop(home: Path, now: bool = False) -> bool:
         if record and ran:
             _free(home, record, now)
             prefect_supervisor.end(record)
-        prefect_record.forget(home)
         return ran
 
 

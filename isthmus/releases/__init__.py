@@ -157,7 +157,7 @@ def _taken(lock: FileLock) -> bool | None:
 def _unknown(file: File) -> Unprepared:
     return Unprepared(
         f"{file.name}: no checksum is known for it",
-        hint=f"accept the one of what is fetched, once: isthmus up ENV {ACCEPT}; "
+        hint=f"accept the one of what is fetched, once: the same command with {ACCEPT}; "
         "or name a folder that has the programs: ISTHMUS_TOOLS",
     )
 

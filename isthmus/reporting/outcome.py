@@ -30,7 +30,7 @@ def _well(story: Story) -> Iterator[str]:
     yield f"`{line(story.verb)}` took {story.seconds:.1f} s.{_traffic(story)}\n"
     yield "### Next\n"
     if story.verb == "down":
-        yield block(f"isthmus up ENV    # {name}'s file builds it again")
+        yield "To have it again: `isthmus up` with the file that describes it.\n"
     else:
         yield block(f"isthmus status {name}\nexport KUBECONFIG=$(isthmus kubeconfig {name})")
 

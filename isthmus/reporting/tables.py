@@ -46,10 +46,10 @@ def _endpoints(client: ClientVerdict) -> dict[str, str]:
     expected, observed = set(client.expected_endpoints), set(client.observed_endpoints)
     return {
         "client": client.cluster,
-        "expected": _listed(expected),
-        "observed": _listed(observed),
         "missing": _listed(expected - observed),
         "unexpected": _listed(observed - expected),
+        "expected": _listed(expected),
+        "observed": _listed(observed),
     }
 
 

@@ -96,7 +96,7 @@ def _control(known: Known, drawn: dict[str, int]) -> Iterator[str]:
         return
     for name in known.gateways:
         if name in drawn and name != endpoint.cluster:
-            yield f'g{drawn[name]} -.->|"control plane"| e{drawn[endpoint.cluster]}'
+            yield f'c{drawn[name]} -.->|"control plane"| e{drawn[endpoint.cluster]}'
 
 
 def _is_bad(client: ClientVerdict, cluster: str) -> bool:

@@ -23,6 +23,8 @@ DRAW = """async ([bundle, source]) => {
     return here.innerText
 }"""
 """As the page itself does it: lazy-markdown-*.js of Prefect 3.8.8."""
+BASE = b"/PREFECT_UI_SERVE_BASE_REPLACE_PLACEHOLDER"
+"""What a server that starts replaces by its own path, in a copy (prefect/server/api/server.py)."""
 WORDS_OF_MERMAID = ("end", "graph", "subgraph", "style", "click", "default", "class", "flowchart")
 
 
@@ -56,7 +58,7 @@ def draw(page):
 def _pages():
     import prefect.server
 
-    return Path(prefect.server.__file__).parent / "ui_v2_build"
+    return Path(prefect.server.__file__).parent / "ui-v2"
 
 
 def _serve(route):
@@ -64,7 +66,8 @@ def _serve(route):
     if not found:
         return route.fulfill(body=EMPTY, content_type="text/html")
     kind = mimetypes.guess_type(name)[0] or "text/javascript"
-    return route.fulfill(body=(_pages() / name).read_bytes(), content_type=kind)
+    shipped = (_pages() / name).read_bytes()
+    return route.fulfill(body=shipped.replace(BASE, b"/v2"), content_type=kind)
 
 
 def test_a_mesh_is_drawn_with_its_addresses_and_the_share_of_answers_on_each_arrow(draw):

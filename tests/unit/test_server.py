@@ -103,6 +103,23 @@ def test_a_server_that_was_stopped_is_gone(home, fake):
     assert prefect_server.stop(home) is False
 
 
+def test_a_server_that_is_started_again_is_where_it_was(home, fake, monkeypatch):
+    first = prefect_server.ensure(home)
+    prefect_server.stop(home)
+    monkeypatch.setattr(prefect_record, "FIRST_PORT", free_port())
+    assert prefect_server.ensure(home).url == first.url
+
+
+def test_whoever_listens_where_a_server_was_stopped_is_not_taken_for_it(
+    home, fake, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("ISTHMUS_HOME", str(tmp_path))
+    api = prefect_server.ensure(prefect_record.folder()).api
+    assert prefect_record.is_own(api)
+    prefect_server.stop(prefect_record.folder())
+    assert not prefect_record.is_own(api)
+
+
 def test_a_server_that_does_not_listen_to_reason_is_killed(home, fake, monkeypatch):
     monkeypatch.setattr(prefect_supervisor, "STOP_GRACE", 1)
     fake(HEALTHY, "deaf")
