@@ -80,5 +80,16 @@ def force(api: Api, run: str, state: str, why: str) -> None:
     api.ask(f"/flow_runs/{run}/set_state", body, LAST_WORD_TIMEOUT)
 
 
+def paused(api: Api, pool: str) -> list[str]:
+    """Return what keeps runs of the pool from beginning: it, or queues of it, that are paused."""
+    try:
+        found = api.ask(f"/work_pools/{pool}")
+        queues = api.ask(f"/work_pools/{pool}/queues/filter", {})
+    except (OSError, ValueError):
+        return []  # there is no pool before the first worker made it
+    named = [f"work queue {queue['name']}" for queue in queues if queue["is_paused"]]
+    return [f"work pool {pool}", *named] if found["is_paused"] else named
+
+
 def _basic(pair: str) -> str:
     return f"Basic {b64encode(pair.encode()).decode()}"

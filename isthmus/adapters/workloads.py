@@ -94,7 +94,7 @@ def complaints(client: Kube, namespace: str, labels: str) -> list[str]:
 
 def last_warning(client: Kube, namespace: str, name: str) -> list[str]:
     """Return the last warning about an object of that name, or of a longer one; or nothing."""
-    events = sorted(client.objects("Event", namespace), key=lambda e: e.get("lastTimestamp") or "")
+    events = sorted(client.objects("Event", namespace), key=balancer_failures.when)
     warnings = [
         e for e in events if e.get("type") == "Warning" and name in e["involvedObject"]["name"]
     ]

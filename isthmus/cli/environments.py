@@ -27,6 +27,12 @@ def find(text: str) -> "Environment":
     raise Usage(f"{text}: neither a file nor an environment built here", hint=_known_names())
 
 
+def is_gone(text: str) -> bool:
+    """Tell whether that is the name of an environment that was here once, and is no more."""
+    unknown = not _is_path(text) and text not in state.known() and not Path(text).is_file()
+    return unknown and turn.was_taken(text)
+
+
 def remember(environment: "Environment") -> None:
     """Keep a copy, so that from now on the name is enough.
 

@@ -66,6 +66,8 @@ def down(env: str, wait: bool, timeout: float | None, yes: bool, accept_checksum
 
     ENV is the name of an environment already built, or its file; also one that was half built.
     """
+    if environments.is_gone(env):
+        return terminal.emit(f"{env}: gone already")
     environment = environments.find(env)
     if accept_checksum:
         environments.accept_checksums(environment)

@@ -63,11 +63,12 @@ def status(output: str) -> None:
 
 
 def _status() -> dict[str, Any]:
-    from isthmus.adapters import prefect_database, prefect_server, prefect_settings
+    from isthmus.adapters import prefect_api, prefect_database, prefect_server, prefect_settings
     from isthmus.cli import engine
 
     home = engine.folder()
     found, worker = prefect_server.status(home), prefect_server.worker(home)
+    api = found and prefect_api.ours(found.api, prefect_settings.auth(home))
     return {
         "running": bool(found),
         "url": found.url if found else None,
@@ -82,6 +83,7 @@ def _status() -> dict[str, Any]:
             "log": str(prefect_server.log(home, "worker")),
             "pool": prefect_settings.POOL,
             "limit": prefect_settings.options(home).limit,
+            "paused": prefect_api.paused(api, prefect_settings.POOL) if api else [],
         },
     }
 
@@ -95,6 +97,7 @@ def _told(fields: dict[str, Any]) -> str:
         [
             f"{fields['url']} (pid {fields['pid']}, {fields['database']}, log {fields['log']})",
             worker,
+            *(f"{what} is paused, no run of it begins" for what in known["paused"]),
             f"its pages ask for what is in {fields['auth']}",
             f"for Prefect's own command line: . {fields['environment']}",
         ]

@@ -76,9 +76,7 @@ def torment(isthmus: Interrupted, codes: Counter[str], verb: str, what: object) 
         code, moment, err = isthmus.once(tried, number, verb, what)
         if not moment:
             print(f"{verb} without an interrupt: {code}", flush=True)
-            # The one before may have been told to end when all was done.
-            gone = verb == "down" and code == 64 and "neither a file nor an environment" in err
-            return wrong + bool(code and not gone)
+            return wrong + bool(code)
         tried.append(moment)
         kind, step, cluster = moment
         fits = code == -number if number == signal.SIGKILL else code in (130, 0)

@@ -170,6 +170,17 @@ def test_down_by_name_works_after_an_up_that_crashed(isthmus, provider, flow, fi
     assert isthmus("down", "silk-road")[0] == 0
 
 
+def test_down_may_be_said_again_once_all_is_gone_and_a_typing_error_is_still_one(
+    isthmus, provider, flow, file
+):
+    flow("up", lambda environment: None)
+    flow("down", lambda environment: None)
+    isthmus("up", file)
+    assert isthmus("down", "silk-road")[:2] == (0, "silk-road: gone\n")
+    assert isthmus("down", "silk-road")[:2] == (0, "silk-road: gone already\n")
+    assert isthmus("down", "silkroad")[0] == 64
+
+
 def test_a_down_that_fails_forgets_nothing(isthmus, provider, flow, file):
     environments.remember(load(Path(file)))
 

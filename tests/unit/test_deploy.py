@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 from deployed import deployed, done, one, put
-from prefect.client.schemas.actions import WorkPoolUpdate
+from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
 
+from isthmus.adapters import prefect_api
 from isthmus.errors import BadEnvironment, Rejected
 
 pytestmark = pytest.mark.usefixtures("prefect")
@@ -171,6 +172,18 @@ def test_whoever_deploys_where_no_run_begins_is_told_why_and_what_to_type(tmp_pa
     client.update_work_pool(owner, WorkPoolUpdate(is_paused=True))
     said = deployed(path, work_pool=owner)["work pool", owner].text
     assert said == f"paused, no run begins; go on: prefect work-pool resume {owner}"
+
+
+def test_server_status_knows_of_a_paused_pool_and_its_paused_queues(owner, client):
+    api = prefect_api.Api(str(client.api_url))
+    assert prefect_api.paused(api, owner) == []
+    client.create_work_pool(WorkPoolCreate(name=owner, type="process"))
+    assert prefect_api.paused(api, owner) == []
+    queue = client.read_work_queue_by_name("default", work_pool_name=owner)
+    client.update_work_queue(queue.id, is_paused=True)
+    assert prefect_api.paused(api, owner) == ["work queue default"]
+    client.update_work_pool(owner, WorkPoolUpdate(is_paused=True))
+    assert prefect_api.paused(api, owner) == [f"work pool {owner}", "work queue default"]
 
 
 def test_what_is_another_file_s_is_neither_removed_nor_taken_over(tmp_path, owner, client):
