@@ -8,8 +8,8 @@ from isthmus import progress, waiting
 from isthmus.adapters.api_server import ApiServer
 from isthmus.adapters.kinds import Kinds
 from isthmus.adapters.manifests import (
-    LABEL,
     Manifest,
+    check_owner,
     describe,
     differs,
     held_by,
@@ -18,7 +18,7 @@ from isthmus.adapters.manifests import (
     marked,
     shared,
 )
-from isthmus.errors import NotReady, Rejected
+from isthmus.errors import NotReady
 from isthmus.facts import Access
 
 FIELD_MANAGER = "isthmus"
@@ -78,9 +78,7 @@ class Kube(ApiServer):
 
     def would_take(self, manifest: Manifest) -> None:
         """Raise Rejected, in the cluster's words, if it would refuse the object; none is made."""
-        path = f"{self.kinds.path_of(manifest)}/{manifest['metadata']['name']}"
-        query = f"?fieldManager={FIELD_MANAGER}&force=true&dryRun=All"
-        self.request("PATCH", path + query, manifest, "application/apply-patch+yaml")
+        self._patch_as_ours(manifest, "&force=true&dryRun=All")
 
     def has(self, manifest: Manifest) -> bool:
         """Tell whether this very object, by its UID, is still there."""
@@ -89,12 +87,25 @@ class Kube(ApiServer):
         live = self.get(manifest["kind"], meta["name"], *place)
         return live is not None and live["metadata"]["uid"] == meta["uid"]
 
-    def delete(self, manifest: Manifest) -> bool:
-        """Ask for an object's end; tell whether there was one."""
+    def delete(self, manifest: Manifest, *, owned_first: bool = False) -> bool:
+        """Ask for an object's end, after or before that of what it owns; tell whether it was there.
+
+        Source: propagationPolicy of DeleteOptions, Background or Foreground.
+        """
         meta = manifest["metadata"]
         path = self.kinds.path_of(manifest)
-        query = "?propagationPolicy=Background"
+        query = f"?propagationPolicy={'Foreground' if owned_first else 'Background'}"
         return bool(path and self.request("DELETE", f"{path}/{meta['name']}{query}"))
+
+    def release(self, manifest: Manifest) -> None:
+        """Leave of an object only what others have put into it.
+
+        Fields of ours that are applied no more go, those of several managers stay (server-side
+        apply).
+        """
+        meta = {k: v for k, v in manifest["metadata"].items() if k in ("name", "namespace")}
+        bare = {"apiVersion": manifest["apiVersion"], "kind": manifest["kind"], "metadata": meta}
+        self._patch_as_ours(bare)
 
     def merge(self, kind: str, name: str, patch: Any, namespace: str = "", api: str = "v1") -> None:
         """Change some fields of an object that exists."""
@@ -110,17 +121,21 @@ class Kube(ApiServer):
         live = self._staying(manifest, path)
         wanted = marked(labelled(manifest, owner))
         if live is not None:
-            self._check_owner(manifest, live, owner)
+            check_owner(manifest, live, owner, self.access.cluster)
             wanted = shared(wanted)
             if not differs(wanted, live):
                 return wakes and self._wake(manifest, live)
-        query = f"?fieldManager={FIELD_MANAGER}&force=true"
-        self.request("PATCH", path + query, wanted, "application/apply-patch+yaml")
+        self._patch_as_ours(wanted, "&force=true")
         if live is not None and wakes:
             self._wake(manifest, live)
         if live is None and manifest["kind"] == "ServiceAccount":
             self._renew_tokens(manifest["metadata"])
         return True
+
+    def _patch_as_ours(self, manifest: Manifest, how: str = "") -> None:
+        path = f"{self.kinds.path_of(manifest)}/{manifest['metadata']['name']}"
+        query = f"?fieldManager={FIELD_MANAGER}{how}"
+        self.request("PATCH", path + query, manifest, "application/apply-patch+yaml")
 
     def _renew_tokens(self, account: Manifest) -> None:
         """Have pods made anew that run as an account which was deleted: their tokens name its UID.
@@ -168,17 +183,6 @@ class Kube(ApiServer):
             "Deployment", meta["name"], {"spec": {"replicas": 1}}, meta["namespace"], "apps/v1"
         )
         return True
-
-    def _check_owner(self, manifest: Manifest, live: Manifest, wanted: str) -> None:
-        """Refuse to take over what somebody else made: `down` would delete it."""
-        owner = live["metadata"].get("labels", {}).get(LABEL)
-        if wanted and owner != wanted:
-            whose = f"environment {owner}" if owner else "somebody else"
-            raise Rejected(
-                f"{describe(manifest)} is there and belongs to {whose}",
-                cluster=self.access.cluster,
-                hint="remove it if nobody needs it, or take another cluster",
-            )
 
 
 @lru_cache

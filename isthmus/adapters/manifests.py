@@ -7,10 +7,15 @@ import re
 from fractions import Fraction
 from typing import Any
 
+from isthmus.errors import Rejected
+
 Manifest = dict[str, Any]
 
 LABEL = "isthmus/environment"
 """Label of everything that Isthmus makes in a cluster; its value is the environment's name."""
+KEEP = "isthmus/keep"
+"""Label by which whoever made a namespace hands it over: with the value "true" it outlives the
+mesh."""
 MARK = "isthmus/manifest"
 """Annotation with the hash of what was wanted: what is wanted no longer must go too."""
 KEYS = ("name", "containerPort", "port", "mountPath", "key", "type", "ip")
@@ -28,6 +33,24 @@ def describe(manifest: Manifest) -> str:
     meta = manifest["metadata"]
     space = f"{meta['namespace']}/" if meta.get("namespace") else ""
     return f"{manifest['kind']} {space}{meta['name']}"
+
+
+def is_kept(manifest: Manifest) -> bool:
+    """Tell whether it is a namespace that somebody else made and handed over."""
+    labels = manifest["metadata"].get("labels") or {}
+    return bool(manifest.get("kind") == "Namespace" and labels.get(KEEP) == "true")
+
+
+def check_owner(manifest: Manifest, live: Manifest, wanted: str, cluster: str) -> None:
+    """Refuse to take over what somebody else made: `down` would delete it. Raises Rejected."""
+    owner = live["metadata"].get("labels", {}).get(LABEL)
+    if wanted and owner != wanted:
+        whose = f"environment {owner}" if owner else "somebody else"
+        raise Rejected(
+            f"{describe(manifest)} is there and belongs to {whose}",
+            cluster=cluster,
+            hint="remove it if nobody needs it, or take another cluster",
+        )
 
 
 def held_by(live: Manifest) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from isthmus import progress, waiting
 from isthmus.adapters.kinds import is_foreign
 from isthmus.adapters.kube import Kube
-from isthmus.adapters.manifests import LABEL, Manifest, describe, held_by
+from isthmus.adapters.manifests import LABEL, Manifest, describe, held_by, is_kept
 from isthmus.errors import ClusterUnreachable, Rejected
 
 FIRST = ("ValidatingWebhookConfiguration", "MutatingWebhookConfiguration")
@@ -37,15 +37,31 @@ def remove_everything(client: Kube, environment: str, root: str) -> int:
     """Leave no object with the environment's label, nor what its istiod wrote without one.
 
     That is its `root` (PEM) in other namespaces, and Gateway API's classes. A kind of others that
-    cannot be listed is passed over and told.
+    cannot be listed is passed over and told. A namespace that was handed over stays, with all that
+    is somebody else's.
     """
     kinds = [(api, kind) for api, kind, name in client.kinds.removable() if name not in CONTENTS]
-    found = [m for api, kind in kinds for m in _listed(client, environment, api, kind)]
+    listed = [m for api, kind in kinds for m in _listed(client, environment, api, kind)]
+    kept = [m for m in listed if is_kept(m)]
+    found = [m for m in listed if not is_kept(m)]
     for group in _ordered(found):
-        _remove(client, group)
+        _remove(client, group, staying=frozenset(m["metadata"]["name"] for m in kept))
     _remove(client, _written_by_istiod(client, root))
     _remove_classes(client, root)
+    for space in kept:
+        _empty(client, space["metadata"]["name"])
+        client.release(space)
     return len(found)
+
+
+def _empty(client: Kube, space: str) -> None:
+    """Leave nothing in a namespace that istiod wrote by itself: what its replicas elect leaders by.
+
+    Source: istio pilot/pkg/leaderelection, ConfigMaps; it has Leases for them in some versions.
+    """
+    kinds = [("v1", "ConfigMap"), ("coordination.k8s.io/v1", "Lease")]
+    found = [m for api, kind in kinds for m in client.objects(kind, space, api)]
+    _remove(client, [m for m in found if any(_wrote(m, name) for name in ISTIOD)])
 
 
 def _listed(client: Kube, environment: str, api: str, kind: str) -> list[Manifest]:
@@ -117,9 +133,10 @@ def _ordered(found: list[Manifest]) -> list[list[Manifest]]:
     return [first, [m for m in found if m["kind"] not in (*FIRST, *LAST)], last]
 
 
-def _remove(client: Kube, manifests: list[Manifest]) -> None:
+def _remove(client: Kube, manifests: list[Manifest], staying: frozenset[str] = frozenset()) -> None:
+    """Make the objects gone; in a namespace that stays, with their pods: its end shows none."""
     for manifest in manifests:
-        client.delete(manifest)
+        client.delete(manifest, owned_first=manifest["metadata"].get("namespace") in staying)
     left, begun, told = list(manifests), time.monotonic(), ""
 
     def gone() -> bool | None:

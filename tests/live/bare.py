@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from live.files import write
@@ -96,3 +97,44 @@ def everything(clusters: dict[str, Path]) -> dict[str, set[str]]:
             for o in cluster.objects(kind, api=api)
         }
     return found
+
+
+@contextmanager
+def handed_namespaces(clusters: dict[str, Path], environment: str):
+    """Hand namespaces over; give a function that returns what each bears: labels, annotations.
+
+    Each has a label, an annotation and a ConfigMap of the team's, and a quota as such teams set it.
+    """
+    reached = [client(*cluster) for cluster in clusters.items()]
+    path, spaces = "/api/v1/namespaces", ("istio-system", "sample")
+
+    def bears() -> list[dict[str, str]]:
+        found = [c.get("Namespace", space)["metadata"] for c in reached for space in spaces]
+        return [{**m.get("labels", {}), **m.get("annotations", {})} for m in found]
+
+    try:
+        for each in reached:
+            for space in spaces:
+                meta = {"name": space, "labels": {"team": "platform"}, "annotations": {"cost": "7"}}
+                each.request("POST", path, {"metadata": meta}, "application/json")
+                own = {"metadata": {"name": "theirs"}, "data": {"key": "value"}}
+                each.request("POST", f"{path}/{space}/configmaps", own, "application/json")
+                quota = {"metadata": {"name": "theirs"}, "spec": {"hard": {"pods": "20"}}}
+                each.request("POST", f"{path}/{space}/resourcequotas", quota, "application/json")
+                labels = {"isthmus/environment": environment, "isthmus/keep": "true"}
+                each.merge("Namespace", space, {"metadata": {"labels": labels}})
+        for each, space in [(each, space) for each in reached for space in spaces]:
+            roots = partial(each.get, "ConfigMap", "kube-root-ca.crt", space)
+            waiting.until(roots, "what a cluster puts into it", timeout=60)
+        yield bears
+    finally:
+        for each in reached:
+            for space in spaces:
+                each.request("DELETE", f"{path}/{space}")
+            waiting.until(
+                partial(_gone, each, spaces), "the end of what was handed over", timeout=120
+            )
+
+
+def _gone(cluster, spaces: tuple[str, ...]) -> bool | None:
+    return None if any(cluster.get("Namespace", space) for space in spaces) else True

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 from live import unkind
-from live.bare import environment_of, everything, regions
+from live.bare import environment_of, everything, handed_namespaces, regions
 from live.runs import kill_under, until_step
 
 
@@ -123,6 +123,25 @@ def test_what_somebody_else_made_is_neither_taken_over_nor_deleted(isthmus, hand
         assert client.get("Namespace", "istio-system"), "not ours to delete"
     finally:
         client.delete(theirs)
+
+
+def test_namespaces_that_the_platforms_team_made_are_used_and_given_back(
+    isthmus, handed_over, tmp_path
+):
+    """As docs/kubeconfig.md has it, with what such a namespace bears: labels, quotas, objects."""
+    before = everything(handed_over)
+    with handed_namespaces(handed_over, "theirs") as spaces:
+        given, made = everything(handed_over), spaces()
+        file = environment(tmp_path, handed_over, "direct")
+        assert isthmus.document("up", file)["verdict"] == "pass"
+        for was, now in zip(made, spaces(), strict=True):
+            assert was.items() <= now.items(), "foreign labels and annotations stay"
+        isthmus.run("down", "theirs")
+        assert spaces() == made
+        after = everything(handed_over)
+        assert {c: sorted(after[c] ^ given[c]) for c in given} == {"one": [], "two": []}
+    after = everything(handed_over)
+    assert {c: sorted(after[c] ^ before[c]) for c in before} == {"one": [], "two": []}
 
 
 def test_two_names_of_one_cluster_are_refused(isthmus, handed_over, tmp_path):

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from isthmus import errors
-from isthmus.adapters.manifests import LABEL
+from isthmus.adapters.manifests import KEEP, LABEL
 from isthmus.environment import Environment
 from isthmus.errors import BadEnvironment, ClusterUnreachable, NotReady, Rejected, Unprepared
 from isthmus.providers.kubeconfig import addresses, calls, leftovers, needs, rights, room
@@ -242,7 +242,13 @@ def webhook(owner="", called="rev.namespace.sidecar-injector.istio.io", policy="
 
 def judged(kubefed=True, namespaces=(), webhooks=(), definitions=(), services=()):
     content = Content(namespaces, webhooks, definitions, frozenset(services))
-    return leftovers.judge("south", "pair", content, kubefed=kubefed)
+    return leftovers.judge("south", "pair", content, kubefed=kubefed, carried=kubefed)
+
+
+def kept(name, owner="pair"):
+    space = named(name, owner, kind="Namespace")
+    space["metadata"]["labels"][KEEP] = "true"
+    return space
 
 
 def test_a_clean_cluster_has_no_leftovers():
@@ -263,6 +269,19 @@ def test_a_namespace_of_somebody_else_is_refused(name):
     [found] = judged(namespaces=[named(name)])
     assert f"Namespace {name}" in found.message and "somebody else" in found.message
     assert f"kubectl delete namespace {name}" in found.hint
+
+
+def test_a_namespace_of_the_platforms_team_may_be_handed_over():
+    [found] = judged(kubefed=False, namespaces=[named("istio-system")])
+    command = "kubectl label namespace istio-system isthmus/environment=pair isthmus/keep=true"
+    assert found.hint.endswith(command)
+    assert judged(kubefed=False, namespaces=[kept("istio-system"), kept("sample")]) == []
+
+
+def test_kubefed_would_not_keep_a_namespace_so_it_is_refused_before_it_begins():
+    [found] = judged(namespaces=[kept("sample")])
+    assert "KubeFed would take its other labels off" in found.message
+    assert "federation: direct" in found.hint and "isthmus/keep-" in found.hint
 
 
 def test_a_namespace_of_another_environment_says_which():

@@ -5,7 +5,7 @@ from fakes import limited
 
 from isthmus import progress
 from isthmus.adapters import removal
-from isthmus.adapters.manifests import LABEL
+from isthmus.adapters.manifests import KEEP, LABEL
 from isthmus.errors import ClusterUnreachable, NotReady, Rejected
 
 
@@ -60,6 +60,19 @@ def test_our_root_goes_from_other_namespaces_and_another_meshs_stays(full, root,
     full.put({"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": data})
     removal.remove_everything(full, "pair", ROOT)
     assert ("istio-ca-root-cert" in names(full)) is stays
+
+
+def test_a_namespace_that_was_handed_over_stays_with_what_is_others(full):
+    full.merge("Namespace", "sample", {"metadata": {"labels": {KEEP: "true"}}})
+    mine, theirs = ({"name": name, "namespace": "sample"} for name in ("istio-leader", "theirs"))
+    mine["managedFields"] = [{"manager": "pilot-discovery"}]
+    for meta in (mine, theirs):
+        full.put({"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta})
+    full.writes.clear()
+    removal.remove_everything(full, "pair", ROOT)
+    assert names(full) == {"theirs", "cacerts", "sample"}
+    assert ("v1", "configmaps", "sample", "theirs") in full.store
+    assert full.writes[-1] == "PATCH /api/v1/namespaces/sample", "our labels go at the end"
 
 
 def test_removing_again_finds_nothing(full):

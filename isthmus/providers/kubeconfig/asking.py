@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from isthmus import waiting
 from isthmus.adapters import kube, kubeconfigs, reaching, workloads
 from isthmus.adapters.kube import Kube
+from isthmus.adapters.manifests import is_kept
 from isthmus.environment import ClusterSpec, Environment, Resources
 from isthmus.errors import IsthmusError, Unprepared
 from isthmus.facts import Access
@@ -39,6 +40,8 @@ class Sight:
     """Address of our gateway, if one stands there already."""
     listens: bool = False
     """Whether that gateway has all that it needs to be listening; a build may have ended before."""
+    kept: list[str] = field(default_factory=list)
+    """Namespaces that were handed over: others decide what may run in them."""
     refusals: list[IsthmusError] = field(default_factory=list)
 
 
@@ -77,12 +80,13 @@ def _look_inside(environment: Environment, sight: Sight, client: Kube) -> None:
     sight.uid = client.uid()
     sight.authority = _authority(client)
     content = _content(client)
-    sight.refusals += leftovers.judge(name, environment.name, content, kubefed=kubefed)
-    ours = {
-        space["metadata"]["name"]
-        for space in content.namespaces
-        if leftovers.is_ours(space, environment.name)
-    }
+    carried = environment.federation == "kubefed"
+    sight.refusals += leftovers.judge(
+        name, environment.name, content, kubefed=kubefed, carried=carried
+    )
+    spaces = [s for s in content.namespaces if leftovers.is_ours(s, environment.name)]
+    ours = {space["metadata"]["name"] for space in spaces}
+    sight.kept = [space["metadata"]["name"] for space in spaces if is_kept(space)]
     sight.refusals += _room(environment, sight.cluster, client, ours)
     if SYSTEM in ours:
         gateway = load(environment.stack).gateway.name

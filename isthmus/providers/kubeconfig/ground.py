@@ -33,7 +33,8 @@ def prepare(environment: Environment, sight: Sight) -> str:
     wanted = _objects(environment, sight)
     client.apply(wanted[:1])
     _await_account(client)
-    _try_injected(environment, client)
+    for space in (NAMESPACE, *sight.kept):
+        _try_injected(environment, client, space)
     _apply_pods(client, wanted[1:])
     for pod in (m["metadata"]["name"] for m in wanted if m["kind"] == "Pod"):
         _await_pod(client, pod, name)
@@ -106,12 +107,12 @@ def _await_account(client: Kube) -> None:
     )
 
 
-def _try_injected(environment: Environment, client: Kube) -> None:
+def _try_injected(environment: Environment, client: Kube, space: str) -> None:
     """Have the API server look at a pod with a sidecar, and make none."""
     if _has_cni(environment):
         return  # it does what istio-init would need NET_ADMIN for
-    with _told_as_the_meshs(client):
-        for manifest in render("probe/injected.yaml.j2", space=NAMESPACE):
+    with _told_as_the_meshs(client, space):
+        for manifest in render("probe/injected.yaml.j2", space=space):
             client.would_take(manifest)
 
 
@@ -126,12 +127,12 @@ def _apply_pods(client: Kube, wanted: list[Manifest]) -> None:
 
 
 @contextmanager
-def _told_as_the_meshs(client: Kube) -> Iterator[None]:
+def _told_as_the_meshs(client: Kube, space: str = NAMESPACE) -> Iterator[None]:
     """Say in the cluster's words why it takes none such, and what to do for the mesh's own."""
     try:
         yield
     except Rejected as error:
-        if failure := pod_failures.of_refusal(error.message, NAMESPACE):
+        if failure := pod_failures.of_refusal(error.message, space):
             hint = failure.hint.replace(NAMESPACE, "istio-system, sample")
             text = f"pods like the mesh's may not run in it: {failure.said}"
             raise Unprepared(text, cluster=client.access.cluster, hint=hint) from None

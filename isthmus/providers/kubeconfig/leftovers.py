@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from isthmus.adapters.manifests import LABEL, Manifest
+from isthmus.adapters.manifests import KEEP, LABEL, Manifest, is_kept
 from isthmus.errors import Unprepared
 
 ISTIO, KUBEFED = "istio.io", "kubefed.io"
@@ -23,10 +23,16 @@ class Content:
     """NAMESPACE/NAME of those that there are."""
 
 
-def judge(cluster: str, environment: str, content: Content, *, kubefed: bool) -> list[Unprepared]:
-    """Return a refusal for everything that is of another mesh or federation."""
+def judge(
+    cluster: str, environment: str, content: Content, *, kubefed: bool, carried: bool = True
+) -> list[Unprepared]:
+    """Return a refusal for everything that is of another mesh or federation.
+
+    `kubefed`: it is to be installed here; `carried`: it makes the namespaces of this cluster.
+    """
     found = [
-        *_spaces(environment, content, kubefed),
+        *_spaces(environment, content, kubefed, carried),
+        *(_kept(environment, content) if carried else ()),
         *_webhooks(environment, content),
         *_definitions(environment, content, kubefed),
     ]
@@ -53,14 +59,32 @@ def _advice(manifests: Iterable[Manifest], command: str) -> str:
     return f"if nobody needs it any more: {command}; else take another cluster"
 
 
-def _spaces(environment: str, content: Content, kubefed: bool) -> Iterator[tuple[str, str]]:
+def _spaces(
+    environment: str, content: Content, kubefed: bool, carried: bool
+) -> Iterator[tuple[str, str]]:
     watched = (*SPACES, KUBEFED_SPACE) if kubefed else SPACES
     for space in content.namespaces:
         name = space["metadata"]["name"]
         if name in watched and not is_ours(space, environment):
+            advice = _advice([space], f"kubectl delete namespace {name}")
+            if not (carried or _owner(space)):
+                labels = f"{LABEL}={environment} {KEEP}=true"
+                advice += f"; or hand it over: kubectl label namespace {name} {labels}"
             yield (
                 f"Namespace {name} is there and belongs to {_whose(space)}; it must be ours",
-                _advice([space], f"kubectl delete namespace {name}"),
+                advice,
+            )
+
+
+def _kept(environment: str, content: Content) -> Iterator[tuple[str, str]]:
+    for space in content.namespaces:
+        name = space["metadata"]["name"]
+        if name in SPACES and is_ours(space, environment) and is_kept(space):
+            yield (
+                f"Namespace {name} is to be kept (label {KEEP}), and KubeFed would take its other "
+                "labels off, and delete it with the mesh",
+                "set `federation: direct`; or, if it may go: "
+                f"kubectl label namespace {name} {KEEP}-",
             )
 
 
