@@ -20,13 +20,18 @@ def chosen(environment: Environment, provider: Images) -> Images:
     return environment.images.over(_moved(given, registry) if registry else given)
 
 
+def of_istio(images: Images, name: str) -> str:
+    """Return the name of Istio's image `pilot` or `proxyv2`."""
+    return f"{images.hub}/{name}:{images.tag}"
+
+
 def needed(environment: Environment, provider: Images) -> list[str]:
     """Return the names of all images that a build of the environment runs, sorted, each once.
 
     Images that an overlay names are not among them: only Istio knows what it makes of an overlay.
     """
     images = chosen(environment, provider)
-    istio = {f"{images.hub}/{name}:{images.tag}" for name in ISTIO}
+    istio = {of_istio(images, name) for name in ISTIO}
     rest = {getattr(images, name) for name in WHOLE}
     unused = {images.kubefed} if environment.federation == "direct" else set()
     return sorted(istio | (rest - unused))

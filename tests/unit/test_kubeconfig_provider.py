@@ -9,7 +9,7 @@ from fakes import FakeKube, limit
 
 from isthmus import providers
 from isthmus.adapters import kube, reaching
-from isthmus.adapters.manifests import LABEL
+from isthmus.adapters.manifests import KEEP, LABEL
 from isthmus.environment import Environment
 from isthmus.errors import BadEnvironment, ClusterUnreachable, Rejected, Unprepared
 from isthmus.providers.kubeconfig import Kubeconfig, ground, probing
@@ -292,7 +292,8 @@ def test_a_cluster_that_refuses_pods_with_a_sidecar_is_told_and_nothing_stays(
     environment, one, two
 ):
     def refuse(manifest):
-        assert manifest["spec"]["initContainers"][0]["name"] == "istio-init"
+        [init] = manifest["spec"]["initContainers"]
+        assert init["name"] == "istio-init" and init["image"].endswith("/proxyv2:1.31.0")
         said = 'pods "injected" is forbidden: violates PodSecurity "baseline:latest": NET_ADMIN'
         raise Rejected(f"PATCH /api/v1/...: HTTP 403: {said}")
 
@@ -304,6 +305,33 @@ def test_a_cluster_that_refuses_pods_with_a_sidecar_is_told_and_nothing_stays(
     assert ground.NAMESPACE not in one.spaces() + two.spaces()
     cni = {"host": {"components": {"cni": {"enabled": True}}}}
     wanted = environment().model_dump() | {"overlays": cni}
+    Kubeconfig().check(Environment.model_validate(wanted))
+
+
+def test_in_a_namespace_that_was_handed_over_the_pods_that_are_to_run_there_are_tried(
+    environment, one, two
+):
+    labels = {LABEL: "theirs", KEEP: "true"}
+    for cluster in (one, two):
+        for space in ("istio-system", "sample"):
+            cluster.put(thing("Namespace", space, labels=labels))
+    seen = []
+
+    def look(manifest):
+        meta = manifest["metadata"]
+        seen.append((meta["namespace"], meta["name"]))
+        if meta["name"] == "gateway":
+            raise Rejected('HTTP 403: pods "gateway" is forbidden: exceeded quota: theirs')
+
+    two.tried = look
+    wanted = environment().model_dump() | {"federation": "direct"}
+    found = refused(Environment.model_validate(wanted))
+    assert found.cluster == "two" and "exceeded quota: theirs" in found.message
+    assert "istio-system" in found.hint
+    where = [("isthmus-probe", "injected"), ("istio-system", "gateway"), ("sample", "injected")]
+    assert set(seen) <= set(where) and where[1] in seen, "a remote has no istiod"
+    mine = thing("Deployment", "istiod", "istio-system", labels={LABEL: "theirs"})
+    two.put(mine | {"apiVersion": "apps/v1", "spec": {"replicas": 1}, "status": {}})
     Kubeconfig().check(Environment.model_validate(wanted))
 
 

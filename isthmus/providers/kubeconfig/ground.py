@@ -4,17 +4,14 @@ The namespace bears a label of its own: one that a killed run has left is remove
 made. It bears the environment's too, so that `down` finds it.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from isthmus import images, waiting
 from isthmus.adapters import kube, pod_failures, workloads
 from isthmus.adapters.kube import Kube
 from isthmus.adapters.manifests import Manifest
 from isthmus.adapters.standing import Standing
 from isthmus.environment import Environment, Images
-from isthmus.errors import NotReady, Rejected, Unprepared
-from isthmus.providers.kubeconfig import addresses, needs
+from isthmus.errors import NotReady, Unprepared
+from isthmus.providers.kubeconfig import addresses, admission, needs
 from isthmus.providers.kubeconfig.asking import Sight
 from isthmus.render import render, with_pods
 from isthmus.stacks import load
@@ -34,7 +31,7 @@ def prepare(environment: Environment, sight: Sight) -> str:
     client.apply(wanted[:1])
     _await_account(client)
     for space in (NAMESPACE, *sight.kept):
-        _try_injected(environment, client, space)
+        admission.try_pods(environment, sight.cluster, client, space)
     _apply_pods(client, wanted[1:])
     for pod in (m["metadata"]["name"] for m in wanted if m["kind"] == "Pod"):
         _await_pod(client, pod, name)
@@ -107,36 +104,9 @@ def _await_account(client: Kube) -> None:
     )
 
 
-def _try_injected(environment: Environment, client: Kube, space: str) -> None:
-    """Have the API server look at a pod with a sidecar, and make none."""
-    if _has_cni(environment):
-        return  # it does what istio-init would need NET_ADMIN for
-    with _told_as_the_meshs(client, space):
-        for manifest in render("probe/injected.yaml.j2", space=space):
-            client.would_take(manifest)
-
-
-def _has_cni(environment: Environment) -> bool:
-    components = environment.overlays.host.get("components") or {}
-    return bool((components.get("cni") or {}).get("enabled"))
-
-
 def _apply_pods(client: Kube, wanted: list[Manifest]) -> None:
-    with _told_as_the_meshs(client):
+    with admission.told(client, NAMESPACE):
         client.apply(wanted)
-
-
-@contextmanager
-def _told_as_the_meshs(client: Kube, space: str = NAMESPACE) -> Iterator[None]:
-    """Say in the cluster's words why it takes none such, and what to do for the mesh's own."""
-    try:
-        yield
-    except Rejected as error:
-        if failure := pod_failures.of_refusal(error.message, space):
-            hint = failure.hint.replace(NAMESPACE, "istio-system, sample")
-            text = f"pods like the mesh's may not run in it: {failure.said}"
-            raise Unprepared(text, cluster=client.access.cluster, hint=hint) from None
-        raise
 
 
 def _await_pod(client: Kube, pod: str, cluster: str) -> None:

@@ -18,14 +18,29 @@ ISTIOD_PORT, WEBHOOK_PORT = 15012, 15017
 
 def pods(environment: Environment, cluster: ClusterSpec) -> list[Amount]:
     """Return what each pod of the mesh will request in a cluster, the sample's two included."""
-    wanted = environment.resources
-    sidecar = _over(wanted.sidecar, PROXY)
-    found = [_over(wanted.gateway, PROXY), sidecar, sidecar]
-    if cluster == environment.host or load(environment.stack).istiod_in_remotes:
-        found.append(_over(wanted.istiod, ISTIOD))
+    each = {part: amount(wanted) for part, wanted in requests(environment).items()}
+    found = [each["gateway"], each["sidecar"], each["sidecar"]]
+    if runs_istiod(environment, cluster):
+        found.append(each["istiod"])
     if cluster == environment.host:
         found += [KUBEFED, KUBEFED] if environment.federation == "kubefed" else []
     return found
+
+
+def requests(environment: Environment) -> dict[str, dict[str, str]]:
+    """Return what each part of Istio will request, as Kubernetes has it."""
+    wanted = environment.resources
+    chosen = {
+        "istiod": wanted.istiod.over(ISTIOD),
+        "gateway": wanted.gateway.over(PROXY),
+        "sidecar": wanted.sidecar.over(PROXY),
+    }
+    return {part: {"cpu": a.cpu or "0", "memory": a.memory or "0"} for part, a in chosen.items()}
+
+
+def runs_istiod(environment: Environment, cluster: ClusterSpec) -> bool:
+    """Tell whether a cluster is to run an istiod."""
+    return cluster == environment.host or load(environment.stack).istiod_in_remotes
 
 
 def balancer(environment: Environment, cluster: ClusterSpec) -> tuple[dict[str, str], Any]:
@@ -50,8 +65,3 @@ def ports(environment: Environment, cluster: ClusterSpec) -> dict[str, int]:
         found["tls-istiod"] = ISTIOD_PORT
         found |= {} if stack.istiod_in_remotes else {"tls-webhook": WEBHOOK_PORT}
     return found
-
-
-def _over(wanted: Wanted, default: Wanted) -> Amount:
-    chosen = wanted.over(default)
-    return amount({"cpu": chosen.cpu or "0", "memory": chosen.memory or "0"})
