@@ -22,6 +22,15 @@ class Answers(Fact):
     reused: int = 0
     """Good answers that came over a connection of an earlier request."""
 
+    def __add__(self, more: "Answers") -> "Answers":
+        """Return what a client got for these requests and for more."""
+        return Answers(
+            requests=self.requests + more.requests,
+            instances=self.instances + more.instances,
+            failures=self.failures + more.failures,
+            reused=self.reused + more.reused,
+        )
+
 
 def probe_script(n: int, url: str, timeout: float) -> list[str]:
     """Return a command that asks `url` n times in sequence, each over a connection of its own.

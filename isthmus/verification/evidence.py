@@ -17,6 +17,9 @@ CAUSES_FIRST = (
 """Kinds of reasons, each before what follows from it: what is not there, what proxies therefore
 know, what their requests come to, what the shares of the answers show."""
 
+NO_CAUSE = "not to be told from here"
+"""What a reason says whose evidence names no cause: one that does comes before it."""
+
 Addresses = Mapping[str, Sequence[str]]
 """Addresses of each cluster, by the cluster's name."""
 
@@ -98,4 +101,8 @@ def causes_first(reasons: Iterable[Reason]) -> list[Reason]:
     """Return each reason once, what may have caused others before them, else in their order."""
     rank = {kind: rank for rank, kinds in enumerate(CAUSES_FIRST) for kind in kinds}
     once = {reason.text: reason for reason in reasons}
-    return sorted(once.values(), key=lambda reason: rank.get(reason.kind, len(rank)))
+
+    def place(reason: Reason) -> tuple[bool, int]:
+        return NO_CAUSE in reason.text, rank.get(reason.kind, len(rank))
+
+    return sorted(once.values(), key=place)

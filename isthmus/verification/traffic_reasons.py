@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from isthmus.verification.evidence import Reason, SeenEndpoint
+from isthmus.verification.evidence import NO_CAUSE, Reason, SeenEndpoint
 from isthmus.verification.shares import bound, enough, wilson
 from isthmus.verification.wording import (
     caller_log,
@@ -31,7 +31,7 @@ _CAUSES = (
     ("Could not resolve", "the cluster's DNS does not know the Service"),
 )
 """What a failure itself says, and what it means (Envoy's response details, curl's messages)."""
-_UNNAMED = "not to be told from here; the sidecar's log has each request's response flags"
+_UNNAMED = f"{NO_CAUSE}; the sidecar's log has each request's response flags"
 
 
 def failures(client: str, requests: int, failed: Sequence[str]) -> Reason:
@@ -103,7 +103,9 @@ def silent(
     if ways:
         seen, cause, command = _of_way(cluster, ways, host)
         finding += f"; {seen}"
-    return reason("silent", cluster, finding, cause + _or_chance(good, share), command)
+    if not any(way.unconnected or way.errors for way in ways):
+        cause += _or_chance(good, share)
+    return reason("silent", cluster, finding, cause, command)
 
 
 def _of_way(cluster: str, ways: Sequence[SeenEndpoint], host: str) -> tuple[str, str, str]:

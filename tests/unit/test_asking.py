@@ -4,6 +4,7 @@ import pytest
 from world import environment
 
 from isthmus.errors import ClusterUnreachable, Findings, NotReady
+from isthmus.verification import Unproven
 from tasks import asking
 
 pytestmark = pytest.mark.usefixtures("prefect")
@@ -52,6 +53,27 @@ def test_a_way_that_stays_shut_is_red_with_what_the_sidecar_counted(world):
     text = caught.value.message
     assert "connections to its gateway 198.18.1.3:15443 failed" in text
     assert "send" not in text and "no gateway pod" not in text
+
+
+def test_a_way_that_eats_each_request_s_whole_time_is_told_after_a_few(patient, monkeypatch):
+    """As a firewall does that drops packets: one of two requests takes its ten seconds."""
+    whole, wanted = patient.host.program, environment().verification.requests
+
+    def dropped(pod, argv):
+        out, err = whole(pod, argv)
+        lost = "\n000 0 Operation timed out after 10001 milliseconds\n"
+        return (out.replace("\n200 1", lost, 1) if "/hello" in argv[-1] else out), err
+
+    monkeypatch.setattr(patient.host, "program", dropped)
+    monkeypatch.setattr(asking.Caller, "_open_ways", lambda self: False)
+    monkeypatch.setattr(asking, "QUICK", 0.0)
+    with pytest.raises(Unproven) as caught:
+        verify()
+    asked = {c.cluster: c.requests for c in caught.value.verification.clients}
+    assert asked["beijing"] < wanted, "its first few have shown it"
+    assert asked["shanghai"] == wanted, "none of its requests failed"
+    text = caught.value.message
+    assert f"of {asked['beijing']} requests failed (" in text and "Operation timed out" in text
 
 
 def test_a_stream_that_is_cut_is_asked_again_and_nobody_is_blamed(patient):

@@ -387,6 +387,20 @@ def test_what_may_have_caused_the_others_is_told_first():
     assert whole.reasons[1] == down.text
 
 
+def test_what_the_sidecar_counted_comes_before_a_failure_that_names_no_cause():
+    """Seen with dropped packets: "not to be told from here" stood above "a firewall"."""
+    own, far = seen("beijing", TWO)
+    table = [own, counted(far, tried=8, unconnected=8)]
+    timeouts = ["Operation timed out with 0 bytes received"] * 6
+    client = look(table=table, failures=timeouts, beijing=9, shanghai=0)
+    assert kinds(client) == ["failed requests", "silent"]
+    whole = judge(environment("beijing", "shanghai"), [client, look("shanghai", beijing=50)], [])
+    texts = [reason.text for reason in whole.all_findings]
+    named = next(n for n, text in enumerate(texts) if "8 connections to its gateway" in text)
+    unnamed = next(n for n, text in enumerate(texts) if "not to be told" in text)
+    assert named < unnamed and "mere chance" not in texts[named]
+
+
 def test_every_kind_of_reason_has_its_place_among_causes():
     told = [inspect.getsource(module) for module in (table_reasons, traffic_reasons)]
     named = set(re.findall(r'reason\(\s*"([a-z ]+)"', "".join(told)))
