@@ -14,11 +14,11 @@ from prefect.futures import PrefectFuture
 from flows import journal
 from flows.lease import Lease
 from flows.pulse import ENDED, beating
-from flows.turns import IfBusy, turn_of
+from flows.turns import CalledOff, IfBusy, Skipped, turn_of
 from isthmus import waiting
 from isthmus.adapters import processes
 from isthmus.environment import Environment
-from isthmus.errors import IsthmusError
+from isthmus.errors import Busy, IsthmusError
 from isthmus.turn import Turn
 from isthmus.verification import Verification
 from tasks import policies
@@ -89,7 +89,8 @@ def steps_of(environment: Environment, if_busy: IfBusy, verb: str = "up") -> Ite
     """
     run = this_run()
     with ExitStack() as stack:
-        lease = stack.enter_context(turn_of(environment.name, run, if_busy))
+        with _telling_a_refusal(environment, verb):
+            lease = stack.enter_context(turn_of(environment.name, run, if_busy))
         stack.enter_context(beating(run, lease))
         stack.enter_context(waiting.within(environment.timeouts))
         stack.enter_context(journal.kept())
@@ -106,6 +107,18 @@ def steps_of(environment: Environment, if_busy: IfBusy, verb: str = "up") -> Ite
         except BaseException:
             steps.stop(lease)
             raise
+
+
+@contextmanager
+def _telling_a_refusal(environment: Environment, verb: str) -> Iterator[None]:
+    """Leave what to do where a run did not get its turn, unless it was to be skipped then."""
+    try:
+        yield
+    except (Skipped, CalledOff):
+        raise
+    except Busy as error:
+        with telling(environment, verb):
+            raise error
 
 
 def _memory(run: FlowRun, local: Turn) -> policies.Memory:

@@ -14,6 +14,7 @@ import pytest
 from httpx import ConnectError
 from prefect import get_client
 from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.flow_engine import run_flow
 from prefect.states import Cancelling, Running, Scheduled
 from world import environment
@@ -79,6 +80,17 @@ def test_a_run_that_shall_not_wait_is_told_who_is_at_work(world, monkeypatch):
         with pytest.raises(Busy, match=r"pair is in use by build pair \(pid \d+ on "):
             teardown(environment(), if_busy="refuse")
     assert world.deleted == 0
+
+
+def test_a_run_that_was_refused_leaves_why_and_the_first_thing_to_do(world, monkeypatch):
+    with at_work(world, monkeypatch):
+        ended = teardown(environment(), if_busy="refuse", return_state=True)
+    with get_client(sync_client=True) as client:
+        run = FlowRunFilter(id=FlowRunFilterId(any_=[ended.state_details.flow_run_id]))
+        left = {a.key: a.data for a in client.read_artifacts(flow_run_filter=run) if a.key}
+    assert "pair is in use by build pair" in left["outcome-pair"]
+    assert "### What to do" in left["outcome-pair"]
+    assert "wait for it, or look: isthmus status pair" in left["outcome-pair"]
 
 
 def test_a_surplus_run_that_shall_be_skipped_ends_as_skipped_and_touches_nothing(
