@@ -50,8 +50,7 @@ def _badly(story: Story) -> Iterator[str]:
     # The message of an unproven mesh lists the findings, which come below with more room.
     first, *_ = failure.reason.splitlines() or ["no reason given"]
     yield paragraph(first.rstrip(":") if findings else failure.reason or first)
-    if failure.hint:
-        yield f"### What to do\n\n{paragraph(failure.hint)}"
+    yield f"### What to do\n\n{paragraph(failure.hint or _look(story, failure))}"
     yield from _go_on(story)
     if findings:
         yield "### Findings\n"
@@ -63,6 +62,12 @@ def _place(story: Story, failure: Failure) -> str:
     where = f" at step {prose(failure.step)}" if failure.step else ""
     cluster = f" of {prose(failure.cluster)}" if failure.cluster else ""
     return f"`{line(story.verb)}` failed{where}{cluster} after {story.seconds:.1f} s"
+
+
+def _look(story: Story, failure: Failure) -> str:
+    """Return where one looks first if the failure itself does not say it."""
+    where = f"how {failure.cluster} is" if failure.cluster else "what is there"
+    return f"see {where}: isthmus status {story.environment}; the log of the run has each step"
 
 
 def _go_on(story: Story) -> Iterator[str]:

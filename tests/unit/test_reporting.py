@@ -122,6 +122,13 @@ def test_whatever_ended_a_run_has_a_reason():
     assert "no reason given" in outcome(failed(Rejected("")))
 
 
+def test_whatever_ended_a_run_there_is_a_first_thing_to_do():
+    """A killed region showed what a client said, and nothing to type."""
+    lost = Rejected("connection refused", cluster="shanghai", step="wire")
+    assert "see how shanghai is: isthmus status silk-road" in outcome(failed(lost))
+    assert "isthmus status" in outcome(failed(ValueError("3 is no name")))
+
+
 def test_what_is_not_known_is_missing_and_never_invented():
     nothing = left(story(Known(PAIR), failure=Failure("no room")))
     assert set(nothing) == {"outcome", "steps"}
