@@ -32,6 +32,7 @@ def remember(environment: Environment) -> None:
         state.private(record_of(environment.name, cluster.name), cluster.model_dump_json())
     for cluster in environment.clusters:
         let_go(environment.name, cluster.name)  # it was to leave, and came back
+    _end(environment.name).unlink(missing_ok=True)
     state.private(state.stored(environment.name), dumps(environment))
 
 
@@ -52,8 +53,21 @@ def let_go(name: str, cluster: str) -> None:
 
 
 def forget(name: str) -> None:
-    """Leave nothing of an environment in the state folder."""
+    """Leave nothing of an environment in the state folder but the word that it is gone."""
+    state.private(_end(name), "")
     shutil.rmtree(state.folder(name), ignore_errors=True)
+
+
+def is_gone(name: str) -> bool:
+    """Tell whether an environment was taken down to its end, and none was built since.
+
+    One whose folder was lost is not known either, and may well be there.
+    """
+    return _end(name).exists() and not state.folder(name).exists()
+
+
+def _end(name: str) -> Path:
+    return state.home() / "locks" / f"{name}.gone"
 
 
 def _before(name: str) -> Environment | None:

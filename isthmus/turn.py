@@ -77,11 +77,6 @@ def taken(environment: str) -> Iterator[Turn]:
         lock.release()
 
 
-def was_taken(environment: str) -> bool:
-    """Tell whether this machine has ever been at work on an environment of that name."""
-    return (state.home() / "locks" / f"{environment}.lock").exists()
-
-
 def _read(path: Path) -> Record:
     """Return a record, or nothing for one that is damaged: it only saves time."""
     try:

@@ -57,11 +57,15 @@ def remove_everything(client: Kube, environment: str, root: str) -> int:
 def _empty(client: Kube, space: str) -> None:
     """Leave nothing in a namespace that istiod wrote by itself: what its replicas elect leaders by.
 
-    Source: istio pilot/pkg/leaderelection, ConfigMaps; it has Leases for them in some versions.
+    Source: istio pilot/pkg/leaderelection, ConfigMaps and Leases. An account that may not look at
+    those is told of.
     """
-    kinds = [("v1", "ConfigMap"), ("coordination.k8s.io/v1", "Lease")]
-    found = [m for api, kind in kinds for m in client.objects(kind, space, api)]
-    _remove(client, [m for m in found if any(_wrote(m, name) for name in ISTIOD)])
+    for api, kind in (("v1", "ConfigMap"), ("coordination.k8s.io/v1", "Lease")):
+        try:
+            found = client.objects(kind, space, api)
+            _remove(client, [m for m in found if any(_wrote(m, name) for name in ISTIOD)])
+        except Rejected as error:
+            progress.say(f"{kind}s of istiod in {space} are left: {error.message}")
 
 
 def _listed(client: Kube, environment: str, api: str, kind: str) -> list[Manifest]:

@@ -29,8 +29,9 @@ def find(text: str) -> "Environment":
 
 def is_gone(text: str) -> bool:
     """Tell whether that is the name of an environment that was here once, and is no more."""
-    unknown = not _is_path(text) and text not in state.known() and not Path(text).is_file()
-    return unknown and turn.was_taken(text)
+    from isthmus import built
+
+    return not (_is_path(text) or Path(text).is_file()) and built.is_gone(text)
 
 
 def remember(environment: "Environment") -> None:

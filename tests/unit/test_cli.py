@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import sys
 import types
 from contextlib import nullcontext
@@ -179,6 +180,16 @@ def test_down_may_be_said_again_once_all_is_gone_and_a_typing_error_is_still_one
     assert isthmus("down", "silk-road")[:2] == (0, "silk-road: gone\n")
     assert isthmus("down", "silk-road")[:2] == (0, "silk-road: gone already\n")
     assert isthmus("down", "silkroad")[0] == 64
+
+
+def test_an_environment_whose_folder_was_lost_is_not_said_to_be_gone(isthmus, provider, flow, file):
+    flow("up", lambda environment: None)
+    flow("down", lambda environment: None)
+    isthmus("up", file)
+    isthmus("down", "silk-road")
+    isthmus("up", file)
+    shutil.rmtree(state.folder("silk-road"))
+    assert isthmus("down", "silk-road")[0] == 64
 
 
 def test_a_down_that_fails_forgets_nothing(isthmus, provider, flow, file):
