@@ -131,10 +131,13 @@ def handed_namespaces(clusters: dict[str, Path], environment: str):
         for each in reached:
             for space in spaces:
                 each.request("DELETE", f"{path}/{space}")
-            waiting.until(
-                partial(_gone, each, spaces), "the end of what was handed over", timeout=120
-            )
+            await_end(each, *spaces)
 
 
-def _gone(cluster, spaces: tuple[str, ...]) -> bool | None:
-    return None if any(cluster.get("Namespace", space) for space in spaces) else True
+def await_end(cluster, *spaces: str) -> None:
+    """Wait until namespaces that were deleted are gone: the next test counts what is there."""
+
+    def gone() -> bool | None:
+        return None if any(cluster.get("Namespace", space) for space in spaces) else True
+
+    waiting.until(gone, "the end of namespaces", timeout=120)

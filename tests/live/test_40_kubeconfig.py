@@ -6,7 +6,7 @@ import signal
 
 import pytest
 from live import unkind
-from live.bare import environment_of, everything, handed_namespaces, regions
+from live.bare import await_end, environment_of, everything, handed_namespaces, regions
 from live.runs import kill_under, until_step
 
 
@@ -123,6 +123,7 @@ def test_what_somebody_else_made_is_neither_taken_over_nor_deleted(isthmus, hand
         assert client.get("Namespace", "istio-system"), "not ours to delete"
     finally:
         client.delete(theirs)
+        await_end(client, "istio-system")
 
 
 def test_namespaces_that_the_platforms_team_made_are_used_and_given_back(
