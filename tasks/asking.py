@@ -90,10 +90,7 @@ class Caller:
         """Judge the table first, then the answers, beside what the sidecar counted meanwhile."""
         before = self._table()
         progress.say(f"{self._wanted.requests} requests")
-        if opened:
-            answers = self._ask(self._wanted.requests, self._wanted.timeout, WARM_UP)
-        else:
-            answers = self._ask_while_it_tells()
+        answers = self._ask_by(self._wanted.requests if opened else EACH)
         seen = counted_since(before, self._table())
         return judge_client(self._cluster.access.cluster, seen, answers, self._reported)
 
@@ -132,18 +129,19 @@ class Caller:
             progress.say("not every endpoint answers")
             return False
 
-    def _ask_while_it_tells(self) -> Answers:
-        """Return what became of so many requests as QUICK lets, and of all if none fails.
+    def _ask_by(self, each: int) -> Answers:
+        """Return what became of all requests, or of so many as QUICK lets once some failed.
 
-        Where a firewall drops packets half of them take their whole time, and a few show it.
+        Where a firewall drops packets half of them take their whole time, and a few show it; so
+        that can be seen after `each` of them.
         """
         wanted, begun = self._wanted, time.monotonic()
-        answers = self._ask(min(EACH, wanted.requests), wanted.timeout, WARM_UP)
+        answers = self._ask(min(each, wanted.requests), wanted.timeout, WARM_UP)
         while left := wanted.requests - answers.requests:
             if answers.failures and time.monotonic() - begun > QUICK:
                 progress.say(f"{len(answers.failures)} of {answers.requests} requests failed")
                 break
-            answers += self._ask(min(EACH, left), wanted.timeout)
+            answers += self._ask(min(each, left), wanted.timeout)
         return answers
 
     def _ask(self, n: int, timeout: float, warm_up: int = 0) -> Answers:

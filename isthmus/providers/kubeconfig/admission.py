@@ -3,7 +3,7 @@
 Source: dryRun=All of the Kubernetes API, which runs every admission controller and webhook.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from isthmus import images
@@ -13,9 +13,9 @@ from isthmus.adapters.manifests import LABEL, Manifest
 from isthmus.environment import ClusterSpec, Environment, Images
 from isthmus.errors import Rejected, Unprepared
 from isthmus.providers.kubeconfig import needs
+from isthmus.providers.kubeconfig.asking import SYSTEM
+from isthmus.providers.kubeconfig.leftovers import SPACES
 from isthmus.render import render
-
-SYSTEM, SAMPLE = "istio-system", "sample"
 
 
 def try_pods(environment: Environment, cluster: ClusterSpec, client: Kube, space: str) -> None:
@@ -26,7 +26,7 @@ def try_pods(environment: Environment, cluster: ClusterSpec, client: Kube, space
     """
     if client.objects("Deployment", space, "apps/v1", f"{LABEL}={environment.name}"):
         return
-    with told(client, space):
+    with told(client, [space] if space in SPACES else SPACES):
         for manifest in _tried(environment, cluster, space):
             client.would_take(manifest)
 
@@ -59,13 +59,12 @@ def _has_cni(environment: Environment) -> bool:
 
 
 @contextmanager
-def told(client: Kube, space: str) -> Iterator[None]:
-    """Say in the cluster's words why it takes none such, and what to do for the mesh's own."""
+def told(client: Kube, spaces: Sequence[str] = SPACES) -> Iterator[None]:
+    """Say in the cluster's words why it takes none such, and what to do for these namespaces."""
     try:
         yield
     except Rejected as error:
-        if failure := pod_failures.of_refusal(error.message, space):
-            hint = failure.hint.replace("isthmus-probe", f"{SYSTEM}, {SAMPLE}")
+        if failure := pod_failures.of_refusal(error.message, ", ".join(spaces)):
             text = f"pods like the mesh's may not run in it: {failure.said}"
-            raise Unprepared(text, cluster=client.access.cluster, hint=hint) from None
+            raise Unprepared(text, cluster=client.access.cluster, hint=failure.hint) from None
         raise

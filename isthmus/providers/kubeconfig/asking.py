@@ -75,12 +75,12 @@ def _advice(said: str) -> str:
 
 def _look_inside(environment: Environment, sight: Sight, client: Kube) -> None:
     name, is_host = sight.cluster.name, sight.cluster == environment.host
+    carried = environment.federation == "kubefed"
     # In a remote `join` makes KubeFed's namespace, without our label.
-    kubefed = is_host and environment.federation == "kubefed"
+    kubefed = is_host and carried
     sight.uid = client.uid()
     sight.authority = _authority(client)
     content = _content(client)
-    carried = environment.federation == "kubefed"
     sight.refusals += leftovers.judge(
         name, environment.name, content, kubefed=kubefed, carried=carried
     )

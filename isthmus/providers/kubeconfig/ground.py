@@ -105,7 +105,7 @@ def _await_account(client: Kube) -> None:
 
 
 def _apply_pods(client: Kube, wanted: list[Manifest]) -> None:
-    with admission.told(client, NAMESPACE):
+    with admission.told(client):
         client.apply(wanted)
 
 
