@@ -161,7 +161,8 @@ def _drain():
 
 def _copy(source, target):
     # As a database and not as a file: the server keeps part of it in a log beside it.
-    part = target.with_suffix(".part")
+    # Tests run side by side, and each process of them may be the first that keeps it.
+    part = target.with_suffix(f".{os.getpid()}.part")
     with sqlite3.connect(source) as have, sqlite3.connect(part) as copy:
         have.backup(copy)
     part.rename(target)

@@ -82,7 +82,7 @@ def test_a_file_is_read_wherever_one_stands(ground, tmp_path, name):
     assert done.stderr == b""
 
 
-@pytest.mark.parametrize("name", set(GROUNDS) - {"standard error closed"})
+@pytest.mark.parametrize("name", sorted(set(GROUNDS) - {"standard error closed"}))
 def test_a_run_ends_as_ever_and_says_so_wherever_one_stands(ground, tmp_path, name):
     done = ground("up", str(tmp_path / "env.yaml"), code=SAYS_ALL, **GROUNDS[name])
     assert done.returncode == 1, done.stderr
