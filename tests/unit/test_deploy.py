@@ -209,9 +209,7 @@ def test_another_work_pool_may_be_named_and_one_that_is_there_keeps_its_type(
     assert client.read_work_pool(f"{owner}-pods").type == "kubernetes"
 
 
-def test_the_project_s_own_files_are_deployed_by_its_command(tmp_path, prefect_server, client):
-    for other in client.read_deployments():
-        client.delete_deployment(other.id)  # other tests' bear the same names and no file's mark
+def test_the_project_s_own_files_are_deployed_by_its_command(tmp_path, prefect_server):
     first = command(tmp_path, prefect_server, "-o", "json")
     assert first.returncode == 0, first.stderr
     document = json.loads(first.stdout)

@@ -351,7 +351,8 @@ def deployed(client):
             return_type="state",
         )
 
-    return go
+    yield go
+    client.delete_deployment(deployment)  # the project's own file has one of that name
 
 
 FAILS = ("join", "shanghai")
