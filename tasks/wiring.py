@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 from isthmus import progress, waiting
-from isthmus.adapters import kube, kubeconfigs, workloads
+from isthmus.adapters import foreign_access, kube, workloads
 from isthmus.facts import Access, Done, changed
 from isthmus.federation import SYSTEM
 from isthmus.mesh import INJECTOR, READER
@@ -53,21 +53,10 @@ def _restart_istiod(host: Access) -> None:
 
 
 def _kubeconfig(remote: Access) -> str:
-    """Return the kubeconfig that istiod is to use, in the form that istioctl gives it."""
+    """Return the kubeconfig that istiod is to use."""
     secret = _filled_token(remote)
-    server, _ = kubeconfigs.server(remote)
-    name, authority = remote.cluster, secret["ca.crt"]
-    token = base64.b64decode(secret["token"]).decode()
-    cluster = {"server": server, "certificate-authority-data": authority}
-    document = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "clusters": [{"name": name, "cluster": cluster}],
-        "contexts": [{"name": name, "context": {"cluster": name, "user": name}}],
-        "current-context": name,
-        "users": [{"name": name, "user": {"token": token}}],
-    }
-    return json.dumps(document)
+    token, own = (base64.b64decode(secret[key]).decode() for key in ("token", "ca.crt"))
+    return json.dumps(foreign_access.kubeconfig(remote, token, own))
 
 
 def _filled_token(remote: Access) -> dict[str, str]:

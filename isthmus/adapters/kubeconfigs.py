@@ -41,6 +41,19 @@ def server(access: Access) -> tuple[str, str]:
     )
 
 
+def server_name(access: Access) -> str:
+    """Return the name that the API server's certificate has instead of its URL's host, if said.
+
+    It is said of the kubeconfig's own URL, and holds for no other.
+    """
+    return "" if access.server else str(_parts(access)[0].get("tls-server-name", ""))
+
+
+def proxy(access: Access) -> str:
+    """Return the proxy that the kubeconfig names for its own URL, if any; for no other one."""
+    return "" if access.server else str(_parts(access)[0].get("proxy-url", ""))
+
+
 def for_federation(access: Access) -> dict[str, str]:
     """Return what a KubeFedCluster says of the way to the cluster: URL, CA and proxy, if any."""
     cluster, _ = _parts(access)

@@ -332,6 +332,27 @@ def test_an_address_of_six_is_written_in_brackets():
     assert STANDS.url == "http://[fd00::1]:15443/"
 
 
+@pytest.mark.parametrize(
+    ("url", "asked", "found"),
+    [
+        ("https://[fd00::1]:6443", "https://api:6443/version", "::[fd00::1]:6443"),
+        ("https://10.0.0.1/k8s/c-1/", "https://api:443/k8s/c-1/version", "::10.0.0.1:443"),
+    ],
+)
+def test_a_certificate_of_another_name_is_asked_for_by_that_name_at_the_same_address(
+    url, asked, found
+):
+    call = calls.server("south", url, "CA", "api")
+    assert call.command[3] == asked and f"--connect-to '{found}'" in call.command[2]
+    assert call.url == f"{url.rstrip('/')}/version", "what a person is told of"
+
+
+def test_a_certificate_that_pods_do_not_trust_is_no_closed_way():
+    found = calls.refusal("north", SERVER, "curl: (60) SSL certificate problem")
+    assert isinstance(found, BadEnvironment) and "do not trust" in found.message
+    assert "in its kubeconfig" in found.hint and "open it" not in found.hint
+
+
 @pytest.mark.parametrize("code", ["200", "401", "403", "404"])
 def test_every_status_is_an_answer(code):
     assert calls.problem(SERVER, code, "") == ""

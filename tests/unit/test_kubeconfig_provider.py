@@ -1,5 +1,6 @@
 """Provider kubeconfig: what it asks and probes before anything is built, and what it refuses."""
 
+import base64
 import json
 import re
 import threading
@@ -8,7 +9,7 @@ import pytest
 from fakes import FakeKube, limit
 
 from isthmus import providers
-from isthmus.adapters import kube, reaching
+from isthmus.adapters import foreign_access, kube, reaching
 from isthmus.adapters.manifests import KEEP, LABEL
 from isthmus.environment import Environment
 from isthmus.errors import BadEnvironment, ClusterUnreachable, Rejected, Unprepared
@@ -17,6 +18,7 @@ from isthmus.providers.kubeconfig import Kubeconfig, ground, probing
 ADDRESSES = {"one": "198.18.0.3", "two": "198.18.1.3"}
 READY = {"conditions": [{"type": "Ready", "status": "True"}]}
 ROOT = "root CA of "
+TOKEN = "canary-token-of-an-account"
 
 
 class Existing(FakeKube):
@@ -25,7 +27,7 @@ class Existing(FakeKube):
     def __init__(self, access):
         super().__init__(access)
         self.name, self.version = access.cluster, "v1.36.3"
-        self.forbidden, self.closed, self.called = set(), set(), []
+        self.forbidden, self.closed, self.called, self.scripts = set(), set(), [], []
         self.asked, self.balances, self.lock = [], True, threading.RLock()
         self.reactions, self.program = [self._control], self._curl
         size = {"cpu": "4", "memory": "8Gi"}
@@ -72,6 +74,8 @@ class Existing(FakeKube):
         meta = made["metadata"]
         if made["kind"] == "Namespace":
             self.put(thing("ServiceAccount", "default", meta["name"]))
+        if made.get("type") == "kubernetes.io/service-account-token":
+            self.put({**made, "data": {"token": base64.b64encode(TOKEN.encode()).decode()}})
         if made["kind"] == "Pod":
             self.put({**made, "status": READY})
         if made["kind"] == "Service" and self.balances:
@@ -81,6 +85,7 @@ class Existing(FakeKube):
     def _curl(self, pod, argv):
         assert (pod, argv[:2]) == ("caller", ["sh", "-c"])
         self.called.append((argv[3], argv[5] if "--cacert" in argv[2] else ""))
+        self.scripts.append(argv[2])
         if argv[3] in self.closed:
             return "000", "curl: (28) Connection timed out\n"
         return "200", ""
@@ -131,6 +136,7 @@ def clusters(monkeypatch):
     monkeypatch.setattr(kube, "connect", connect)
     monkeypatch.setattr(reaching, "reach", reach)
     monkeypatch.setattr(reaching, "connect", lambda address, port: "")
+    monkeypatch.setattr(foreign_access, "refused", lambda access, token, own: "")
     monkeypatch.setattr(probing, "AGAIN", 0.0)
     limit(monkeypatch, load_balancer=0, answer=0)
     return connect
@@ -269,6 +275,52 @@ def test_a_server_on_loopback_is_refused_unless_another_address_is_given(
     found = refused(environment("direct"))
     assert type(found) is BadEnvironment and found.cluster == "two"
     Kubeconfig().check(environment("direct", server="https://two:6443"))
+
+
+RANCHER = "HTTP 401: must authenticate"
+
+
+def test_an_address_that_takes_no_token_of_a_serviceaccount_is_told_before_anything_is_built(
+    environment, one, two, monkeypatch
+):
+    asked = []
+
+    def refuse(access, token, own):
+        asked.append((access.cluster, token, own))
+        return RANCHER if access.cluster == "two" else ""
+
+    monkeypatch.setattr(foreign_access, "refused", refuse)
+    found = refused(environment("direct", server="https://rancher.example/k8s/clusters/c-1"))
+    assert asked == [("two", TOKEN, ROOT + "two")], "nobody logs in at the host without KubeFed"
+    assert type(found) is BadEnvironment and found.cluster == "two"
+    assert (
+        f"https://rancher.example/k8s/clusters/c-1 takes no token of its ServiceAccounts ({RANCHER}"
+        in (found.message)
+    )
+    assert "authorized cluster endpoint" in found.hint and "config get-contexts" in found.hint
+    assert TOKEN not in str(found)
+    assert ground.NAMESPACE not in one.spaces() + two.spaces()
+
+
+def test_with_kubefed_the_hosts_own_address_must_take_such_tokens_too(
+    environment, one, two, monkeypatch
+):
+    monkeypatch.setattr(foreign_access, "refused", lambda access, *_: RANCHER)
+    assert [p.cluster for p in refused(environment()).parts] == ["one", "two"]
+
+
+def test_pods_know_an_api_server_by_all_that_its_kubeconfig_says(environment, one, two, tmp_path):
+    path = tmp_path / "two"
+    whole = environment("direct")
+    document = json.loads(path.read_text())
+    more = {"certificate-authority-data": base64.b64encode(b"CA of a proxy").decode()}
+    more |= {"server": "https://[fd00::1]/k8s", "tls-server-name": "api.two"}
+    document["clusters"][0]["cluster"] |= more
+    path.write_text(json.dumps(document))
+    Kubeconfig().check(whole)
+    called = dict(one.called)
+    assert called["https://api.two:6443/version"] == f"CA of a proxy\n{ROOT}two"
+    assert any("--connect-to '::two:6443'" in script for script in one.scripts)
 
 
 def test_a_load_balancer_that_gives_no_address_is_refused_and_nothing_stays(environment, one, two):

@@ -1,30 +1,44 @@
 """The host reads its remotes, also after a remote's token was taken from it."""
 
 import base64
+import json
 
 import pytest
 from fakes import FakeKube
 
-from isthmus.adapters import kube, kubeconfigs
+from isthmus.adapters import kube
 from isthmus.facts import Access, Done
 from tasks import wiring
 
 HOST = Access(cluster="beijing", kubeconfig="/nowhere", context="c")
-REMOTE = Access(cluster="shanghai", kubeconfig="/nowhere", context="d")
+SERVER = "https://rancher.example/k8s/clusters/c-m-abc"
 SYSTEM = "istio-system"
 
 
 @pytest.fixture
-def clusters(monkeypatch):
+def remote(tmp_path):
+    """A remote behind a proxy with a path, as its kubeconfig has it."""
+    authority = base64.b64encode(b"CA of the proxy").decode()
+    cluster = {"server": SERVER, "certificate-authority-data": authority}
+    document = {
+        "clusters": [{"name": "c", "cluster": {**cluster, "tls-server-name": "in.example"}}],
+        "users": [{"name": "u", "user": {"token": "administrator"}}],
+        "contexts": [{"name": "d", "context": {"cluster": "c", "user": "u"}}],
+    }
+    (tmp_path / "config").write_text(json.dumps(document))
+    return Access(cluster="shanghai", kubeconfig=tmp_path / "config", context="d")
+
+
+@pytest.fixture
+def clusters(monkeypatch, remote):
     """A host whose istiod runs, and a remote that is not wired yet."""
-    made = {access: FakeKube(access) for access in (HOST, REMOTE)}
+    made = {access: FakeKube(access) for access in (HOST, remote)}
     monkeypatch.setattr(kube, "connect", made.get)
-    monkeypatch.setattr(kubeconfigs, "server", lambda access: ("https://shanghai:6443", ""))
     made[HOST].put(running_deployment())
     made[HOST].put(thing("v1", "Pod", "istiod-1", {"labels": {"app": "istiod"}}))
     hooks = {"webhooks": [{"clientConfig": {"caBundle": "x"}}]}
-    made[REMOTE].put(thing(wiring._WEBHOOKS[3], wiring._WEBHOOKS[0], wiring.INJECTOR, {}) | hooks)
-    made[REMOTE].reactions.append(fill_token)
+    made[remote].put(thing(wiring._WEBHOOKS[3], wiring._WEBHOOKS[0], wiring.INJECTOR, {}) | hooks)
+    made[remote].reactions.append(fill_token)
     return made
 
 
@@ -48,8 +62,9 @@ def fill_token(cluster, changed):
         changed["data"] = {k: base64.b64encode(v.encode()).decode() for k, v in data.items()}
 
 
-def wire():
-    wiring.wire_secret.fn(HOST, REMOTE, Done(cluster="shanghai"))
+@pytest.fixture
+def wire(remote, clusters):
+    return lambda: wiring.wire_secret.fn(HOST, remote, Done(cluster="shanghai"))
 
 
 def ended(clusters):
@@ -57,20 +72,33 @@ def ended(clusters):
 
 
 def served(clusters):
-    clusters[REMOTE].put(thing("v1", "ConfigMap", wiring.ROOT, {}))
+    [remote] = [c for access, c in clusters.items() if access != HOST]
+    remote.put(thing("v1", "ConfigMap", wiring.ROOT, {}))
 
 
-def test_a_remote_that_is_new_restarts_nothing(clusters):
+def test_a_remote_that_is_new_restarts_nothing(clusters, wire):
     clusters[HOST].reactions.append(lambda *_: served(clusters))
     wire()
     wire()
     assert ended(clusters) == []
 
 
-def test_an_istiod_whose_token_was_revoked_begins_anew(clusters):
+def test_an_istiod_whose_token_was_revoked_begins_anew(clusters, wire):
     served(clusters)
     wire()
     assert ended(clusters) == [f"DELETE /api/v1/namespaces/{SYSTEM}/pods/istiod-1"]
     clusters[HOST].writes.clear()
     wire()
     assert clusters[HOST].writes == []
+
+
+def test_the_hosts_istiod_finds_a_remote_as_its_kubeconfig_does(clusters, wire):
+    served(clusters)
+    wire()
+    data = clusters[HOST].get("Secret", "istio-remote-secret-shanghai", SYSTEM)["data"]
+    document = json.loads(base64.b64decode(data["shanghai"]))
+    [cluster], [user] = document["clusters"], document["users"]
+    assert user["user"] == {"token": "token"}
+    authorities = base64.b64decode(cluster["cluster"].pop("certificate-authority-data")).decode()
+    assert authorities.splitlines() == ["CA of the proxy", "ca"]
+    assert cluster["cluster"] == {"server": SERVER, "tls-server-name": "in.example"}

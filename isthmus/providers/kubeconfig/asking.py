@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from isthmus import waiting
-from isthmus.adapters import kube, kubeconfigs, reaching, workloads
+from isthmus.adapters import foreign_access, kube, kubeconfigs, reaching, workloads
 from isthmus.adapters.kube import Kube
 from isthmus.adapters.manifests import is_kept
 from isthmus.environment import ClusterSpec, Environment, Resources
@@ -34,8 +34,12 @@ class Sight:
     """URL at which the other clusters reach its API server."""
     version: str = ""
     uid: str = ""
+    own: str = ""
+    """The cluster's own CA (PEM), as its ServiceAccounts get it."""
     authority: str = ""
-    """The CA (PEM) by which pods elsewhere will know its API server."""
+    """The CAs (PEM) by which pods elsewhere will know its API server."""
+    server_name: str = ""
+    """The name by which they will, if it is not that of the URL."""
     gateway: str = ""
     """Address of our gateway, if one stands there already."""
     listens: bool = False
@@ -79,7 +83,10 @@ def _look_inside(environment: Environment, sight: Sight, client: Kube) -> None:
     # In a remote `join` makes KubeFed's namespace, without our label.
     kubefed = is_host and carried
     sight.uid = client.uid()
-    sight.authority = _authority(client)
+    sight.own = _authority(client)
+    sight.authority = foreign_access.authorities(client.access, sight.own)
+    # KubeFed has no such name.
+    sight.server_name = "" if carried else kubeconfigs.server_name(client.access)
     content = _content(client)
     sight.refusals += leftovers.judge(
         name, environment.name, content, kubefed=kubefed, carried=carried

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from typing import Literal
+from urllib.parse import urlsplit
 
 from isthmus.errors import BadEnvironment, IsthmusError, Unprepared
 from isthmus.providers.kubeconfig import addresses
@@ -9,10 +10,17 @@ from isthmus.providers.kubeconfig import addresses
 PATIENCE = 5
 """Seconds for one call, its connection included."""
 FILE = "/tmp/isthmus-{}.crt"
+UNTRUSTED = (51, 60)
+"""What curl ends with if the server's certificate is of another CA, or for another name."""
 UNCONNECTED = (5, 6, 7, 28)
 """What curl ends with if it came to no connection: no proxy, no name, refused, out of time."""
 CURL = f"curl -q -sS --noproxy '*' --max-time {PATIENCE} -o /dev/null -w '%{{http_code}}'"
 
+
+TRUST = (
+    "the server's certificate must have that address and be of the cluster's own CA or of the one "
+    "in its kubeconfig (KubeFed knows the latter alone, and no `tls-server-name`)"
+)
 
 Target = Literal["server", "stand-in", "gateway"]
 
@@ -28,20 +36,36 @@ class Call:
     to: Target
 
 
-def server(target: str, url: str, authority: str) -> Call:
-    """Return the call of a remote's API server, known by the CA that istiod will know it by."""
+def server(target: str, url: str, authority: str, name: str = "") -> Call:
+    """Return the call of a remote's API server, known by the CA that istiod will know it by.
+
+    `name` is that in the server's certificate, if it is not the URL's host (`tls-server-name`).
+    """
     place = f"{url.rstrip('/')}/version"
+    asked, options = _named(place, name) if name else (place, "")
     if not authority:
-        return Call(target, place, ["sh", "-c", f'{CURL} -k "$0"', place], "server")
+        return Call(target, place, ["sh", "-c", f'{CURL}{options} -k "$0"', asked], "server")
     file = FILE.format(target)
-    script = f'printf %s "$2" > {file} && {CURL} --cacert {file} "$0"'
-    return Call(target, place, ["sh", "-c", script, place, target, authority], "server")
+    script = f'printf %s "$2" > {file} && {CURL}{options} --cacert {file} "$0"'
+    return Call(target, place, ["sh", "-c", script, asked, target, authority], "server")
+
+
+def _named(place: str, name: str) -> tuple[str, str]:
+    """Return the URL with another name for its host, and curl's option to find it all the same."""
+    parts = urlsplit(place)
+    port = parts.port or 443
+    asked = parts._replace(netloc=f"{name}:{port}").geturl()
+    return asked, f" --connect-to '::{bracketed(parts.hostname or '')}:{port}'"
+
+
+def bracketed(address: str) -> str:
+    """Return an address as it stands before a colon and a port."""
+    return f"[{address}]" if ":" in address else address
 
 
 def gateway(target: str, address: str, port: int, *, stands: bool) -> Call:
     """Return the call of the port of a gateway that stands, or of its stand-in's."""
-    host = f"[{address}]" if ":" in address else address
-    place = f"http://{host}:{port}/"
+    place = f"http://{bracketed(address)}:{port}/"
     return Call(
         target, place, ["sh", "-c", f'{CURL} "$0"', place], "gateway" if stands else "stand-in"
     )
@@ -56,9 +80,13 @@ def problem(call: Call, out: str, err: str) -> str:
     code, said = out.strip()[-3:], err.strip().splitlines()[-1:] or ["no answer"]
     if code.isdigit() and code != "000":
         return ""
-    if call.to == "gateway" and not any(f"({number})" in said[0] for number in UNCONNECTED):
+    if call.to == "gateway" and not _ended(said[0], UNCONNECTED):
         return ""
     return said[0]
+
+
+def _ended(said: str, numbers: tuple[int, ...]) -> bool:
+    return any(f"({number})" in said for number in numbers)
 
 
 def refusal(cluster: str, call: Call, said: str) -> IsthmusError:
@@ -70,6 +98,9 @@ def refusal(cluster: str, call: Call, said: str) -> IsthmusError:
             "security groups, firewalls, routes"
         )
         return Unprepared(message, cluster=cluster, hint=hint)
+    if _ended(said, UNTRUSTED):
+        message = f"pods of {cluster} do not trust its API server at {call.url}: {said}"
+        return BadEnvironment(message, cluster=call.target, hint=TRUST)
     private = addresses.kind(call.url) == "private"
     which = ", a private address" if private else ""
     message = f"pods of {cluster} do not reach its API server at {call.url}{which}: {said}"

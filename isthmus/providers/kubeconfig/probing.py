@@ -10,7 +10,7 @@ from isthmus import waiting
 from isthmus.adapters import reaching
 from isthmus.environment import Environment
 from isthmus.errors import IsthmusError, NotReady, Unprepared
-from isthmus.providers.kubeconfig import calls, ground, needs
+from isthmus.providers.kubeconfig import calls, ground, logins, needs
 from isthmus.providers.kubeconfig.asking import Sight, is_called
 
 AGAIN = 10.0
@@ -62,6 +62,8 @@ def _ways(environment: Environment, places: Sequence[Place]) -> list[IsthmusErro
     actions = [partial(_call, *way) for way in wanted]
     hosts = [p for p in places if p.sight.cluster == environment.host and p.answers]
     actions += [partial(_connect, host) for host in hosts]
+    called = [p.sight for p in places if is_called(environment, p.sight.cluster)]
+    actions += [partial(logins.check, sight) for sight in called]
     attempt = waiting.carried(_attempt)
     with ThreadPoolExecutor(max(len(actions), 1)) as pool:
         return [error for _, found in pool.map(attempt, actions) for error in found]
@@ -81,7 +83,8 @@ def _calls(environment: Environment, place: Place, places: Sequence[Place]) -> I
     if place.sight.cluster == environment.host:
         for other in places:
             if is_called(environment, other.sight.cluster):
-                yield calls.server(other.name, other.sight.server, other.sight.authority)
+                sight = other.sight
+                yield calls.server(other.name, sight.server, sight.authority, sight.server_name)
     for other in places:
         if other == place or (place.sight.gateway and other.sight.gateway):
             continue
@@ -121,8 +124,9 @@ def _connect(host: Place) -> None:
     try:
         waiting.until(connects, "a connection", timeout=limit, interval=1.0, cluster=host.name)
     except NotReady:
+        where = f"{calls.bracketed(host.address)}:{port}"
         raise Unprepared(
-            f"this machine does not reach its load balancer at {host.address}:{port}: {said}; "
+            f"this machine does not reach its load balancer at {where}: {said}; "
             "`up` looks there whether remotes will find istiod",
             cluster=host.name,
             hint="open that port to this machine, or run Isthmus where it is open",
