@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import yaml
 from cryptography import x509
@@ -108,10 +109,11 @@ def expired(kubeconfig: Path) -> dict[str, str]:
 
 
 @contextmanager
-def forwarded(server: str) -> Iterator[str]:
+def forwarded(server: str, at: str = "127.0.0.1") -> Iterator[str]:
     """Give a URL on this machine's loopback that leads to a server, as a tunnel has."""
-    host, _, port = server.removeprefix("https://").partition(":")
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    there = urlsplit(server)
+    family = socket.AF_INET6 if ":" in at else socket.AF_INET
+    with socket.create_server((at, 0), family=family) as listener:
 
         def serve() -> None:
             while True:
@@ -119,13 +121,14 @@ def forwarded(server: str) -> Iterator[str]:
                     near, _ = listener.accept()
                 except OSError:
                     return
-                far = socket.create_connection((host, int(port)))
+                far = socket.create_connection((there.hostname, there.port or 443))
                 for pair in ((near, far), (far, near)):
                     threading.Thread(target=_pump, args=pair, daemon=True).start()
 
         threading.Thread(target=serve, daemon=True).start()
         try:
-            yield f"https://127.0.0.1:{listener.getsockname()[1]}"
+            host = f"[{at}]" if ":" in at else at
+            yield f"https://{host}:{listener.getsockname()[1]}"
         finally:
             listener.shutdown(socket.SHUT_RDWR)
 

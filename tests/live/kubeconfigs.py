@@ -3,11 +3,14 @@
 import base64
 import json
 import stat
+from contextlib import ExitStack
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from live import rancher
+from live.accounts import forwarded
 
 from isthmus import certificates
 
@@ -23,8 +26,9 @@ END
 class Draft:
     """A kubeconfig that works, to be changed: its parts, and the folder in which it will lie."""
 
-    def __init__(self, kubeconfig: Path, folder: Path) -> None:
-        self.folder, self.pki = folder, kubeconfig.parent / "pki"
+    def __init__(self, kubeconfig: Path, folder: Path, standing: ExitStack) -> None:
+        """`standing` ends what a change has put before the API server."""
+        self.folder, self.pki, self.standing = folder, kubeconfig.parent / "pki", standing
         self.document = json.loads(kubeconfig.read_text())
         self.cluster = self.document["clusters"][0]["cluster"]
         self.user = self.document["users"][0]["user"]
@@ -45,6 +49,17 @@ class Draft:
     def written(self):
         """Write it; return its path."""
         return Path(self.put("kubeconfig", self.text or json.dumps(self.document)))
+
+    def behind(self, at: str = "127.0.0.1", instead: str = "") -> None:
+        """Be reached below a path of a proxy, as with Rancher, by its CA alone."""
+        proxy = rancher.before(self.cluster["server"], self.folder, at, instead)
+        self.cluster["server"], authority = self.standing.enter_context(proxy)
+        self.cluster["certificate-authority-data"] = _b64(authority)
+
+    def tunnelled(self, at: str) -> None:
+        """Be reached at another address, the server's certificate as it is."""
+        tunnel = forwarded(self.cluster["server"], at)
+        self.cluster["server"] = self.standing.enter_context(tunnel)
 
     def plugin(self, name="plugin", before="", version="v1", **more):
         """Log in by a program, as a managed cluster's kubeconfig does."""
@@ -191,6 +206,30 @@ def server_with_a_path(d):
     d.cluster["server"] += "/k8s/clusters/c-1"
 
 
+def server_below_a_proxys_path(d):
+    d.behind()
+
+
+def server_below_a_proxys_path_with_a_slash(d):
+    d.behind()
+    d.cluster["server"] += "/"
+
+
+def server_below_a_path_of_a_proxy_that_knows_its_own_tokens(d):
+    d.behind(instead=d.token)
+    d.user["token"] = rancher.OWN
+
+
+def server_below_a_path_of_a_proxy_that_does_not_know_the_token(d):
+    d.behind(instead=d.token)
+
+
+def server_below_a_proxys_path_by_the_clusters_own_authority(d):
+    own = d.cluster["certificate-authority-data"]
+    d.behind()
+    d.cluster["certificate-authority-data"] = own
+
+
 def server_without_scheme(d):
     d.cluster["server"] = d.cluster["server"].removeprefix("https://")
 
@@ -205,6 +244,19 @@ def server_that_is_away(d):
 
 def server_by_ipv6(d):
     d.cluster["server"] = "https://[::1]:9"
+
+
+def server_by_ipv6_below_a_path(d):
+    d.behind("::1")
+
+
+def server_by_ipv6_with_its_certificates_name(d):
+    d.tunnelled("::1")
+    d.cluster["tls-server-name"] = "kubernetes.default.svc"
+
+
+def server_by_ipv6_that_its_certificate_lacks(d):
+    d.tunnelled("::1")
 
 
 def server_missing(d):

@@ -1,11 +1,14 @@
 """A kubeconfig means to Isthmus, and in its merged file to everybody, what it does to kubectl."""
 
+import json
 import subprocess
+from contextlib import ExitStack
 
 import pytest
+from live import rancher
 from live.kubeconfigs import EVERY, Draft
 
-from isthmus.adapters import kube, kubeconfigs
+from isthmus.adapters import foreign_access, kube, kubeconfigs
 from isthmus.errors import IsthmusError
 from isthmus.facts import Access
 
@@ -30,9 +33,15 @@ def kubectl(mesh):
     return ask
 
 
+@pytest.fixture
+def draft(mesh, tmp_path):
+    """Return a kubeconfig that works, to be changed."""
+    with ExitStack() as standing:
+        yield Draft(mesh.folder / "regions/lisbon/kubeconfig", tmp_path, standing)
+
+
 @pytest.mark.parametrize("change", EVERY.values(), ids=EVERY)
-def test_a_kubeconfig_means_what_it_means_to_kubectl(mesh, kubectl, tmp_path, change, request):
-    draft = Draft(mesh.folder / "regions/lisbon/kubeconfig", tmp_path)
+def test_a_kubeconfig_means_what_it_means_to_kubectl(draft, kubectl, tmp_path, change, request):
     change(draft)
     path = draft.written()
     expected = kubectl(path, draft.wanted)
@@ -55,6 +64,41 @@ def test_a_kubeconfig_means_what_it_means_to_kubectl(mesh, kubectl, tmp_path, ch
     if found:
         merged = kubeconfigs.merge([access], tmp_path / "elsewhere" / "merged")
         assert kubectl(merged, "one") == found
+
+
+def account_of(draft):
+    """Return the access to a cluster, a token of one of its ServiceAccounts, and its own CA."""
+    access = Access(cluster="one", kubeconfig=draft.written(), context=draft.wanted)
+    kube.forget()
+    path = "/api/v1/namespaces/default/serviceaccounts/default/token"
+    request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
+    token = kube.connect(access).request("POST", path, request)["status"]["token"]
+    kube.forget()
+    return access, token, draft.authority
+
+
+@pytest.mark.parametrize("at", ["127.0.0.1", "::1"])
+def test_a_serviceaccount_logs_in_below_a_path_with_the_kubeconfig_that_istiod_gets(
+    draft, tmp_path, at
+):
+    draft.behind(at)
+    access, token, own = account_of(draft)
+    assert foreign_access.refused(access, token, own) == ""
+    document = foreign_access.kubeconfig(access, token, own)
+    [cluster] = document["clusters"]
+    assert cluster["cluster"]["server"].endswith(rancher.PATH)
+    assert kubeconfigs.for_federation(access)["apiEndpoint"].endswith(rancher.PATH)
+    (tmp_path / "reader").write_text(json.dumps(document))
+    reader = Access(cluster="one", kubeconfig=tmp_path / "reader", context="one")
+    assert kube.connect(reader).version().startswith("v1.")
+    kube.forget()
+
+
+def test_a_proxy_that_knows_its_own_tokens_alone_is_told(draft):
+    draft.behind(instead=draft.token)
+    draft.user["token"] = rancher.OWN
+    said = foreign_access.refused(*account_of(draft))
+    assert said == "HTTP 401: must authenticate"
 
 
 def test_there_are_many_of_them():

@@ -20,7 +20,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Network, ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -67,7 +67,7 @@ class Unkind:
     @contextmanager
     def standing(self, folder: Path, name: str) -> Iterator[Path]:
         """Stand before the API server while the block runs; give the kubeconfig to use."""
-        context, authority = _certified(folder, self._address)
+        context, authority = certified(folder, self._address)
         listener = socket.create_server((self._address, 0))
         loop = asyncio.new_event_loop()
         threading.Thread(target=loop.run_forever, daemon=True).start()
@@ -149,11 +149,11 @@ async def _relay(
     return False
 
 
-def _certified(folder: Path, address: str) -> tuple[ssl.SSLContext, str]:
+def certified(folder: Path, address: str) -> tuple[ssl.SSLContext, str]:
     """Return a server's context with a certificate for the address, and its CA (PEM)."""
     key = certificates.new_key()
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"unkind {address}")])
-    names = x509.SubjectAlternativeName([x509.IPAddress(IPv4Address(address))])
+    names = x509.SubjectAlternativeName([x509.IPAddress(ip_address(address))])
     authority = x509.BasicConstraints(ca=True, path_length=0)
     made = (
         certificates.builder(name, name, key)
@@ -161,7 +161,7 @@ def _certified(folder: Path, address: str) -> tuple[ssl.SSLContext, str]:
         .add_extension(authority, critical=True)
         .sign(key, hashes.SHA256())
     )
-    path = folder / f"unkind-{address}.pem"
+    path = folder / f"unkind-{address.replace(':', '-')}.pem"
     path.write_text(certificates.key_pem(key) + certificates.pem(made))
     path.chmod(0o600)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
