@@ -1,5 +1,6 @@
 """Clusters that exist are looked at first: each thing that can be wrong is told, nothing stays."""
 
+import base64
 import copy
 import json
 import os
@@ -7,8 +8,10 @@ import signal
 
 import pytest
 import yaml
+from live import rancher
 from live.accounts import account, changed, expired, forwarded, listed_role, server_of
 from live.bare import client, environment_of, everything, regions
+from live.unkind import bridge_of
 
 from isthmus.providers.kubeconfig import ground
 from isthmus.waiting import until
@@ -135,6 +138,27 @@ def test_a_private_address_that_the_hosts_pods_do_not_reach_is_refused(
     [found] = refused(isthmus, environment(tmp_path, clusters, server=NOWHERE), 65)
     assert found["cluster"] == "two" and "pods of one" in found["text"]
     assert "private address" in found["text"] and "server:" in found["do"]
+
+
+@pytest.mark.parametrize("takes", [True, False], ids=["passes tokens on", "knows its own alone"])
+def test_an_address_below_a_path_is_taken_if_serviceaccounts_log_in_there(
+    isthmus, clusters, as_before, tmp_path, takes
+):
+    cluster = json.loads(clusters["two"].read_text())["clusters"][0]["cluster"]
+    own = base64.b64decode(cluster["certificate-authority-data"]).decode()
+    token = json.loads(clusters["two"].read_text())["users"][0]["user"]["token"]
+    at = bridge_of(isthmus, "bare")
+    with rancher.before(cluster["server"], tmp_path, at, "" if takes else token) as (url, proxys):
+        both = base64.b64encode(f"{proxys}{own}".encode()).decode()
+        known = changed(clusters["two"], tmp_path / "two", **{"certificate-authority-data": both})
+        file = environment(tmp_path, {**clusters, "two": known}, server=url)
+        if takes:
+            assert isthmus.document("preflight", file)["verdict"] == "pass"
+        else:
+            [found] = refused(isthmus, file, 65)
+            assert found["cluster"] == "two" and url in found["text"]
+            assert "HTTP 401: must authenticate" in found["text"]
+            assert "authorized cluster endpoint" in found["do"]
 
 
 def test_a_load_balancer_without_addresses_is_told(isthmus, clusters, as_before, tmp_path):
