@@ -11,6 +11,11 @@ class Fact(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+def join_host_port(address: str, port: int) -> str:
+    """Return `address:port` as people and URLs write it: an IPv6 address stands in brackets."""
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
 class Access(Fact):
     """How to reach one cluster: a kubeconfig file and one context in it. Never its content."""
 
@@ -66,7 +71,7 @@ class Endpoint(Fact):
     @property
     def found(self) -> str:
         """What a person sees of it."""
-        return f"{self.address}:{self.port}"
+        return join_host_port(self.address, self.port)
 
 
 class Gateway(Fact):
@@ -82,12 +87,12 @@ class Gateway(Fact):
     @property
     def ways(self) -> list[str]:
         """What proxies list of it: `address:port` for each address."""
-        return [f"{address}:{self.port}" for address in self.addresses or (self.address,)]
+        return [join_host_port(address, self.port) for address in self.addresses or (self.address,)]
 
     @property
     def found(self) -> str:
         """What a person sees of it."""
-        return f"{self.address}:{self.port}"
+        return join_host_port(self.address, self.port)
 
 
 NAMED = 3

@@ -71,20 +71,22 @@ def connect(address: str, port: int) -> str:
 
 
 def resolve(name: str, cluster: str) -> list[str]:
-    """Return the IPv4 addresses of a load balancer's host name; of an address, itself.
+    """Return the addresses of a load balancer's host name; of an address, itself.
 
-    Raises NotReady if it has none: a cloud's DNS tells a new name a minute late.
+    IPv6 addresses are those of a name that has no other. Raises NotReady if it has none: a cloud's
+    DNS tells a new name a minute late.
     """
     try:
         return [str(ipaddress.ip_address(name))]
     except ValueError:
         pass
     try:
-        found = socket.getaddrinfo(name, None, socket.AF_INET, socket.SOCK_STREAM)
+        found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
     except OSError as error:
         text = f"its load balancer's host name {name} has no address here (DNS: {error})"
         raise NotReady(text, cluster=cluster) from None
-    return sorted({str(where[0]) for *_, where in found})
+    first = [entry for entry in found if entry[0] == socket.AF_INET] or found
+    return sorted({str(where[0]) for *_, where in first})
 
 
 def refusal(access: Access, server: str, error: Exception) -> IsthmusError:

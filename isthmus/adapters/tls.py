@@ -3,6 +3,8 @@
 import socket
 import ssl
 
+from isthmus.facts import join_host_port
+
 TIMEOUT = 3.0
 """Seconds for connecting and for the handshake, each."""
 
@@ -21,4 +23,4 @@ def handshake(address: str, port: int, name: str, root: str) -> str:
         ):
             return ""
     except (OSError, ssl.SSLError) as error:
-        return f"{address}:{port}: {error}"
+        return f"{join_host_port(address, port)}: {error}"

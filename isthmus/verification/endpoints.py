@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from isthmus.errors import NotReady
+from isthmus.facts import join_host_port
 from isthmus.verification import table_reasons as reasons
 from isthmus.verification.evidence import (
     Addresses,
@@ -62,7 +63,7 @@ def expected_endpoints(
     Source: istiod's split horizon, pilot/pkg/xds/ep_filters.go; networks without pods are left out.
     """
     home = members(networks[client], networks)
-    local = {f"{ip}:{port}" for cluster in home for ip in pods.get(cluster, ())}
+    local = {join_host_port(ip, port) for cluster in home for ip in pods.get(cluster, ())}
     return local.union(*(ways_into(n, gateways, networks) for n in _others(client, pods, networks)))
 
 
@@ -109,7 +110,7 @@ def judge_gateway(
 
 def _missing_pods(client: str, texts: set[str], reported: Reported, port: int) -> Iterable[Reason]:
     for cluster in members(reported.networks[client], reported.networks):
-        wanted = {f"{ip}:{port}" for ip in reported.addresses[cluster]}
+        wanted = {join_host_port(ip, port) for ip in reported.addresses[cluster]}
         if missing := sorted(wanted - texts):
             yield reasons.pods_missing(client, cluster, missing)
 

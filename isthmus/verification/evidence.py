@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from isthmus.facts import Fact
+from isthmus.facts import Fact, join_host_port
 
 RECEIVING = frozenset({"HEALTHY", "UNKNOWN"})
 """Health states whose endpoints Envoy sends requests to; UNKNOWN is EDS's default."""
@@ -43,7 +43,7 @@ class SeenEndpoint(Fact):
     @property
     def text(self) -> str:
         """The endpoint as people write it: `ip:port`."""
-        return f"{self.address}:{self.port}"
+        return join_host_port(self.address, self.port)
 
     @property
     def receives(self) -> bool:

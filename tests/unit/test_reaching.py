@@ -1,6 +1,7 @@
 """An API server that cannot be had: each cause is told apart, against real sockets."""
 
 import base64
+import ipaddress
 import json
 import socket
 import ssl
@@ -38,14 +39,19 @@ class Handler(BaseHTTPRequestHandler):
 
 def certificate(name):
     key, subject = new_key(), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    names = x509.SubjectAlternativeName([x509.DNSName(name)])
+    it = x509.IPAddress(ipaddress.ip_address(name)) if ":" in name else x509.DNSName(name)
+    names = x509.SubjectAlternativeName([it])
     whole = builder(subject, subject, key).add_extension(names, False)
     return pem(whole.sign(key, hashes.SHA256())), key_pem(key)
 
 
+class ByIpv6(ThreadingHTTPServer):
+    address_family = socket.AF_INET6
+
+
 @contextmanager
-def serving(tls=None):
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+def serving(tls=None, at="127.0.0.1"):
+    server = (ByIpv6 if ":" in at else ThreadingHTTPServer)((at, 0), Handler)
     server.seen, server.before = [], []
     server.answer = (200, b'{"gitVersion": "v1.36.3"}')
     if tls:
@@ -98,6 +104,58 @@ def refused(access):
 def test_a_server_that_answers_says_its_version(api, access):
     assert reaching.reach(ApiServer(access(url_of(api)))) == (url_of(api), "v1.36.3")
     assert api.seen == [("/version", f"Bearer {TOKEN}")]
+
+
+def has_ipv6():
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6 loopback")
+@pytest.mark.parametrize(
+    ("name", "more", "said"),
+    [
+        ("::1", {}, ""),
+        ("api.example", {"tls-server-name": "api.example"}, ""),
+        ("api.example", {}, "TLS fails"),
+        ("::1", {"tls-server-name": "api.example"}, "TLS fails"),
+    ],
+)
+def test_a_server_by_ipv6_is_known_by_its_address_or_by_the_name_that_is_said(
+    access, tmp_path, name, more, said
+):
+    whole, key = certificate(name)
+    (tmp_path / "tls.pem").write_text(whole + key)
+    more = {"certificate-authority-data": base64.b64encode(whole.encode()).decode(), **more}
+    with serving(tmp_path / "tls.pem", at="::1") as server:
+        url = f"https://[::1]:{server.server_port}"
+        given = access(url, **more)
+        if said:
+            assert said in refused(given).message
+        else:
+            assert reaching.reach(ApiServer(given)) == (url, "v1.36.3")
+
+
+def of_both(*families):
+    """Return what a resolver says of a name that has an address of each of these families."""
+    known = {socket.AF_INET: ("192.0.2.7", 0), socket.AF_INET6: ("2001:db8::7", 0, 0, 0)}
+    return [(f, socket.SOCK_STREAM, 6, "", known[f]) for f in families]
+
+
+@pytest.mark.parametrize(
+    ("families", "found"),
+    [
+        ([socket.AF_INET], ["192.0.2.7"]),
+        ([socket.AF_INET6], ["2001:db8::7"]),
+        ([socket.AF_INET6, socket.AF_INET], ["192.0.2.7"]),
+    ],
+)
+def test_a_load_balancers_name_that_has_ipv6_alone_is_found_too(monkeypatch, families, found):
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: of_both(*families))
+    assert reaching.resolve("lb.example", "south") == found
 
 
 def test_a_refusal_that_passes_is_none(api, access):

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from isthmus.errors import NotReady
+from isthmus.facts import Gateway
 from isthmus.verification import (
     Reported,
     SeenEndpoint,
@@ -34,6 +35,21 @@ def endpoint(text: str) -> SeenEndpoint:
     place, _, health = text.partition(" ")
     address, _, port = place.rpartition(":")
     return SeenEndpoint(address=address, port=int(port), health=health or "HEALTHY")
+
+
+def test_endpoints_by_ipv6_are_the_same_wherever_they_are_told():
+    gateway = Gateway(cluster="shanghai", address="fd00::2", port=15443)
+    assert gateway.found == "[fd00::2]:15443"
+    pods = {"beijing": {"helloworld-a": "fd00:a::7"}, "shanghai": {"helloworld-b": "fd00:b::7"}}
+    ways = {"beijing": ["[fd00::1]:15443"], "shanghai": gateway.ways}
+    reported = TWO.model_copy(update={"pods": pods, "gateways": ways})
+    seen = [
+        SeenEndpoint(address="fd00:a::7", port=5000),
+        SeenEndpoint(address="fd00::2", port=15443),
+    ]
+    assert judge_endpoints("beijing", seen, reported) == []
+    [lacking] = judge_endpoints("beijing", seen[:1], reported)
+    assert "[fd00::2]:15443" in lacking.text
 
 
 @pytest.mark.parametrize("source", ["envoy.json", "istioctl.json"])

@@ -5,6 +5,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from isthmus.errors import BadEnvironment, IsthmusError, Unprepared
+from isthmus.facts import join_host_port
 from isthmus.providers.kubeconfig import addresses
 
 PATIENCE = 5
@@ -41,34 +42,27 @@ def server(target: str, url: str, authority: str, name: str = "") -> Call:
 
     `name` is that in the server's certificate, if it is not the URL's host (`tls-server-name`).
     """
-    place = f"{url.rstrip('/')}/version"
-    asked, options = _named(place, name) if name else (place, "")
+    version = f"{url.rstrip('/')}/version"
+    asked, options = _named(version, name) if name else (version, "")
     if not authority:
-        return Call(target, place, ["sh", "-c", f'{CURL}{options} -k "$0"', asked], "server")
+        return Call(target, version, ["sh", "-c", f'{CURL}{options} -k "$0"', asked], "server")
     file = FILE.format(target)
     script = f'printf %s "$2" > {file} && {CURL}{options} --cacert {file} "$0"'
-    return Call(target, place, ["sh", "-c", script, asked, target, authority], "server")
+    return Call(target, version, ["sh", "-c", script, asked, target, authority], "server")
 
 
-def _named(place: str, name: str) -> tuple[str, str]:
+def _named(url: str, name: str) -> tuple[str, str]:
     """Return the URL with another name for its host, and curl's option to find it all the same."""
-    parts = urlsplit(place)
+    parts = urlsplit(url)
     port = parts.port or 443
     asked = parts._replace(netloc=f"{name}:{port}").geturl()
-    return asked, f" --connect-to '::{bracketed(parts.hostname or '')}:{port}'"
-
-
-def bracketed(address: str) -> str:
-    """Return an address as it stands before a colon and a port."""
-    return f"[{address}]" if ":" in address else address
+    return asked, f" --connect-to '::{join_host_port(parts.hostname or '', port)}'"
 
 
 def gateway(target: str, address: str, port: int, *, stands: bool) -> Call:
     """Return the call of the port of a gateway that stands, or of its stand-in's."""
-    place = f"http://{bracketed(address)}:{port}/"
-    return Call(
-        target, place, ["sh", "-c", f'{CURL} "$0"', place], "gateway" if stands else "stand-in"
-    )
+    url = f"http://{join_host_port(address, port)}/"
+    return Call(target, url, ["sh", "-c", f'{CURL} "$0"', url], "gateway" if stands else "stand-in")
 
 
 def problem(call: Call, out: str, err: str) -> str:

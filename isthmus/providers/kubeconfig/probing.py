@@ -10,6 +10,7 @@ from isthmus import waiting
 from isthmus.adapters import reaching
 from isthmus.environment import Environment
 from isthmus.errors import IsthmusError, NotReady, Unprepared
+from isthmus.facts import join_host_port
 from isthmus.providers.kubeconfig import calls, ground, logins, needs
 from isthmus.providers.kubeconfig.asking import Sight, is_called
 
@@ -124,7 +125,7 @@ def _connect(host: Place) -> None:
     try:
         waiting.until(connects, "a connection", timeout=limit, interval=1.0, cluster=host.name)
     except NotReady:
-        where = f"{calls.bracketed(host.address)}:{port}"
+        where = join_host_port(host.address, port)
         raise Unprepared(
             f"this machine does not reach its load balancer at {where}: {said}; "
             "`up` looks there whether remotes will find istiod",
