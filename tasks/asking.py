@@ -26,15 +26,13 @@ from isthmus.verification import (
 from isthmus.verification.places import SIDECAR, URL, WARM_UP
 
 ADMIN = "127.0.0.1:15000/clusters?format=json"
-OPEN = 20.0
-"""Seconds until each endpoint must have answered; on a quiet machine the first round shows it."""
 PAUSE = 0.5
 """Seconds from one look to the next."""
-EACH, PATIENCE = 5, 2.0
-"""Requests for each endpoint in one such round, and seconds that one of them may take. Of the
-proper ones so many are asked at once where not all ways are open."""
-READY = 30.0
-"""Seconds for a pod that is there and not Ready: a machine under load misses a readiness probe."""
+EACH = 5
+"""Requests for each endpoint in one such round. Of the proper ones so many are asked at once where
+not all ways are open."""
+PATIENCE = 2.0
+"""Seconds that a request of such a round may take; a slower way is judged by the proper ones."""
 QUICK = 60.0
 """Seconds that a look may have taken for another one, or for more requests where some failed, to be
 worth the while."""
@@ -56,8 +54,9 @@ def ready_pods(cluster: Kube, namespace: str, labels: str) -> list[Manifest]:
         pods = workloads.running_pods(cluster, namespace, labels)
         return pods if pods or not cluster.objects("Pod", namespace, labels=labels) else None
 
+    limit = waiting.limits().pod
     try:
-        return waiting.until(found, f"a Ready pod {labels}", timeout=READY, error=Unsettled)
+        return waiting.until(found, f"a Ready pod {labels}", timeout=limit, error=Unsettled)
     except Unsettled:
         return []
 
@@ -80,7 +79,7 @@ class Caller:
         begun = time.monotonic()
         found = self._look(opened)
         kinds = {reason.kind for reason in found.findings}
-        settled = "silent" in kinds and not opened  # it was looked at for OPEN seconds before
+        settled = "silent" in kinds and not opened  # it was looked at for `endpoints` before
         if kinds and kinds <= PASSING and not settled and time.monotonic() - begun < QUICK:
             progress.say(f"looks again: {', '.join(sorted(kinds))}")
             found = self._look(opened)
@@ -123,8 +122,11 @@ class Caller:
                 True if are_open(counted_since(first, last), counted_since(before, last)) else None
             )
 
+        limit = waiting.limits().endpoints
         try:
-            return waiting.until(opened, "open ways", timeout=OPEN, interval=PAUSE, error=Unsettled)
+            return waiting.until(
+                opened, "open ways", timeout=limit, interval=PAUSE, error=Unsettled
+            )
         except Unsettled:
             progress.say("not every endpoint answers")
             return False

@@ -62,7 +62,7 @@ def verify_client(
 def verify_gateway(environment: Environment, access: Access, reported: Reported) -> list[Reason]:
     """Judge what each pod of a cluster's gateway does with requests that enter its network.
 
-    What is found wrong is looked at again for OPEN seconds: a push may be on its way.
+    What is found wrong is looked at again within `endpoints`: a push may be on its way.
     """
     found: list[Reason] = []
 
@@ -71,8 +71,9 @@ def verify_gateway(environment: Environment, access: Access, reported: Reported)
         found = _judge_gateway(environment, access, reported)
         return None if found and found[0].kind != "gateway down" else True
 
+    limit = waiting.limits().endpoints
     try:
-        waiting.until(sound, "gateway's table", timeout=asking.OPEN, error=asking.Unsettled)
+        waiting.until(sound, "gateway's table", timeout=limit, error=asking.Unsettled)
     except asking.Unsettled:
         progress.say("its table does not become as expected")
     return found

@@ -14,8 +14,6 @@ from tasks.policies import step
 
 ROOT = "istio-ca-root-cert"
 """What istiod writes into every namespace of a cluster that it serves."""
-TOKEN = 30.0
-"""Seconds for the token controller to fill a Secret in."""
 
 
 @step("wire", of="remote")
@@ -67,7 +65,8 @@ def _filled_token(remote: Access) -> dict[str, str]:
         return data if "token" in data else None
 
     what = f"token of ServiceAccount {SYSTEM}/{READER}"
-    return waiting.until(filled, what, timeout=TOKEN, interval=0.05, cluster=remote.cluster)
+    limit = waiting.limits().control_plane
+    return waiting.until(filled, what, timeout=limit, interval=0.05, cluster=remote.cluster)
 
 
 def _await_service(remote: Access) -> None:

@@ -85,7 +85,6 @@ def cloud(folders, monkeypatch):
     monkeypatch.setenv(credentials.SECRET, kce.SECRET)
     monkeypatch.setattr(api, "PAUSE", 0.01)
     monkeypatch.setattr(buying, "LOOK", 0.01)
-    monkeypatch.setattr(buying, "LISTED", 0.3)
     with kce.Kce() as made:
         monkeypatch.setenv(api.ENDPOINT, made.url)
         yield made

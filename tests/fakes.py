@@ -153,13 +153,10 @@ def _merged(live, wanted):
 
 def limited(**seconds):
     """Let what the block waits for have these limits, shorter ones than a file may have too."""
-    return waiting.within(_limits(seconds))
+    return waiting.within(Timeouts().model_copy(update=seconds))
 
 
 def limit(monkeypatch, **seconds):
-    """Let everything in a test have such limits, in whatever thread it waits."""
-    monkeypatch.setattr(waiting, "limits", lambda: _limits(seconds))
-
-
-def _limits(seconds):
-    return Timeouts.model_construct(**{**dict(Timeouts()), **seconds})
+    """Let everything in a test have such limits, in whatever thread it waits, whatever its file."""
+    others = waiting.limits
+    monkeypatch.setattr(waiting, "limits", lambda: others().model_copy(update=seconds))

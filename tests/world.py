@@ -7,14 +7,14 @@ import threading
 from pathlib import Path
 
 import yaml
-from fakes import FakeKube
+from fakes import FakeKube, limit
 
 from isthmus import providers, tools
 from isthmus.adapters import federated, helm, istioctl, kube, kubeconfigs, kubefedctl, tls
 from isthmus.environment import ClusterSpec, Environment, VerificationSpec
 from isthmus.facts import Access
 from isthmus.providers.contract import Defaults
-from tasks import asking, federation
+from tasks import federation
 
 REGIONS = ("beijing", "shanghai")
 CANARY = "canary-token-7f3a"
@@ -67,7 +67,7 @@ class World:
         monkeypatch.setattr(kubefedctl, "join", self._join)
         monkeypatch.setattr(kubefedctl, "unjoin", self._unjoin)
         monkeypatch.setattr(federated, "WATCHING", -1.0)
-        monkeypatch.setattr(asking, "OPEN", -1.0)
+        limit(monkeypatch, endpoints=-1)
         monkeypatch.setattr(tools, "ensure", lambda environment, name: Path("/", name))
 
     def check(self, environment):

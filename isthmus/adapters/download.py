@@ -13,8 +13,6 @@ from isthmus.errors import NotReady, Unprepared
 
 INTERVAL = 1.0
 """Seconds between two attempts."""
-SILENCE = 30.0
-"""Seconds in which a server may say nothing; a whole file may take as long as it likes."""
 MB = 1_000_000
 GONE = (404, 410)
 BUSY = 429
@@ -61,7 +59,8 @@ def _client(url: str) -> tuple[httpx.Client, str]:
         auth = httpx.BasicAuth(where.username, where.password) if where.userinfo else None
         # None: directly. Else httpx finds the same proxy, for the hosts of redirects too.
         past = {} if web_proxy.of(url) else {f"all://{where.netloc.decode()}": None}
-        silence = max(SILENCE, waiting.limits().download)
+        # In which the server may say nothing; a whole file may take as long as it likes.
+        silence = max(2 * waiting.limits().request, waiting.limits().download)
         client = httpx.Client(auth=auth, timeout=silence, follow_redirects=True, mounts=past)
         return client, str(where.copy_with(userinfo=b""))
     except (httpx.InvalidURL, ValueError):

@@ -14,8 +14,6 @@ from isthmus.adapters.api_server import PAUSE, ApiServer
 from isthmus.errors import ClusterUnreachable, NotReady
 from isthmus.facts import Access
 
-PATIENCE = 10.0
-"""Seconds in which a new token must be taken: one of several API servers may hear of it later."""
 REVIEW = {
     "apiVersion": "authorization.k8s.io/v1",
     "kind": "SelfSubjectAccessReview",
@@ -89,7 +87,8 @@ def _refused(server: ApiServer) -> str:
         return None if said else True
 
     try:
-        waiting.until(taken, "a login", timeout=PATIENCE, interval=PAUSE)
+        # One of several API servers may hear of a new token later.
+        waiting.until(taken, "a login", timeout=waiting.limits().connect, interval=PAUSE)
     except (NotReady, ClusterUnreachable):
         return said
     return ""

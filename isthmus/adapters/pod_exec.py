@@ -27,10 +27,9 @@ STDOUT, STDERR, STATUS = 1, 2, 3
 SLOW = 5.0
 """Seconds after which a refusal was a limit of the API server's own: it gives a kubelet 10 to
 answer (k8s.io/kubernetes pkg/kubelet/client) before it says that it cannot be reached."""
-PING = 15.0
-"""Seconds without a byte after which the server is asked for one (RFC 6455, 5.5.2)."""
-SILENT = 60.0
-"""Seconds without a byte, be it the answer to a ping, after which the connection is lost."""
+UNHEARD = 4
+"""Limits of a `request` without a byte after which the connection is lost; after one, the server is
+asked for a byte by a ping (RFC 6455, 5.5.2)."""
 BACKEND = "error dialing backend: "
 DIALLED = re.compile(rf"(?:{BACKEND})?dial tcp (\S+:\d+): ([^\"\\]+)|{BACKEND}([^\"\\]+)")
 """What an API server says of a kubelet that it does not reach (apimachinery pkg/util/proxy)."""
@@ -54,7 +53,7 @@ def run(
     """Return what a command in a container printed, once it has ended.
 
     Raises ApiException if it is refused, NotReady if pod or container are gone, ClusterUnreachable
-    if the connection is cut, or silent for SILENT seconds, or the kubelet cannot be reached.
+    if the connection is cut, or silent UNHEARD times, or the kubelet cannot be reached.
     """
     where = f"exec in {namespace}/{pod}"
     asked = [("container", container), ("stdout", "true"), ("stderr", "true")]
@@ -69,7 +68,7 @@ def run(
     except (websocket.WebSocketException, OSError) as error:
         raise ClusterUnreachable(f"{where}: no connection: {error}", cluster=cluster) from None
     try:
-        stream.settimeout(PING)
+        stream.settimeout(waiting.limits().request)
         return _read(stream, begun, cluster, where)
     finally:
         stream.close(timeout=1)
@@ -107,13 +106,14 @@ def _proxy(configuration: client.Configuration) -> dict[str, Any]:
 def _read(stream: websocket.WebSocket, begun: float, cluster: str, where: str) -> Output:
     """Return both outputs once the status has come."""
     channels = {STDOUT: bytearray(), STDERR: bytearray(), STATUS: bytearray()}
-    heard, limit = time.monotonic(), waiting.limits().exec
+    limit, silent = waiting.limits().exec, UNHEARD * waiting.limits().request
+    heard = time.monotonic()
     while not channels[STATUS]:
         waiting.go_on()
         now = time.monotonic()
         out_of_time = now - begun > limit
-        if out_of_time or now - heard > SILENT:
-            ended = f"no end after {limit:g} s" if out_of_time else f"no byte for {SILENT:g} s"
+        if out_of_time or now - heard > silent:
+            ended = f"no end after {limit:g} s" if out_of_time else f"no byte for {silent:g} s"
             given_up = ClusterUnreachable(f"{where}: {ended}", cluster=cluster)
             given_up.timed_out = out_of_time
             raise given_up

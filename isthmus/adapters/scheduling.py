@@ -19,9 +19,6 @@ HINTS = {
 }
 PASSING_TAINTS = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable", "uninitialized")
 """Taints that nodes lose by themselves as they come up (node lifecycle and cloud controllers)."""
-PATIENT = 40.0
-"""Seconds until nothing will make room or a node by itself: pods that end have 30 s
-(terminationGracePeriodSeconds), and the cluster-autoscaler looks every 10 (--scan-interval)."""
 NO_NODE = re.compile(r"wouldn't fit|max (node group size|cluster .*limit) reached")
 """What the cluster-autoscaler says of a pod for which no node that it may add would do."""
 OLD_TAINT = ", that the pod didn't tolerate"
@@ -36,9 +33,12 @@ def hint(said: str) -> str:
     return HINTS[kinds[-1]] if kinds and known and not passing else ""
 
 
-def patience(said: str, nodes: Iterable[Manifest], events: Iterable[Manifest]) -> float:
+def patience(
+    said: str, nodes: Iterable[Manifest], events: Iterable[Manifest], room: float
+) -> float:
     """Return for how many seconds this must be said until it is believed; endless if it may pass.
 
+    `room` are the seconds until nothing will make room, or a node, by itself.
     Who adds nodes tells so in an event about the pod (TriggeredScaleUp, Nominated, ProvisionNode).
     Without one, time is what shows that nobody does: where nodes come from no cloud, none is added
     at all, as whoever adds nodes knows them by their providerID (cluster-autoscaler, Karpenter).
@@ -56,7 +56,7 @@ def patience(said: str, nodes: Iterable[Manifest], events: Iterable[Manifest]) -
     if all(NODES.search(r) for r in reasons) or any(map(_refuses, words)):
         return 0.0
     makes_nodes = any(node.get("spec", {}).get("providerID") for node in nodes)
-    return PATIENT if makes_nodes or any(map(ROOM.search, reasons)) else 0.0
+    return room if makes_nodes or any(map(ROOM.search, reasons)) else 0.0
 
 
 def _reasons(said: str) -> list[str]:

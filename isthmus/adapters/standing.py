@@ -8,6 +8,7 @@ and of what is told of the pod, once the reason has stood for a while.
 import time
 from collections.abc import Callable
 
+from isthmus import waiting
 from isthmus.adapters import scheduling
 from isthmus.adapters.kube import Kube
 from isthmus.adapters.manifests import Manifest
@@ -49,7 +50,8 @@ class Standing:
         if not (pod := failure.pod):
             return FINAL
         events = events_about(self._client, "Pod", pod["metadata"])
-        patience = scheduling.patience(failure.said, self._client.objects("Node"), events)
+        nodes, room = self._client.objects("Node"), waiting.limits().scheduling
+        patience = scheduling.patience(failure.said, nodes, events, room)
         return max(FINAL, patience)
 
 

@@ -3,22 +3,22 @@
 import socket
 import ssl
 
+from isthmus import waiting
 from isthmus.facts import join_host_port
-
-TIMEOUT = 3.0
-"""Seconds for connecting and for the handshake, each."""
 
 
 def handshake(address: str, port: int, name: str, root: str) -> str:
     """Return nothing if `address:port` proves to be `name` by a certificate below `root` (PEM).
 
-    Otherwise return what came back, in a few words.
+    Otherwise return what came back, in a few words. The limit `connect` is each one's: of the
+    connection and of the handshake.
     """
     context = ssl.create_default_context(cadata=root)
     # istiod's certificate names it in a SAN; nothing of ours is presented, and none is asked for.
+    limit = waiting.limits().connect
     try:
         with (
-            socket.create_connection((address, port), timeout=TIMEOUT) as plain,
+            socket.create_connection((address, port), timeout=limit) as plain,
             context.wrap_socket(plain, server_hostname=name),
         ):
             return ""

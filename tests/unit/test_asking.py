@@ -1,6 +1,7 @@
 """What is held against a mesh is seen twice, and never on half an answer."""
 
 import pytest
+from fakes import limit
 from world import environment
 
 from isthmus.errors import ClusterUnreachable, Findings, NotReady
@@ -16,7 +17,7 @@ def patient(world, monkeypatch):
     from flows.build import build
 
     build(environment())
-    monkeypatch.setattr(asking, "OPEN", 5.0)
+    limit(monkeypatch, endpoints=5)
     monkeypatch.setattr(asking, "PAUSE", 0.001)
     return world
 

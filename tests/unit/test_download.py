@@ -70,16 +70,14 @@ def test_what_is_longer_than_the_file_is_thrown_away(web, target):
 
 
 def test_a_silent_server_is_asked_again(web, target, monkeypatch):
-    monkeypatch.setattr(download, "SILENCE", 0.3)
-    limit(monkeypatch, download=0.2)
+    limit(monkeypatch, download=0.2, request=0.15)
     web.manners = ["silent"]
     assert fetched(web, target)
     assert web.ranges() == [None, f"bytes={len(CONTENT) // 2}-"]
 
 
 def test_a_slow_server_may_take_longer_than_a_silent_one(web, target, monkeypatch):
-    monkeypatch.setattr(download, "SILENCE", 0.4)
-    limit(monkeypatch, download=0.2)
+    limit(monkeypatch, download=0.2, request=0.2)
     web.manners = ["slow"] * 100
     assert fetched(web, target)
 

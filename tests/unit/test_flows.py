@@ -215,13 +215,14 @@ def test_every_step_waits_as_long_as_its_environment_says(world):
         if event.kind == "started":
             seen.setdefault(event.name, set()).add(waiting.limits().helm)
 
-    seen, given = {}, environment().model_copy(update={"timeouts": Timeouts(helm=9)})
+    seen, before = {}, waiting.limits()
+    given = environment().model_copy(update={"timeouts": Timeouts(helm=9)})
     with progress.listening(note):
         build(given)
         teardown(given)
     assert {"wait for nodes", "start federation", "wire", "withdraw"} <= seen.keys()
     assert {name: found for name, found in seen.items() if found != {9}} == {}
-    assert waiting.limits() == Timeouts()
+    assert waiting.limits() == before
 
 
 def test_a_teardown_of_nothing_is_well(world):

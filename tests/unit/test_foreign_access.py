@@ -7,6 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import refusing
+from fakes import limit
 
 from isthmus.adapters import api_server, connecting, foreign_access
 from isthmus.facts import Access
@@ -46,7 +47,7 @@ def serving(*answers):
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch):
-    monkeypatch.setattr(foreign_access, "PATIENCE", 0)
+    limit(monkeypatch, connect=0)
     monkeypatch.setattr(foreign_access, "PAUSE", 0.01)
     monkeypatch.setattr(api_server, "PAUSE", 0.01)
 
@@ -92,7 +93,7 @@ def test_it_is_asked_below_the_path_and_as_the_account_alone(folders):
 
 
 def test_a_token_that_one_of_several_servers_does_not_know_yet_is_tried_again(folders, monkeypatch):
-    monkeypatch.setattr(foreign_access, "PATIENCE", 60)
+    limit(monkeypatch, connect=60)
     said, asked = refused(folders, (401, MUST), (401, MUST), (201, {}))
     assert (said, len(asked)) == ("", 3)
 

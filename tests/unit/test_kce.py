@@ -6,13 +6,13 @@ import stat
 
 import kce as stub
 import pytest
-from fakes import FakeKube
+from fakes import FakeKube, limit
 from kce import COMMON, of
 
 from isthmus import providers, state, waiting
 from isthmus.adapters import kube
 from isthmus.errors import ClusterUnreachable, NotReady, Rejected, Unprepared
-from isthmus.providers.kce import api, buying, credentials, leaving, requests
+from isthmus.providers.kce import credentials, requests
 from isthmus.providers.kce.provider import Kce
 
 NAMES = ("beijing", "shanghai")
@@ -95,7 +95,8 @@ def test_a_cluster_whose_creation_got_no_answer_is_not_bought_twice(cloud, clust
     assert len(cloud.asked("CreateCluster")) == len(cloud.clusters) == 2
 
 
-def test_what_may_have_been_bought_is_for_a_person_to_decide(cloud, clusters):
+def test_what_may_have_been_bought_is_for_a_person_to_decide(cloud, clusters, monkeypatch):
+    limit(monkeypatch, cloud=0.3)
     cloud.failing["CreateCluster"] = 1
     with pytest.raises(Rejected, match="nor is the cluster listed") as caught:
         ensure(of())
@@ -105,7 +106,10 @@ def test_what_may_have_been_bought_is_for_a_person_to_decide(cloud, clusters):
     assert len(cloud.clusters) == 2
 
 
-def test_a_cluster_that_appears_after_its_run_gave_up_is_the_next_runs(cloud, clusters):
+def test_a_cluster_that_appears_after_its_run_gave_up_is_the_next_runs(
+    cloud, clusters, monkeypatch
+):
+    limit(monkeypatch, cloud=0.3)
     cloud.lost["CreateCluster"], cloud.hidden = 1, 10_000
     with pytest.raises(Rejected):
         ensure(of())
@@ -128,7 +132,7 @@ def test_a_throttled_request_is_tried_again(cloud, clusters, action):
 def test_an_api_that_only_throttles_is_given_up_and_nothing_was_bought(
     cloud, clusters, monkeypatch
 ):
-    monkeypatch.setattr(api, "THROTTLED", 0.1)
+    limit(monkeypatch, cloud=0.1)
     cloud.throttled["CreateCluster"] = 10_000
     with pytest.raises(ClusterUnreachable, match=r"CreateCluster: Throttling: too many requests"):
         ensure(of())
@@ -146,7 +150,7 @@ def test_a_request_that_got_no_answer_is_sent_again(cloud, clusters, action, tro
 
 @pytest.mark.parametrize("trouble", ["failing", "lost", "cut"])
 def test_an_api_that_does_not_answer_is_worth_another_run(cloud, clusters, monkeypatch, trouble):
-    monkeypatch.setattr(api, "THROTTLED", 0.1)
+    limit(monkeypatch, cloud=0.1)
     getattr(cloud, trouble)["DescribeCluster"] = 10_000
     with pytest.raises(ClusterUnreachable, match="KCE in cn-beijing-6 to DescribeCluster: not"):
         ensure(of())
@@ -182,7 +186,7 @@ def test_a_cluster_that_ends_in_error_is_told_and_can_be_taken_away(cloud, clust
 
 
 def test_a_cluster_that_is_never_ready_is_given_up_in_the_end(cloud, clusters, monkeypatch):
-    monkeypatch.setattr(buying, "MADE", 0.1)
+    limit(monkeypatch, cluster=0.1)
     cloud.polls = 10_000
     with pytest.raises(NotReady, match=r"to run: not there after .*last seen: creating"):
         ensure(of())
@@ -221,7 +225,10 @@ def test_a_cluster_that_is_still_being_made_is_deleted_as_soon_as_kce_takes_it(c
     assert "InvalidClusterStatus" in [e["answer"] for e in cloud.asked("DeleteCluster")]
 
 
-def test_a_cluster_that_appears_only_when_its_run_is_dead_is_deleted_too(cloud, clusters):
+def test_a_cluster_that_appears_only_when_its_run_is_dead_is_deleted_too(
+    cloud, clusters, monkeypatch
+):
+    limit(monkeypatch, cloud=0.3)
     cloud.lost["CreateCluster"], cloud.hidden = 1, 10_000
     with pytest.raises(Rejected):
         ensure(of())
@@ -250,7 +257,7 @@ def test_load_balancers_that_a_cluster_bought_go_before_it(cloud, clusters):
 
 def test_a_cluster_that_does_not_answer_is_deleted_all_the_same(cloud, clusters, monkeypatch):
     ensure(of())
-    monkeypatch.setattr(leaving, "RELEASED", 0.1)
+    limit(monkeypatch, deletion=0.1)
     for cluster in clusters.kubes.values():
         cluster.failures = [ClusterUnreachable("no answer")] * 50
     Kce().delete(of())
@@ -327,7 +334,7 @@ def test_a_cluster_that_was_never_bought_is_not_ready(cloud, clusters):
 
 
 def test_an_api_server_without_a_public_address_is_told(cloud, clusters, monkeypatch):
-    monkeypatch.setattr(buying, "ANSWERS", 0.1)
+    limit(monkeypatch, api_server=0.1)
     cloud.exposed = False
     with pytest.raises(ClusterUnreachable, match="for use from outside") as caught:
         ensure(of())

@@ -9,13 +9,13 @@ from functools import lru_cache
 import pytest
 import yaml
 from dockers import DOWN, Engine, begin, changing
-from fakes import FakeKube
+from fakes import FakeKube, limit
 
 from isthmus import state, waiting
 from isthmus.adapters import kube, kubeconfigs, processes
 from isthmus.environment import Environment
 from isthmus.errors import ClusterUnreachable, NotReady, Rejected, Unprepared
-from isthmus.providers.kind import balancer, provider
+from isthmus.providers.kind import balancer
 from isthmus.providers.kind.provider import Kind
 
 DENIED = "permission denied while trying to connect to the Docker daemon socket"
@@ -30,7 +30,7 @@ def engine(folders, monkeypatch):
     monkeypatch.setenv("KUBECONFIG", str(folders / "own"))
     (folders / "own").write_text("the user's")
     monkeypatch.setattr(kube, "connect", lru_cache(Server))
-    monkeypatch.setattr(provider, "ANSWER", 0.5)
+    limit(monkeypatch, api_server=0.5)
     yield made
     for process in processes.named(balancer.PROGRAM):
         processes.end(process, 5)

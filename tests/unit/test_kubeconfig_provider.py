@@ -137,8 +137,7 @@ def clusters(monkeypatch):
     monkeypatch.setattr(reaching, "reach", reach)
     monkeypatch.setattr(reaching, "connect", lambda address, port: "")
     monkeypatch.setattr(foreign_access, "refused", lambda access, token, own: "")
-    monkeypatch.setattr(probing, "AGAIN", 0.0)
-    limit(monkeypatch, load_balancer=0, answer=0)
+    limit(monkeypatch, load_balancer=0, answer=0, connect=0)
     return connect
 
 

@@ -1,8 +1,10 @@
 """The key `timeouts`: each limit that a file may set is one that something really waits for."""
 
+import ast
 import re
 import socket
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -51,3 +53,74 @@ def test_a_server_that_refuses_is_asked_for_as_long_as_the_file_says(folders, se
         with limited(retry=seconds), pytest.raises(ClusterUnreachable, match="503"):
             kube.Kube(access).version()
         assert (len(server.asked) > 1) is bool(seconds)
+
+
+BESIDE = {
+    "how often is looked, said or tried": """
+        adapters/api_server.PAUSE adapters/download.INTERVAL adapters/standing.EVERY
+        adapters/probing.PERIOD adapters/removal.LONG adapters/retrying.PAUSE
+        providers/kce/api.PAUSE providers/kce/buying.LOOK tasks/asking.PAUSE
+        tasks/artifacts.INTERVAL flows/pulse.LOOK flows/pulse.BEAT""",
+    "how long this machine's own programs take": """
+        adapters/processes.KILL_TIMEOUT adapters/supervising.HALT_TIMEOUT
+        providers/kind/balancer.GRACE providers/lab/cgroups.ENDING
+        providers/lab/images/loading.TIMEOUT cli/checking.GRACE flows/steps.GRACE
+        releases/__init__.OTHERS""",
+    "Prefect: its server on this machine, its worker, leases and heartbeats": """
+        adapters/prefect_api.REACH_TIMEOUT adapters/prefect_api.LAST_WORD_TIMEOUT
+        adapters/prefect_database.CONNECT_TIMEOUT adapters/prefect_program.PATIENCE
+        adapters/prefect_record.PORT_PATIENCE adapters/prefect_runs.GRACE
+        adapters/prefect_runs.TELL_TIMEOUT adapters/prefect_start.START_TIMEOUT
+        adapters/prefect_supervisor.START_TIMEOUT adapters/prefect_supervisor.STOP_GRACE
+        cli/client.LAST_WORD_TIMEOUT flows/lease.LEASE flows/lease.AWAY flows/lease.HEARD
+        flows/pulse.WORKERS flows/turns.PATIENCE tasks/artifacts.PATIENCE
+        tasks/artifacts.LAST_WORD""",
+    "how long something must be so until it is believed, or may be old": """
+        adapters/standing.FINAL adapters/federated.WATCHING adapters/connecting.STALE
+        adapters/balancer_failures.FRESH adapters/pod_exec.SLOW""",
+    "how much of its time a verification spends on a second look": "tasks/asking.QUICK",
+    "a key of the file has more to say: verification.timeout": "tasks/asking.PATIENCE",
+    "no seconds": "verification/shares.Z",
+}
+"""What stands beside the object, and why no file may set it."""
+
+
+def durations():
+    """Give MODULE.NAME of each constant that is a float, or whose docstring speaks of seconds."""
+    for part in ("isthmus", "tasks", "flows"):
+        for path in (ROOT / part).rglob("*.py"):
+            module = path.relative_to(ROOT).with_suffix("").as_posix().removeprefix("isthmus/")
+            body = [*ast.parse(path.read_text()).body, ast.Pass()]
+            for node, after in pairwise(body):
+                for name, value in constants(node):
+                    told = isinstance(after, ast.Expr) and "econds" in ast.unparse(after)
+                    if isinstance(value, float) or told:
+                        yield f"{module}.{name}"
+
+
+def constants(node):
+    """Return the numbers that a statement of a module gives names in capitals, with these."""
+    if not isinstance(node, ast.Assign | ast.AnnAssign) or node.value is None:
+        return []
+    names, values = node.targets[0] if isinstance(node, ast.Assign) else node.target, node.value
+    several = isinstance(names, ast.Tuple) and isinstance(values, ast.Tuple)
+    pairs = zip(names.elts, values.elts, strict=True) if several else [(names, values)]
+    found = [(ast.unparse(name).lstrip("_"), number(value)) for name, value in pairs]
+    return [(name, value) for name, value in found if name.isupper() and value is not None]
+
+
+def number(value):
+    """Return the number that an expression of nothing but numbers is, else None."""
+    parts = ast.Constant | ast.BinOp | ast.UnaryOp | ast.operator | ast.unaryop
+    if not all(isinstance(part, parts) for part in ast.walk(value)):
+        return None
+    found = eval(ast.unparse(value))
+    return found if type(found) in (int, float) else None
+
+
+def test_a_limit_on_clusters_clouds_and_networks_stands_in_the_one_object_alone():
+    allowed = " ".join(BESIDE.values()).split()
+    assert set(durations()) == set(allowed), (
+        "a limit that a user's cluster, cloud or network may need otherwise is a key of Timeouts; "
+        "all else is named in BESIDE, with why"
+    )

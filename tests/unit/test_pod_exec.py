@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 import yaml
-from fakes import limited
+from fakes import limit, limited
 from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Response
@@ -99,9 +99,8 @@ def test_a_stream_that_is_closed_properly_without_a_status_was_cut_too(tmp_path)
 
 
 def test_a_server_that_says_nothing_is_asked_and_then_given_up(tmp_path, monkeypatch):
-    monkeypatch.setattr(pod_exec, "PING", 0.05)
-    monkeypatch.setattr(pod_exec, "SILENT", 0.3)
-    with deaf() as port, pytest.raises(ClusterUnreachable, match=r"no byte for 0\.3 s"):
+    limit(monkeypatch, request=0.1)
+    with deaf() as port, pytest.raises(ClusterUnreachable, match=r"no byte for 0\.4 s"):
         execute(tmp_path, port)
 
 
@@ -131,8 +130,7 @@ def deaf():
 def test_a_command_that_says_nothing_for_long_is_waited_for_while_the_server_answers(
     tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(pod_exec, "PING", 0.05)
-    monkeypatch.setattr(pod_exec, "SILENT", 0.4)
+    limit(monkeypatch, request=0.1)
 
     def handler(stream):
         with pytest.raises(TimeoutError):

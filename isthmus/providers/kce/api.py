@@ -33,10 +33,8 @@ ENDPOINT = "KSYUN_ENDPOINT"
 """Another address of the API, such as the cloud's internal one: the variable of its own tools."""
 DOMAIN = "api.ksyun.com"
 """Where the API is unless that says otherwise."""
-TIMEOUT = 30
-"""Seconds that one request may take."""
-THROTTLED, PAUSE = 60.0, 2.0
-"""Seconds in all, and from one try to the next, that a throttled request is tried again."""
+PAUSE = 2.0
+"""Seconds from one try of a throttled request to the next."""
 PAGE = 20
 """Clusters in one answer at most (DescribeCluster, MaxResults)."""
 THROTTLING = ("throttl", "toomanyrequests", "requestlimit", "flowlimit")
@@ -147,7 +145,7 @@ class Cloud:
         return waiting.until(
             answer,
             f"an answer of KCE in {self.region} to {action}",
-            timeout=THROTTLED,
+            timeout=waiting.limits().cloud,
             interval=PAUSE,
         )
 
@@ -172,7 +170,7 @@ def _profile() -> ClientProfile:
     http = HttpProfile(
         protocol=address.scheme,
         endpoint=address.netloc or None,
-        reqTimeout=TIMEOUT,
+        reqTimeout=2 * waiting.limits().request,
         proxy=proxy,
     )
     return ClientProfile(httpProfile=http, language="en-US")

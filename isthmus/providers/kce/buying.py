@@ -18,12 +18,8 @@ RUNNING = "running"
 BROKEN = ("error", "notready")
 """What KCE calls a cluster (terraform-provider-ksyun, service_ksyun_kce.go, checkClusterState)."""
 GOING = "deleting"
-MADE, LOOK = 1800.0, 10.0
-"""Seconds until a cluster must run, and from one look to the next; minutes are usual."""
-LISTED = 60.0
-"""Seconds until a cluster must be listed whose asking was not answered; no source, so generous."""
-ANSWERS = 300.0
-"""Seconds from running to an API server that answers from outside; its address must come first."""
+LOOK = 10.0
+"""Seconds from one look at a cluster to the next; minutes are usual."""
 
 
 def find(cloud: Cloud, environment: Environment, cluster: ClusterSpec) -> Found | None:
@@ -94,7 +90,7 @@ def await_gone(cloud: Cloud, found: Found) -> None:
     waiting.until(
         gone,
         f"the end of KCE cluster {found.name} ({found.identity})",
-        timeout=MADE,
+        timeout=waiting.limits().cluster,
         interval=LOOK,
         seen=lambda: status,
     )
@@ -115,7 +111,7 @@ def until_it_answers(reach: Callable[[], T], cluster: str) -> T:
     return waiting.until(
         answer,
         "its API server to answer from outside",
-        timeout=ANSWERS,
+        timeout=waiting.limits().api_server,
         interval=LOOK,
         cluster=cluster,
         seen=lambda: last,
@@ -133,7 +129,7 @@ def _create(cloud: Cloud, environment: Environment, cluster: ClusterSpec) -> str
         if found := _appearing(cloud, environment, cluster):
             return found.identity
         raise Rejected(
-            f"{error.message}; nor is the cluster listed {LISTED:g} s later",
+            f"{error.message}; nor is the cluster listed {waiting.limits().cloud:g} s later",
             cluster=cluster.name,
             hint=f"it is not asked for twice by itself; look into the KCE console, then: "
             f"isthmus up {environment.name}",
@@ -144,12 +140,12 @@ def _create(cloud: Cloud, environment: Environment, cluster: ClusterSpec) -> str
 
 
 def _appearing(cloud: Cloud, environment: Environment, cluster: ClusterSpec) -> Found | None:
-    """Return a cluster as soon as it is listed, or None if it is not for LISTED seconds."""
+    """Return a cluster as soon as it is listed, or None if it is not within the limit `cloud`."""
     try:
         return waiting.until(
             lambda: find(cloud, environment, cluster),
             "the cluster to be listed",
-            timeout=LISTED,
+            timeout=waiting.limits().cloud,
             interval=LOOK,
         )
     except NotReady:
@@ -178,7 +174,7 @@ def _await_running(
     waiting.until(
         running,
         f"KCE cluster {identity} to run",
-        timeout=MADE,
+        timeout=waiting.limits().cluster,
         interval=LOOK,
         cluster=cluster.name,
         seen=lambda: status,

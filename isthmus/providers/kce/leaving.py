@@ -7,8 +7,6 @@ from isthmus.facts import Access
 from isthmus.providers.kce import buying
 from isthmus.providers.kce.api import Cloud, Found
 
-RELEASED = 180.0
-"""Seconds in which the cloud's controller must have given back the load balancers."""
 MAKING = ("creating", "initializing", "pending")
 """Words for a cluster that KCE may refuse to delete yet; it is asked again until it takes it."""
 
@@ -26,7 +24,7 @@ def release(access: Access) -> None:
         waiting.until(
             lambda: None if any(client.has(s) for s in services) else True,
             "its load balancers to go",
-            timeout=RELEASED,
+            timeout=waiting.limits().deletion,
             interval=1,
             cluster=access.cluster,
         )
@@ -56,7 +54,7 @@ def ask(cloud: Cloud, found: Found) -> None:
     waiting.until(
         taken,
         f"KCE to delete {found.name} ({found.identity})",
-        timeout=buying.MADE,
+        timeout=waiting.limits().cluster,
         interval=buying.LOOK,
         seen=lambda: last,
     )

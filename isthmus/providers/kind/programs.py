@@ -7,11 +7,10 @@ from pathlib import Path
 
 import yaml
 
+from isthmus import waiting
 from isthmus.adapters import shell, surroundings
 from isthmus.errors import NotReady, Rejected
 
-CREATE = 900.0
-"""Seconds for a new cluster; one takes 30, and its image of half a gigabyte is pulled first."""
 API_PORT = 6443
 """The API server's port in its container: kind pkg/cluster/internal/providers/common."""
 BALANCED = "io.x-k8s.cloud-provider-kind.cluster"
@@ -57,8 +56,9 @@ def create(name: str, image: str, region: str, kubeconfig: Path) -> None:
     }
     wanted = {"kind": "Cluster", "apiVersion": "kind.x-k8s.io/v1alpha4", "nodes": [node]}
     flags = ("--name", name, "--kubeconfig", kubeconfig, "--config", "-")
+    limit = waiting.limits().cluster
     try:
-        _kind("create", "cluster", *flags, stdin=yaml.safe_dump(wanted), timeout=CREATE)
+        _kind("create", "cluster", *flags, stdin=yaml.safe_dump(wanted), timeout=limit)
     except Rejected as error:
         if "failed to pull image" in error.message:
             error.hint = "name a node image that can be pulled: `kind: {image: ...}` in the file"

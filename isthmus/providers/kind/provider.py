@@ -12,9 +12,6 @@ from isthmus.facts import Access
 from isthmus.providers.contract import Defaults
 from isthmus.providers.kind import balancer, preflight, programs, records
 
-ANSWER = 120.0
-"""Seconds for the API server of a node that was started again; 20 are usual."""
-
 
 class Kind:
     """Clusters in Docker containers."""
@@ -35,7 +32,8 @@ class Kind:
         balancer.ensure()
         access = _access(environment.name, cluster.name, name)
         what = "the API server's answer"
-        uid = waiting.until(lambda: _uid(access), what, timeout=ANSWER, cluster=cluster.name)
+        limit = waiting.limits().api_server
+        uid = waiting.until(lambda: _uid(access), what, timeout=limit, cluster=cluster.name)
         return access.model_copy(update={"uid": uid})
 
     def access(self, environment: Environment, cluster: ClusterSpec) -> Access:

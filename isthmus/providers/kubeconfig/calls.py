@@ -1,28 +1,23 @@
-"""One call from inside a pod: the command that makes it, and what its outcome means; pure."""
+"""One call from inside a pod: the command that makes it, and what its outcome means."""
 
 from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
 
+from isthmus import waiting
 from isthmus.errors import BadEnvironment, IsthmusError, Unprepared
 from isthmus.facts import join_host_port
 from isthmus.providers.kubeconfig import addresses
 
-PATIENCE = 5
-"""Seconds for one call, its connection included."""
 FILE = "/tmp/isthmus-{}.crt"
 UNTRUSTED = (51, 60)
 """What curl ends with if the server's certificate is of another CA, or for another name."""
 UNCONNECTED = (5, 6, 7, 28)
 """What curl ends with if it came to no connection: no proxy, no name, refused, out of time."""
-CURL = f"curl -q -sS --noproxy '*' --max-time {PATIENCE} -o /dev/null -w '%{{http_code}}'"
-
-
 TRUST = (
     "the server's certificate must have that address and be of the cluster's own CA or of the one "
     "in its kubeconfig (KubeFed knows the latter alone, and no `tls-server-name`)"
 )
-
 Target = Literal["server", "stand-in", "gateway"]
 
 
@@ -45,9 +40,9 @@ def server(target: str, url: str, authority: str, name: str = "") -> Call:
     version = f"{url.rstrip('/')}/version"
     asked, options = _named(version, name) if name else (version, "")
     if not authority:
-        return Call(target, version, ["sh", "-c", f'{CURL}{options} -k "$0"', asked], "server")
+        return Call(target, version, ["sh", "-c", f'{_curl()}{options} -k "$0"', asked], "server")
     file = FILE.format(target)
-    script = f'printf %s "$2" > {file} && {CURL}{options} --cacert {file} "$0"'
+    script = f'printf %s "$2" > {file} && {_curl()}{options} --cacert {file} "$0"'
     return Call(target, version, ["sh", "-c", script, asked, target, authority], "server")
 
 
@@ -62,7 +57,8 @@ def _named(url: str, name: str) -> tuple[str, str]:
 def gateway(target: str, address: str, port: int, *, stands: bool) -> Call:
     """Return the call of the port of a gateway that stands, or of its stand-in's."""
     url = f"http://{join_host_port(address, port)}/"
-    return Call(target, url, ["sh", "-c", f'{CURL} "$0"', url], "gateway" if stands else "stand-in")
+    command = ["sh", "-c", f'{_curl()} "$0"', url]
+    return Call(target, url, command, "gateway" if stands else "stand-in")
 
 
 def problem(call: Call, out: str, err: str) -> str:
@@ -81,6 +77,12 @@ def problem(call: Call, out: str, err: str) -> str:
 
 def _ended(said: str, numbers: tuple[int, ...]) -> bool:
     return any(f"({number})" in said for number in numbers)
+
+
+def _curl() -> str:
+    """Return what asks, and gives up when a connection's limit has run out."""
+    limit = f"--max-time {waiting.limits().connect:g}"
+    return f"curl -q -sS --noproxy '*' {limit} -o /dev/null -w '%{{http_code}}'"
 
 
 def refusal(cluster: str, call: Call, said: str) -> IsthmusError:

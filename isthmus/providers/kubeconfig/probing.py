@@ -14,8 +14,6 @@ from isthmus.facts import join_host_port
 from isthmus.providers.kubeconfig import calls, ground, logins, needs
 from isthmus.providers.kubeconfig.asking import Sight, is_called
 
-AGAIN = 10.0
-"""Seconds in which what stands already must answer: a packet may be lost, a minute not."""
 T = TypeVar("T")
 
 
@@ -105,7 +103,8 @@ def _call(place: Place, call: calls.Call) -> None:
         said = calls.problem(call, printed.out, printed.err)
         return None if said else True
 
-    limit = waiting.limits().answer if call.to == "stand-in" else AGAIN
+    limits = waiting.limits()
+    limit = limits.answer if call.to == "stand-in" else limits.connect
     try:
         waiting.until(answers, call.url, timeout=limit, interval=1.0, cluster=place.name)
     except NotReady:
@@ -121,7 +120,8 @@ def _connect(host: Place) -> None:
         said = reaching.connect(host.address, port)
         return None if said else True
 
-    limit = AGAIN if host.sight.gateway else waiting.limits().answer
+    limits = waiting.limits()
+    limit = limits.connect if host.sight.gateway else limits.answer
     try:
         waiting.until(connects, "a connection", timeout=limit, interval=1.0, cluster=host.name)
     except NotReady:

@@ -11,9 +11,6 @@ from isthmus.providers.lab.images import names
 from isthmus.providers.lab.tools import Toolchain
 from isthmus.render import render
 
-API_TIMEOUT = 120.0
-"""Seconds until an API server must answer; 4 on a quiet machine, 30 with a compiler beside it."""
-
 
 def bring_up(place: region.Region, tools: Toolchain, golden: Path) -> None:
     """Make the region's programs run, its API server answer and its DNS be asked for."""
@@ -42,7 +39,7 @@ def _wait_for_api(place: region.Region, client: kube.Kube) -> None:
     waiting.until(
         ready,
         f"API server (log: {place.folder}/logs/apiserver.log)",
-        timeout=API_TIMEOUT,
+        timeout=waiting.limits().api_server,
         interval=0.1,
         cluster=place.cluster,
         seen=lambda: "ready, without namespace kube-system",
