@@ -6,6 +6,10 @@ from isthmus.reporting.scrub import scrub
 
 LABEL, PROSE, BLOCK = 120, 1500, 6000
 """Characters that a label in a picture, a sentence and a block of text get at most."""
+MOST = 20
+"""Reasons of a message that are listed."""
+_REASON = "- "
+"""What each begins with (isthmus.errors.together)."""
 _PLAIN = re.compile(r"[A-Za-z0-9 .,/()-]")
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~&!])")
 _NOT_IN_GANTT = re.compile(r"[^A-Za-z0-9 ./()-]+")
@@ -41,8 +45,31 @@ def block(text: str) -> str:
 
 
 def paragraph(text: str) -> str:
-    """Return a message as it is best read: wrapped if it is one line, else line by line."""
-    return f"{prose(text)}\n" if "\n" not in text.strip() else block(text)
+    """Return a message as it is best read: wrapped, as a list of its reasons, or line by line."""
+    first, *others = scrub(text).strip().splitlines() or [""]
+    if not others:
+        return f"{prose(first)}\n"
+    if not others[0].lstrip().startswith(_REASON):
+        return block(text)
+    listed = "\n".join(_entry(lines) for lines in _reasons(others)[:MOST])
+    return f"{prose(first)}\n\n{listed}\n"
+
+
+def _reasons(lines: list[str]) -> list[list[str]]:
+    """Return the lines of each reason; what a reason says in more than one follows its first."""
+    found: list[list[str]] = []
+    for text in lines:
+        told = text.strip()
+        if told.startswith(_REASON):
+            found.append([told.removeprefix(_REASON)])
+        elif told:
+            found[-1].append(told)
+    return found
+
+
+def _entry(lines: list[str]) -> str:
+    # A list's entry goes on where it is indented, and a backslash breaks its line (CommonMark).
+    return "- " + "\\\n  ".join(prose(told) for told in lines)
 
 
 def drawing(source: str) -> str:

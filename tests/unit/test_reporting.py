@@ -8,7 +8,7 @@ import pytest
 import stories
 from stories import SECRETS, START, STEPS, environment, known, step, story
 
-from isthmus.errors import NotReady, Rejected
+from isthmus.errors import NotReady, Rejected, Unprepared, together
 from isthmus.reporting import (
     Failure,
     Known,
@@ -274,6 +274,23 @@ def test_a_block_is_not_ended_by_what_stands_in_it():
     fence, *body, end = text.block("a\n````\nb").splitlines()
     assert fence == end == "`````"
     assert body == ["a", "````", "b"]
+
+
+def test_a_message_of_several_reasons_is_a_list_whose_long_lines_wrap():
+    parts = [
+        Unprepared("no right to make <pods> in istio-system", cluster="south", hint="ask for it"),
+        Unprepared("its load balancer gives no address; " * 9, cluster="north"),
+    ]
+    page = outcome(failed(together(parts, "the clusters are not ready:", "run it again")))
+    told = page.split("### What to do")[0]
+    assert "```" not in told, "a block of code does not wrap"
+    assert "the clusters are not ready:\n\n- south: no right to make \\<pods\\> in" in told
+    assert "istio-system\\\n  ask for it\n- north: its load balancer" in told
+
+
+def test_what_a_program_printed_is_shown_line_by_line():
+    said = "Error: no chart\n  - not a reason\n  at line 3"
+    assert text.paragraph(f"helm:\n{said}") == text.block(f"helm:\n{said}")
 
 
 def test_no_text_is_longer_than_a_person_reads():
