@@ -1,7 +1,7 @@
 """One flow, run in this process: watched, recorded, and given up on a signal or a deadline."""
 
 import importlib
-import os
+import secrets
 import sys
 import time
 from collections.abc import Sequence
@@ -69,7 +69,8 @@ class Result:
 def run(order: Order) -> Result:
     """Run the verb's flow to its end, or to the deadline, or to a signal; the run is recorded."""
     steps, start = Steps(), time.time()
-    tag = f"{order.environment.name}-{order.verb}-{int(start)}-{os.getpid()}"
+    # The run's name tells verb and environment: a tag is all that its page cuts off.
+    tag = f"cli-{secrets.token_hex(4)}"
     value: Any = None
     failure: BaseException | None = None
     with progress.listening(steps), view() as shown, progress.listening(shown):

@@ -121,6 +121,21 @@ def test_up_says_that_every_region_answers_every_other(isthmus, provider, flow, 
     assert re.search(r"up silk-road: \d+\.\d s", err)
 
 
+def test_a_run_of_the_command_line_has_a_short_tag_of_its_own(
+    isthmus, provider, flow, tmp_path, monkeypatch
+):
+    tags = []
+    monkeypatch.setattr(engine, "ready", lambda tag: tags.append(tag) or nullcontext())
+    flow("up", build)
+    long = tmp_path / "long.yaml"
+    long.write_text(FILE.format(name="a-very-long-road-of-silk-and-spice"))
+    for _ in range(2):
+        assert isthmus("up", long)[0] == 0
+    first, second = tags
+    assert first != second, "a run that is given up is found by its own"
+    assert all(re.fullmatch(r"cli-[0-9a-f]{8}", tag) for tag in tags)
+
+
 def test_up_with_json_prints_the_verification_and_nothing_else(isthmus, provider, flow, file):
     flow("up", build)
     code, out, _ = isthmus("up", file, "-o", "json")
