@@ -18,7 +18,7 @@ from flows.turns import CalledOff, IfBusy, Skipped, turn_of
 from isthmus import waiting
 from isthmus.adapters import processes
 from isthmus.environment import Environment
-from isthmus.errors import Busy, IsthmusError
+from isthmus.errors import Busy
 from isthmus.turn import Turn
 from isthmus.verification import Verification
 from tasks import policies
@@ -63,7 +63,8 @@ class Steps:
     def proven(self, verdict: PrefectFuture[Any]) -> Verification:
         """Return the verification once every step has ended well; raises Unproven."""
         self.end()
-        result: Verification = verdict.result()
+        # Of a red one, too: its step has failed, with what it found.
+        result: Verification = verdict.result(raise_on_failure=False)
         result.raise_for_findings()
         return result
 
@@ -129,9 +130,9 @@ def _memory(run: FlowRun, local: Turn) -> policies.Memory:
 
 
 def _raise_own(found: State[Any]) -> None:
-    # A step that never ran because another failed has nothing of its own to say.
+    # A step that never ran because another failed has nothing of its own to say, and of a judgement
+    # the story says more.
     if found.is_failed() or found.is_crashed():
         error = found.result(raise_on_failure=False)
-        if isinstance(error, IsthmusError):
+        if isinstance(error, BaseException):
             raise error
-        found.result()

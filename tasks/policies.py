@@ -4,7 +4,7 @@ import functools
 import hashlib
 import shutil
 from collections.abc import Callable
-from typing import Any, Literal, ParamSpec, TypeVar
+from typing import Any, Literal, ParamSpec, TypeVar, cast
 
 from prefect import Task, task
 from prefect.cache_policies import NO_CACHE, CacheKeyFnPolicy
@@ -12,6 +12,7 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.context import TaskRunContext
 from prefect.runtime import flow_run
 from prefect.settings import get_current_settings
+from prefect.states import Failed
 from prefect.tasks import exponential_backoff
 from pydantic_core import to_json
 
@@ -81,7 +82,8 @@ def step(
 ) -> Callable[[Callable[P, R]], Task[P, R]]:
     """Make a function a task that tells progress as `name`; parameter `of` has the cluster.
 
-    One that only `looks` is never remembered. `options` replace those of STEP.
+    One that only `looks` is never remembered. `options` replace those of STEP. One whose result
+    says what is `wrong` ends as failed in Prefect, with its result, and is not tried again.
     """
     if looks:
         _looks.add(name)
@@ -90,11 +92,19 @@ def step(
         @functools.wraps(function)
         def told(*args: P.args, **kwargs: P.kwargs) -> R:
             values = dict(zip(function.__code__.co_varnames, args, strict=False)) | kwargs
-            return _telling(name, _cluster(values.get(of or "")), lambda: function(*args, **kwargs))
+            cluster = _cluster(values.get(of or ""))
+            return _judged(_telling(name, cluster, lambda: function(*args, **kwargs)))
 
         return task(told, **{**STEP, "name": name, "task_run_name": _naming(name, of), **options})
 
     return decorate
+
+
+def _judged(result: R) -> R:
+    """Return the result, as a state that is red in Prefect's pages if it says what is wrong."""
+    if not (wrong := getattr(result, "wrong", "")):
+        return result
+    return cast(R, Failed(message=scrub(wrong), data=result))
 
 
 def _naming(name: str, of: str | None) -> Callable[..., str]:

@@ -88,6 +88,11 @@ class Verification(Fact):
         """What a person sees of it among the steps."""
         return self.verdict
 
+    @property
+    def wrong(self) -> str:
+        """The first line of the first finding; empty if the verdict is `pass`."""
+        return next((reason.splitlines()[0] for reason in self.reasons), "")
+
     def document(self) -> dict[str, Any]:
         """Return the published document, as `isthmus verify -o json` prints it."""
         return {
