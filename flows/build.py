@@ -4,7 +4,7 @@ from prefect import flow
 
 from flows import chapters
 from flows.chapters import Future
-from flows.endings import STORY, skippable
+from flows.endings import STORY, ending
 from flows.steps import Steps, steps_of
 from flows.turns import IfBusy
 from isthmus.environment import Environment
@@ -12,7 +12,7 @@ from isthmus.verification import Verification
 
 
 @flow(name="build", flow_run_name="build {environment.name}", **STORY)
-@skippable
+@ending
 def build(environment: Environment, if_busy: IfBusy = "wait", buy: bool = False) -> Verification:
     """Make the environment true and prove it; what is true already is only looked at.
 

@@ -7,11 +7,12 @@ from typing import Any, ParamSpec, TypeVar
 from prefect import Flow
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.events import emit_event
-from prefect.states import Cancelled
+from prefect.logging import get_run_logger
+from prefect.states import Cancelled, Failed
 
 from flows.turns import CalledOff, Skipped
 from isthmus.errors import IsthmusError
-from isthmus.reporting import scrub
+from isthmus.reporting import line, scrub
 from tasks import policies
 from tasks.telling import link_to
 
@@ -53,8 +54,12 @@ STORY: dict[str, Any] = {"on_failure": [announce], "on_completion": [tidy]}
 """What every story is told with."""
 
 
-def skippable(story: Callable[P, R]) -> Callable[P, R | State[Any]]:
-    """Make a run that was told not to wait for its turn end as skipped, not as failed."""
+def ending(story: Callable[P, R]) -> Callable[P, R | State[Any]]:
+    """Make a run end in words of ours, and one that was told not to wait for its turn as skipped.
+
+    What a story raises, Prefect logs as a traceback; a state with the error in it is as red, and
+    whoever called the story gets that error raised all the same. A bug keeps its traceback.
+    """
 
     @functools.wraps(story)
     def told(*args: P.args, **kwargs: P.kwargs) -> R | State[Any]:
@@ -64,6 +69,9 @@ def skippable(story: Callable[P, R]) -> Callable[P, R | State[Any]]:
             return Cancelled(name="Skipped", message=error.message)
         except CalledOff as error:
             return Cancelled(message=error.message)
+        except IsthmusError as error:
+            get_run_logger().error("%s", scrub(str(error)))
+            return Failed(message=line(str(error)), data=error)
 
     return told
 

@@ -3,7 +3,7 @@
 from prefect import flow
 
 from flows import build, teardown
-from flows.endings import STORY, skippable
+from flows.endings import STORY, ending
 from flows.steps import steps_of
 from flows.turns import IfBusy
 from isthmus.environment import Environment
@@ -12,7 +12,7 @@ from tasks import clusters
 
 
 @flow(name="rebuild", flow_run_name="rebuild {environment.name}", **STORY)
-@skippable
+@ending
 def rebuild(environment: Environment, if_busy: IfBusy = "wait", buy: bool = False) -> Verification:
     """Make the environment anew; of the one before nothing is kept, not even its root CA.
 

@@ -4,7 +4,7 @@ from prefect import flow
 from prefect.runtime import flow_run
 
 from flows import build
-from flows.endings import STORY, skippable
+from flows.endings import STORY, ending
 from flows.steps import steps_of
 from flows.turns import IfBusy
 from isthmus import environment as environments
@@ -18,7 +18,7 @@ def _run_name() -> str:
 
 
 @flow(name="region-pair", flow_run_name=_run_name, **STORY)
-@skippable
+@ending
 def region_pair(
     host_region: Region,
     remote_region: Region,

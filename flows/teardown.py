@@ -3,7 +3,7 @@
 from prefect import flow
 
 from flows import chapters
-from flows.endings import STORY, skippable
+from flows.endings import STORY, ending
 from flows.steps import Steps, steps_of
 from flows.turns import IfBusy
 from isthmus.environment import Environment
@@ -11,7 +11,7 @@ from tasks import teardown as tasks
 
 
 @flow(name="teardown", flow_run_name="teardown {environment.name}", **STORY)
-@skippable
+@ending
 def teardown(environment: Environment, if_busy: IfBusy = "wait", anothers: bool = False) -> None:
     """Take the environment away, as much of it as there is.
 

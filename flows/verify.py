@@ -3,7 +3,7 @@
 from prefect import flow
 
 from flows import chapters
-from flows.endings import STORY, skippable
+from flows.endings import STORY, ending
 from flows.steps import steps_of
 from flows.turns import IfBusy
 from isthmus.environment import Environment
@@ -11,7 +11,7 @@ from isthmus.verification import Verification
 
 
 @flow(name="verify", flow_run_name="verify {environment.name}", **STORY)
-@skippable
+@ending
 def verify(environment: Environment, if_busy: IfBusy = "wait") -> Verification:
     """Return the verdict on the mesh as it is; nothing is changed.
 

@@ -29,15 +29,18 @@ RETRIES = 4
 
 def is_transient(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
     """Retry what an adapter called transient; a bug, a 403, a limit that ran out is final."""
-    return _may_pass(state.result(raise_on_failure=False))
+    return _may_pass(state.result(raise_on_failure=False), run)
 
 
-def _may_pass(error: object) -> bool:
-    return isinstance(error, TransientError) and not error.timed_out
+def _may_pass(error: object, run: TaskRun) -> bool:
+    """Tell whether a step is tried again that ended so."""
+    passing = isinstance(error, TransientError) and not error.timed_out
+    return passing and run.run_count <= RETRIES
 
 
 STEP: dict[str, Any] = {
-    "retries": RETRIES,
+    # One more than there are, as Prefect logs a traceback of the failure that exhausts them.
+    "retries": RETRIES + 1,
     "retry_delay_seconds": exponential_backoff(backoff_factor=1),
     "retry_jitter_factor": 0.3,
     "retry_condition_fn": is_transient,
@@ -135,7 +138,7 @@ def _telling(name: str, cluster: str | None, body: Callable[[], R]) -> R:
             error.message, error.hint = scrub(error.message), scrub(error.hint)
             error.cluster = error.cluster or cluster
             error.step = error.step or name
-            again = _may_pass(error) and run and run.task_run.run_count <= RETRIES
+            again = run and _may_pass(error, run.task_run)
             progress.publish(
                 Event("retrying" if again else "failed", identity, name, cluster, str(error))
             )

@@ -8,6 +8,7 @@ from isthmus.reporting.known import Known
 from isthmus.reporting.leaving import Page, Table, progress_key, progress_line, what_is_left
 from isthmus.reporting.scrub import scrub
 from isthmus.reporting.story import Failure, Run, Story
+from isthmus.reporting.words import line
 
 __all__ = [
     "Failure",
@@ -16,6 +17,7 @@ __all__ = [
     "Run",
     "Story",
     "Table",
+    "line",
     "progress_key",
     "progress_line",
     "scrub",
