@@ -19,7 +19,7 @@ ROOT = "istio-ca-root-cert"
 @step("wire", of="remote")
 def wire_secret(host: Access, remote: Access, installed: Done) -> Done:
     """Give the host the remote's reader, and see the host act on it. The token stays in here."""
-    known = _is_known(remote)
+    known = _is_known(remote) or _is_wired(host, remote)
     made = kube.connect(remote).apply(render("wiring/token.yaml.j2", account=READER))
     renewed = bool(made)
     manifest = render(
@@ -35,6 +35,11 @@ def wire_secret(host: Access, remote: Access, installed: Done) -> Done:
 def _is_known(remote: Access) -> bool:
     """Tell whether an istiod of the host has written its trust here before."""
     return bool(kube.connect(remote).get("ConfigMap", ROOT, SYSTEM))
+
+
+def _is_wired(host: Access, remote: Access) -> bool:
+    """Tell whether the host has a reader of the remote: of one whose namespace was deleted, too."""
+    return bool(kube.connect(host).get("Secret", f"istio-remote-secret-{remote.cluster}", SYSTEM))
 
 
 def _restart_istiod(host: Access) -> None:

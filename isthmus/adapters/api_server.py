@@ -19,6 +19,8 @@ from isthmus.facts import Access
 T = TypeVar("T")
 PAUSE = 0.4
 """Seconds from one try to the next."""
+APPLY = "application/apply-patch+yaml"
+"""The content of a request that makes an object as it is wanted, be it there or not."""
 PAGE = "500"
 """Objects in one answer to a list, as kubectl has it."""
 
@@ -84,7 +86,8 @@ class ApiServer:
         headers = {"Accept": "application/json"}
         if body is not None:
             headers["Content-Type"] = content or "application/json"
-        with translating(self.access, f"{method} {path.split('?')[0]}"):
+        doing = f"{method} {path.split('?')[0]}"
+        with translating(self.access, doing, applies=content == APPLY):
             try:
                 data = self._once(method, path, headers, body)
             except ApiException as error:

@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import Any
 
 from isthmus import progress, waiting
-from isthmus.adapters.api_server import ApiServer
+from isthmus.adapters.api_server import APPLY, ApiServer
 from isthmus.adapters.kinds import Kinds
 from isthmus.adapters.manifests import (
     Manifest,
@@ -135,7 +135,7 @@ class Kube(ApiServer):
     def _patch_as_ours(self, manifest: Manifest, how: str = "") -> None:
         path = f"{self.kinds.path_of(manifest)}/{manifest['metadata']['name']}"
         query = f"?fieldManager={FIELD_MANAGER}{how}"
-        self.request("PATCH", path + query, manifest, "application/apply-patch+yaml")
+        self.request("PATCH", path + query, manifest, APPLY)
 
     def _renew_tokens(self, account: Manifest) -> None:
         """Have pods made anew that run as an account which was deleted: their tokens name its UID.

@@ -22,8 +22,11 @@ class Expired(Rejected):
 
 
 @contextmanager
-def translating(access: Access, doing: str) -> Iterator[None]:
-    """Raise failures in the block as ours, with the cluster and what was tried."""
+def translating(access: Access, doing: str, *, applies: bool = False) -> Iterator[None]:
+    """Raise failures in the block as ours, with the cluster and what was tried.
+
+    What `applies` makes an object that is not there: only the place for it can be missing.
+    """
     cluster = access.cluster
     try:
         yield
@@ -32,6 +35,8 @@ def translating(access: Access, doing: str) -> Iterator[None]:
         kind: type[IsthmusError] = ClusterUnreachable if status in RETRYABLE else Rejected
         if status == 403 and ENDING in _message(error):
             kind = NotReady
+        if status == 404 and applies:
+            kind = NotReady  # its namespace, or its kind, was deleted and is being made anew
         if status == 410:
             kind = Expired
         # Of a Secret whose content it finds wrong, the server repeats the content.

@@ -183,6 +183,13 @@ def test_a_namespace_that_is_being_deleted_takes_things_later(api, client):
         client.apply([MAP])
 
 
+def test_what_belongs_into_a_namespace_that_was_deleted_is_made_once_that_is_back(api, client):
+    client.get("ConfigMap", "mesh", "istio-system")
+    refuse_patches(api, 404, 'namespaces "istio-system" not found')
+    with pytest.raises(NotReady, match="not found"):
+        client.apply([MAP])
+
+
 def test_pods_whose_account_was_deleted_are_made_anew(cluster):
     client = cluster()
     account = {**MAP, "kind": "ServiceAccount", "metadata": {"name": "istiod", "namespace": "s"}}

@@ -102,3 +102,16 @@ def test_the_hosts_istiod_finds_a_remote_as_its_kubeconfig_does(clusters, wire):
     authorities = base64.b64decode(cluster["cluster"].pop("certificate-authority-data")).decode()
     assert authorities.splitlines() == ["CA of the proxy", "ca"]
     assert cluster["cluster"] == {"server": SERVER, "tls-server-name": "in.example"}
+
+
+def test_an_istiod_whose_remote_lost_its_namespace_begins_anew(clusters, wire, remote):
+    served(clusters)
+    wire()
+    clusters[HOST].writes.clear()
+    clusters[remote].store.pop(("v1", "configmaps", SYSTEM, wiring.ROOT))
+    clusters[remote].store.pop(("v1", "secrets", SYSTEM, f"{wiring.READER}-isthmus"))
+    clusters[HOST].put(thing("v1", "Pod", "istiod-1", {"labels": {"app": "istiod"}}))
+    # Only the istiod that begins anew writes its trust there again.
+    clusters[HOST]._delete = lambda key, own=clusters[HOST]._delete: (own(key), served(clusters))
+    wire()
+    assert ended(clusters) == [f"DELETE /api/v1/namespaces/{SYSTEM}/pods/istiod-1"]
