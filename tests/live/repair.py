@@ -20,7 +20,8 @@ from isthmus.adapters.manifests import LABEL, describe
 
 HOST, REMOTE = "lisbon", "osaka"
 WHOLE = {"Namespace", "CustomResourceDefinition", "FederatedNamespace"}
-"""Kinds whose end takes all else along: to delete one of them is to take the mesh away."""
+"""Kinds whose end takes others along: a few at a time are deleted, as `APART` says."""
+ISTIO, KUBEFED = ".istio.io", ".kubefed.io"
 TOGETHER = {
     "what runs": {"Deployment", "Service", "HorizontalPodAutoscaler", "PodDisruptionBudget"},
     "who may": {"ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"},
@@ -34,6 +35,16 @@ TOGETHER = {
         "KubeFedConfig",
     },
 }
+APART = {
+    "a remote's sample": (REMOTE, "Namespace", "sample"),
+    "a remote's istio-system": (REMOTE, "Namespace", "istio-system"),
+    "the host's sample": (HOST, "Namespace", "sample"),
+    "Istio's kinds in a remote": (REMOTE, "CustomResourceDefinition", ISTIO),
+    "the federated sample": (HOST, "FederatedNamespace", "sample"),
+    "the federated istio-system": (HOST, "FederatedNamespace", "istio-system"),
+    "KubeFed's kinds": (HOST, "CustomResourceDefinition", KUBEFED),
+}
+"""Cluster, kind, and how the names end of what is deleted with all that goes with it."""
 
 
 def ours(mesh, cluster):
@@ -51,17 +62,34 @@ def ours(mesh, cluster):
         chart = tools.ensure(mesh.environment, tools.CHART)
         found += helm.objects(there, federated.RELEASE, federated.NAMESPACE, chart)
         found += there.objects("KubeFedCluster", api=federated.CORE)
-    return {describe(m): m for m in found if m["kind"] not in WHOLE}
+    return {describe(m): m for m in found}
 
 
-def mend(mesh, kinds):
-    """Delete all objects of these kinds; return the exit code of `up`, seconds, what is missing."""
+def of_kinds(kinds):
+    """Return what chooses all objects of these kinds, in every cluster."""
+    return lambda cluster, manifest: manifest["kind"] in kinds
+
+
+def apart(where, kind, ending):
+    """Return what chooses the objects of one kind in one cluster whose names end so."""
+
+    def chosen(cluster, manifest):
+        name = manifest["metadata"]["name"]
+        return (cluster, manifest["kind"]) == (where, kind) and name.endswith(ending)
+
+    return chosen
+
+
+def mend(mesh, chosen):
+    """Delete what is chosen; return the exit code of `up`, seconds, and what is missing then."""
     before = {cluster: ours(mesh, cluster) for cluster in (HOST, REMOTE)}
+    deleted = 0
     for cluster, found in before.items():
         there = client(cluster, mesh.folder / "kubeconfig")
         for manifest in found.values():
-            if manifest["kind"] in kinds:
-                there.delete(manifest)
+            if chosen(cluster, manifest):
+                deleted += there.delete(manifest)
+    assert deleted, "there was nothing to delete"
     begun = time.monotonic()
     process = mesh.isthmus.start("up", mesh.file)
     _, err = process.communicate(timeout=1500)
@@ -83,8 +111,10 @@ def main() -> int:
             tried = WHOLE.union(*TOGETHER.values())
             kinds = {m["kind"] for c in (HOST, REMOTE) for m in ours(mesh, c).values()}
             print(f"kinds that are ours and not tried: {sorted(kinds - tried)}", flush=True)
-            for name, together in TOGETHER.items():
-                code, seconds, missing = mend(mesh, together)
+            rows = {name: of_kinds(kinds) for name, kinds in TOGETHER.items()}
+            rows |= {name: apart(*row) for name, row in APART.items()}
+            for name, chosen in rows.items():
+                code, seconds, missing = mend(mesh, chosen)
                 print(f"{name}: up {code}, {seconds:.0f} s, missing {missing}", flush=True)
                 failed += bool(code or missing)
         finally:
