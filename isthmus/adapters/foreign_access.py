@@ -88,7 +88,7 @@ def _refused(server: ApiServer) -> str:
 
     try:
         # One of several API servers may hear of a new token later.
-        waiting.until(taken, "a login", timeout=waiting.limits().connect, interval=PAUSE)
+        waiting.until(taken, "a login", timeout=waiting.limits().retry, interval=PAUSE)
     except (NotReady, ClusterUnreachable):
         return said
     return ""

@@ -47,7 +47,7 @@ def serving(*answers):
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch):
-    limit(monkeypatch, connect=0)
+    limit(monkeypatch, retry=0)
     monkeypatch.setattr(foreign_access, "PAUSE", 0.01)
     monkeypatch.setattr(api_server, "PAUSE", 0.01)
 
@@ -93,7 +93,7 @@ def test_it_is_asked_below_the_path_and_as_the_account_alone(folders):
 
 
 def test_a_token_that_one_of_several_servers_does_not_know_yet_is_tried_again(folders, monkeypatch):
-    limit(monkeypatch, connect=60)
+    limit(monkeypatch, retry=60)
     said, asked = refused(folders, (401, MUST), (401, MUST), (201, {}))
     assert (said, len(asked)) == ("", 3)
 

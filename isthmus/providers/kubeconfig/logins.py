@@ -12,9 +12,6 @@ from isthmus.errors import BadEnvironment
 from isthmus.providers.kubeconfig import ground
 from isthmus.providers.kubeconfig.asking import Sight
 
-TOKEN = 30.0
-"""Seconds for the token controller to fill a Secret in, as in `wire`."""
-
 
 def check(sight: Sight) -> None:
     """Raise BadEnvironment if the API server refuses an account of its own at that address.
@@ -29,7 +26,8 @@ def check(sight: Sight) -> None:
         return data.get("token")
 
     what = f"token of ServiceAccount {ground.NAMESPACE}/default"
-    found = waiting.until(filled, what, timeout=TOKEN, cluster=sight.cluster.name)
+    limit = waiting.limits().control_plane  # as in `wire`
+    found = waiting.until(filled, what, timeout=limit, cluster=sight.cluster.name)
     token = base64.b64decode(found).decode()
     if said := foreign_access.refused(client.access, token, sight.own):
         raise BadEnvironment(
