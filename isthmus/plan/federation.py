@@ -3,7 +3,7 @@
 import json
 import shlex
 
-from isthmus import federation, tools
+from isthmus import federation, tools, waiting
 from isthmus.adapters import federated, helm, kubefedctl
 from isthmus.adapters.manifests import Manifest
 from isthmus.environment import ClusterSpec, Environment
@@ -76,7 +76,7 @@ def _kubefed(host: str, mesh: Mesh) -> list[Entry]:
     install = shlex.join(["helm", *upgrade, f"--kube-context={host}"])
     scale = ("scale", f"deployment/{federated.CONTROLLERS}", "--replicas=1")
     running = "--for=jsonpath={.status.propagationController}=Running"
-    types = ("wait", running, "federatedtypeconfigs", "--all", "--timeout=90s")
+    types = ("wait", running, "federatedtypeconfigs", "--all", _limit())
     return [
         applied(host, "namespace of kubefed", (space,)),
         Entry(
@@ -112,7 +112,7 @@ def _given(environment: Environment) -> Entry:
 
 
 def _ready(host: str, cluster: str) -> str:
-    ready = ("wait", "--for=condition=Ready", cluster, "--timeout=90s")
+    ready = ("wait", "--for=condition=Ready", cluster, _limit())
     return kubectl(host, *SPACE, *ready)
 
 
@@ -155,9 +155,13 @@ def _sample(environment: Environment, cluster: str) -> Entry:
     return applied(cluster, f"namespace {SAMPLE}", (space,))
 
 
+def _limit() -> str:
+    return f"--timeout={waiting.limits().federation}s"
+
+
 def propagated(host: str, manifest: Manifest) -> str:
     """Return the command that waits until KubeFed has carried an object to every cluster."""
     meta = manifest["metadata"]
     what = f"{manifest['kind'].lower()}s.types.kubefed.io/{meta['name']}"
-    wait = ("wait", "--for=condition=Propagation", what, "--timeout=90s")
+    wait = ("wait", "--for=condition=Propagation", what, _limit())
     return kubectl(host, "-n", meta["namespace"], *wait)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from isthmus import images, providers, tools
+from isthmus import images, providers, tools, waiting
 from isthmus.environment import Environment
 from isthmus.errors import Unprepared
 from isthmus.mesh import mesh
@@ -21,12 +21,13 @@ def entries(environment: Environment, istioctl: Path | None) -> list[Entry]:
             {c.name: f"id-of-{c.name}" for c in environment.clusters}
         )
     whole = mesh(environment, providers.of(environment).defaults)
-    return [
-        *federation.entries(environment, whole),
-        *istio.entries(environment, whole, istioctl),
-        *sample.entries(environment, whole),
-        *verification.entries(environment, whole),
-    ]
+    with waiting.within(environment.timeouts):
+        return [
+            *federation.entries(environment, whole),
+            *istio.entries(environment, whole, istioctl),
+            *sample.entries(environment, whole),
+            *verification.entries(environment, whole),
+        ]
 
 
 def find_istioctl(environment: Environment) -> tuple[Path | None, str]:

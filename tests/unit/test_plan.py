@@ -17,7 +17,7 @@ from world import istio
 from isthmus import plan, state, trust
 from isthmus.adapters import istioctl
 from isthmus.adapters.manifests import LABEL
-from isthmus.environment import Environment
+from isthmus.environment import Environment, Timeouts
 from isthmus.plan.istio import SAMPLE_ADDRESS
 from isthmus.stacks import load
 
@@ -430,3 +430,10 @@ def flat(value):
     if isinstance(value, list | tuple):
         return [s for inner in value for s in flat(inner)]
     return [value] if isinstance(value, Step) else []
+
+
+def test_a_person_waits_for_the_federation_as_long_as_the_file_says(folders):
+    patient = environment().model_copy(update={"timeouts": Timeouts(federation=600)})
+    commands = [c for entry in plan.entries(patient, None) for c in entry.commands]
+    limits = re.findall(r"--timeout=(\w+)", "\n".join(commands))
+    assert len(limits) > 3 and set(limits) == {"600s"}
