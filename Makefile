@@ -23,7 +23,7 @@ test: ## install what tests need, then run all of them, live ones included
 	@$(checks)
 	@$(BIN)/python -m pytest
 
-check: ## format, lint, types, layers and the tests that need no cluster
+check: ## format, lint, types, layers and the tests that need nothing
 	@scripts/prepare check
 	@$(checks)
 	@$(BIN)/python -m pytest tests/unit

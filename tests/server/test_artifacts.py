@@ -12,7 +12,7 @@ from isthmus import waiting
 from isthmus.errors import Rejected
 from isthmus.verification import Unproven
 
-pytestmark = [pytest.mark.server, pytest.mark.usefixtures("prefect")]
+pytestmark = pytest.mark.usefixtures("prefect")
 PAIR = environment()
 ALL = {"outcome", "topology", "verification", "endpoints", "clusters", "steps", "progress"}
 

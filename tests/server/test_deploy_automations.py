@@ -19,7 +19,6 @@ from deployed import deployed, done, one, put
 
 from isthmus import waiting
 
-pytestmark = pytest.mark.server
 ROOT = Path(__file__).parents[2]
 OURS = (ROOT / "deployments/automations.yaml").read_text()
 QUICK = OURS.replace("within: 75", "within: 10")

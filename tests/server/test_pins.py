@@ -3,7 +3,6 @@
 fastapi 0.155 and later: no server starts. SQLAlchemy 2.1: it starts, and never schedules a run.
 """
 
-import pytest
 from prefects import ask, free_port
 
 from isthmus import waiting
@@ -12,7 +11,6 @@ from isthmus.adapters import prefect_record, prefect_server
 SCHEDULED = {"flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}}
 
 
-@pytest.mark.server
 def test_a_deployment_with_a_schedule_gets_its_runs(tmp_path, monkeypatch):
     monkeypatch.setattr(prefect_record, "FIRST_PORT", free_port())
     home = tmp_path / "server"

@@ -28,7 +28,6 @@ from prefects import SUM_UP
 
 from isthmus.cli import client
 
-pytestmark = pytest.mark.server
 GATE = "canary-in-a-header"
 ROOT = Path(__file__).parents[2]
 SETTLED = f"from isthmus.adapters import web_proxy\nweb_proxy.settle()\n{SUM_UP}"

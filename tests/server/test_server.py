@@ -400,7 +400,6 @@ def test_only_children_without_a_session_of_their_own_end_with_a_run(tmp_path, m
     assert child.pid in asked and kept.pid not in asked
 
 
-@pytest.mark.server
 def test_a_real_server_keeps_a_flows_history_and_says_nothing(home, tmp_path, monkeypatch):
     monkeypatch.setenv("ISTHMUS_HOME", str(tmp_path))
     prefect_server.ensure(home)

@@ -19,7 +19,6 @@ from isthmus.adapters import prefect_record, prefect_server, prefect_settings
 from isthmus.adapters.prefect_settings import Options
 from isthmus.errors import Busy, Unprepared
 
-pytestmark = pytest.mark.server
 CANARY = "canary-in-a-block"
 
 

@@ -15,7 +15,6 @@ from prefects import ask
 from isthmus import waiting
 from isthmus.adapters import prefect_database, prefect_record, prefect_settings
 
-pytestmark = pytest.mark.server
 __all__ = ["postgresql"]
 TESTS = Path(__file__).parents[1]
 PAIRS = 10
