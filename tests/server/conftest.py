@@ -10,8 +10,12 @@ import urllib.request
 
 import pytest
 
-IDLE = ("SCHEDULER", "LATE_RUNS", "FOREMAN", "TRIGGERS", "REPOSSESSOR", "PAUSE_EXPIRATIONS")
+IDLE = ("SCHEDULER", "LATE_RUNS", "FOREMAN", "TRIGGERS", "REPOSSESSOR", "PAUSE_EXPIRATIONS",
+        "CANCELLATION_CLEANUP", "CLEANUP_RECONCILER")  # fmt: skip
 """The server's services that no test needs and that write to its database."""
+RECORDING = {"BATCH_SIZE": "50", "FLUSH_INTERVAL": "1"}
+"""What a flow tells of its steps is recorded a second's worth at once: one by one, as is the
+default, it took more of the server's time than all that the tests ask for."""
 
 
 @pytest.fixture(scope="session")
@@ -96,7 +100,9 @@ def _server(home):
         "PREFECT_API_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{home / 'prefect.db'}",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_UI_ENABLED": "false",
+        "PREFECT_API_BLOCKS_REGISTER_ON_START": "false",
         **{f"PREFECT_SERVER_SERVICES_{name}_ENABLED": "false" for name in IDLE},
+        **{f"PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_{k}": v for k, v in RECORDING.items()},
     }
 
 
