@@ -21,7 +21,8 @@ down: ## leave nothing of the lab
 test: ## install what tests need, then run all of them, live ones included
 	@scripts/prepare test
 	@$(checks)
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto --dist loadfile tests/unit tests/server
+	@$(BIN)/python -m pytest tests/live
 
 check: ## format, lint, types, layers and the tests that need nothing
 	@scripts/prepare check
