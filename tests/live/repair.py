@@ -2,12 +2,14 @@
 
 By hand, on three regions of its own; all objects of the kinds that go together are deleted at once:
 
-    PYTHONPATH=tests python tests/live/repair.py
+    PYTHONPATH=tests python tests/live/repair.py [ROW...]
 """
 
+import signal
 import sys
 import tempfile
 import time
+import traceback
 from pathlib import Path
 
 from live.bare import PASSING, client
@@ -80,28 +82,57 @@ def apart(where, kind, ending):
     return chosen
 
 
+def delete(mesh, found, chosen):
+    """Delete what is chosen among the objects found in each cluster; return how many there were."""
+    deleted = 0
+    for cluster, manifests in found.items():
+        there = client(cluster, mesh.folder / "kubeconfig")
+        for manifest in manifests.values():
+            if chosen(cluster, manifest):
+                deleted += there.delete(manifest)
+    return deleted
+
+
+def up(mesh):
+    """Return how one `up` ended and what it said; it does not outlive us."""
+    process = mesh.isthmus.start("up", mesh.file)
+    try:
+        return process.communicate(timeout=1500), process.returncode
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            process.communicate()
+
+
 def mend(mesh, chosen):
     """Delete what is chosen; return the exit code of `up`, seconds, and what is missing then."""
     before = {cluster: ours(mesh, cluster) for cluster in (HOST, REMOTE)}
-    deleted = 0
-    for cluster, found in before.items():
-        there = client(cluster, mesh.folder / "kubeconfig")
-        for manifest in found.values():
-            if chosen(cluster, manifest):
-                deleted += there.delete(manifest)
-    assert deleted, "there was nothing to delete"
+    assert delete(mesh, before, chosen), "there was nothing to delete"
     begun = time.monotonic()
-    process = mesh.isthmus.start("up", mesh.file)
-    _, err = process.communicate(timeout=1500)
-    if process.returncode:
-        print(err[-3000:], flush=True)
+    (out, err), code = up(mesh)
+    seconds = time.monotonic() - begun
+    print((err if code else out)[-4000:], flush=True)
     missing = [name for c, found in before.items() for name in found.keys() - ours(mesh, c).keys()]
-    return process.returncode, time.monotonic() - begun, missing
+    return code, seconds, missing
 
 
-def main() -> int:
-    """Build a mesh, break it kind by kind, and tell how each `up` ended."""
-    failed = 0
+def row(mesh, name, chosen):
+    """Try one row and tell at once how it ended; return whether it holds."""
+    try:
+        code, seconds, missing = mend(mesh, chosen)
+    except Exception:
+        print(f"{name}: could not be tried\n{traceback.format_exc()}", flush=True)
+        return False
+    print(f"{name}: up {code}, {seconds:.0f} s, missing {missing}", flush=True)
+    return not (code or missing)
+
+
+def main(names) -> int:
+    """Build a mesh, break it row by row, all or those named, and tell how each `up` ended."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a shell's background
+    rows = {name: of_kinds(kinds) for name, kinds in TOGETHER.items()}
+    rows |= {name: apart(*row) for name, row in APART.items()}
+    rows = {name: rows[name] for name in names or rows}
     with tempfile.TemporaryDirectory(prefix="repair-") as place:
         isthmus = Isthmus(Path(place) / "home")
         regions = {"host": {"name": HOST}, "remotes": [{"name": "nairobi"}, {"name": REMOTE}]}
@@ -111,17 +142,12 @@ def main() -> int:
             tried = WHOLE.union(*TOGETHER.values())
             kinds = {m["kind"] for c in (HOST, REMOTE) for m in ours(mesh, c).values()}
             print(f"kinds that are ours and not tried: {sorted(kinds - tried)}", flush=True)
-            rows = {name: of_kinds(kinds) for name, kinds in TOGETHER.items()}
-            rows |= {name: apart(*row) for name, row in APART.items()}
-            for name, chosen in rows.items():
-                code, seconds, missing = mend(mesh, chosen)
-                print(f"{name}: up {code}, {seconds:.0f} s, missing {missing}", flush=True)
-                failed += bool(code or missing)
+            held = [row(mesh, name, chosen) for name, chosen in rows.items()]
         finally:
             isthmus.run("down", mesh.name)
             isthmus.run("server", "stop", "--now")
-    return 1 if failed else 0
+    return 0 if all(held) else 1
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))
