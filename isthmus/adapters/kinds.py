@@ -26,6 +26,10 @@ class Kinds:
         self._get = get
         self._known: dict[str, dict[str, tuple[str, bool]]] = {}
 
+    def forget(self, api: str) -> None:
+        """Have the cluster asked again which kinds an API group has: a definition may be new."""
+        self._known.pop(api, None)
+
     def path(self, api: str, kind: str, namespace: str = "") -> str:
         """Return the URL path of a kind's objects, or nothing if the cluster does not serve it."""
         if kind not in self._known.get(api, {}):

@@ -57,7 +57,8 @@ class Kube(ApiServer):
         return [{"apiVersion": api, "kind": kind, **item} for item in found]
 
     def serves(self, api: str, kind: str) -> bool:
-        """Tell whether the cluster knows a kind."""
+        """Tell whether the cluster knows a kind now, whatever it did before."""
+        self.kinds.forget(api)
         return bool(self.kinds.path(api, kind))
 
     def issues_tokens(self) -> bool:

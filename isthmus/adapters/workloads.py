@@ -1,6 +1,6 @@
 """Waiting for what runs in a cluster: Deployments, addresses, kinds. Says what holds it up."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from isthmus import waiting
 from isthmus.adapters import balancer_failures, pod_failures, reaching, retrying
@@ -150,7 +150,7 @@ def address_of(client: Kube, service: str, namespace: str) -> str:
     )
 
 
-def await_served(client: Kube, api: str, kinds: Sequence[str], timeout: float = 60) -> None:
+def await_served(client: Kube, api: str, kinds: Iterable[str], timeout: float = 60) -> None:
     """Wait until the API server serves these kinds of a group that was just defined."""
     for kind in kinds:
         waiting.until(

@@ -152,6 +152,14 @@ def test_a_kind_that_is_defined_is_waited_for_until_it_is_served(cluster, monkey
         workloads.await_served(client, "networking.istio.io/v1", ["Gateway", "Sidecar"], timeout=0)
 
 
+def test_a_kind_that_was_deleted_since_it_was_asked_for_is_waited_for_too(cluster):
+    client = cluster()
+    workloads.await_served(client, "networking.istio.io/v1", ["Gateway"], timeout=0)
+    client.served["networking.istio.io/v1"].remove("Gateway")
+    with pytest.raises(NotReady, match="kind Gateway of networking"):
+        workloads.await_served(client, "networking.istio.io/v1", ["Gateway"], timeout=0)
+
+
 def balanced(*ingress):
     meta = {"name": "gateway", "namespace": "s"}
     status = {"loadBalancer": {"ingress": list(ingress)}}
