@@ -37,7 +37,7 @@ def installed(client: Kube, name: str, namespace: str, chart: Path, values: Any)
 
 
 def objects(client: Kube, name: str, namespace: str, chart: Path) -> list[Manifest]:
-    """Return what the deployed release consists of, its chart's custom kinds first.
+    """Return what the deployed release consists of, its charts' custom kinds first.
 
     Helm looks at its record alone: whatever of it was deleted since, `upgrade` finds unchanged.
     A count of replicas that is 0 is left out: that is a start to be made later, and not a state.
@@ -48,7 +48,7 @@ def objects(client: Kube, name: str, namespace: str, chart: Path) -> list[Manife
     for record in client.objects("Secret", namespace, labels=labels):
         packed = base64.b64decode(base64.b64decode(record["data"]["release"]))
         text = json.loads(gzip.decompress(packed))["manifest"]
-        kinds = "\n---\n".join(path.read_text() for path in sorted(chart.glob("crds/*.yaml")))
+        kinds = "\n---\n".join(path.read_text() for path in sorted(chart.rglob("crds/*.yaml")))
         found = [m for part in (kinds, text) for m in yaml.safe_load_all(part) if m]
     return [_placed(client, manifest, namespace) for manifest in found]
 

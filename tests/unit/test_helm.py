@@ -145,11 +145,13 @@ def test_what_was_deleted_of_a_release_is_known_from_its_record_and_made_again(c
     client = cluster()
     client.put(record("superseded"))
     client.put(record())
-    (chart / "crds").mkdir()
     definition = "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\n"
-    (chart / "crds" / "crds.yaml").write_text(f"{definition}metadata: {{name: things}}\n")
+    for part, name in ((chart, "things"), (chart / "charts" / "inner", "others")):
+        (part / "crds").mkdir(parents=True)
+        (part / "crds" / "crds.yaml").write_text(f"{definition}metadata: {{name: {name}}}\n")
     found = helm.objects(client, "kubefed", "space", chart)
     assert [(m["kind"], m["metadata"].get("namespace")) for m in found] == [
+        ("CustomResourceDefinition", None),
         ("CustomResourceDefinition", None),
         ("ServiceAccount", "space"),
         ("KubeFedCluster", "space"),
@@ -157,6 +159,6 @@ def test_what_was_deleted_of_a_release_is_known_from_its_record_and_made_again(c
         ("Deployment", "space"),
     ]
     assert found[-1]["spec"] == {"paused": False}, "whether it runs is not the chart's to say"
-    assert len(client.apply(found, ours=False)) == 5
+    assert len(client.apply(found, ours=False)) == 6
     client.delete(found[-1])
     assert client.apply(found, ours=False) == ["Deployment space/kubefed-controller-manager"]
