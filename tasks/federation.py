@@ -150,11 +150,13 @@ def named(environment: Environment, members: list[Access]) -> Environment:
 
 
 def propagate(host: Access, manifest: Manifest, members: list[Access]) -> list[str]:
-    """Make a federated object reach every member; return its name if it had to be changed."""
+    """Make a federated object reach every member; return what had to be changed, and where."""
     client = kube.connect(host)
     made = client.apply([manifest])
-    federated.await_propagated(client, manifest, [m.in_federation for m in members])
-    return made
+    there = {member.in_federation: kube.connect(member) for member in members}
+    lost = [] if made else federated.lost(manifest, there)
+    federated.await_propagated(client, manifest, there)
+    return made + lost
 
 
 def _place_directly(environment: Environment, access: Access) -> list[str]:

@@ -1,14 +1,21 @@
 """Reading KubeFed's objects: is a member Ready, has an object reached every cluster."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 from isthmus import waiting
 from isthmus.adapters.kube import Kube
-from isthmus.adapters.manifests import Manifest, describe
+from isthmus.adapters.manifests import Manifest, describe, held_by
 
 CORE = "core.kubefed.io/v1beta1"
 TYPES = "types.kubefed.io/v1beta1"
+TARGETS = {
+    "FederatedNamespace": ("v1", "Namespace"),
+    "FederatedSecret": ("v1", "Secret"),
+    "FederatedDeployment": ("apps/v1", "Deployment"),
+}
+"""Kinds that we federate, and what KubeFed makes of each in the members: API and kind."""
+ENDING = "still ending"
 NAMESPACE = "kube-federation-system"
 RELEASE = "kubefed"
 WEBHOOK = "kubefed-admission-webhook"
@@ -84,16 +91,58 @@ def member_is_ready(host: Kube, name: str) -> bool:
     return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
 
 
-def await_propagated(host: Kube, manifest: Manifest, clusters: Iterable[str]) -> None:
-    """Wait until KubeFed says that the object, as it is now, is in each of these clusters."""
-    wanted = set(clusters)
+def lost(manifest: Manifest, members: Mapping[str, Kube]) -> list[str]:
+    """Return what is not, or is ending, of a federated object in members, by federation's name."""
+    target = describe({**manifest, "kind": TARGETS[manifest["kind"]][1]})
+    return [f"{target} in {name}" for name, member in members.items() if _lack(member, manifest)]
+
+
+def await_propagated(host: Kube, manifest: Manifest, members: Mapping[str, Kube]) -> None:
+    """Wait until the object, as it is now, is in each of these members, as KubeFed and they say.
+
+    What was deleted in a member is in KubeFed's status until KubeFed has seen it, and what is
+    ending there until it has ended: with a namespace's pods, that takes as long as a deletion.
+    """
+    what = f"{describe(manifest)} in {', '.join(sorted(members))}"
+    cluster, limits = host.access.cluster, waiting.limits()
     waiting.until(
-        lambda: True if wanted <= reached(_live(host, manifest)) else None,
-        f"{describe(manifest)} in {', '.join(sorted(wanted))}",
-        timeout=waiting.limits().federation,
-        cluster=host.access.cluster,
-        seen=lambda: _problems(_live(host, manifest)),
+        lambda: None if ENDING in _lacking(manifest, members) else True,
+        what,
+        timeout=limits.deletion,
+        cluster=cluster,
+        seen=lambda: _lacking(manifest, members),
     )
+    waiting.until(
+        lambda: True if _has_arrived(host, manifest, members) else None,
+        what,
+        timeout=limits.federation,
+        cluster=cluster,
+        seen=lambda: _why(host, manifest, members),
+    )
+
+
+def _why(host: Kube, manifest: Manifest, members: Mapping[str, Kube]) -> str:
+    live = _live(host, manifest)
+    return _problems(live) or _lacking(manifest, members) or _conditions(live)
+
+
+def _has_arrived(host: Kube, manifest: Manifest, members: Mapping[str, Kube]) -> bool:
+    return members.keys() <= reached(_live(host, manifest)) and not _lacking(manifest, members)
+
+
+def _lacking(manifest: Manifest, members: Mapping[str, Kube]) -> str:
+    """Say in which members the object is not, and why; nothing once it is in all."""
+    said = {name: _lack(member, manifest) for name, member in members.items()}
+    return ", ".join(f"{name}: {why}" for name, why in said.items() if why)
+
+
+def _lack(member: Kube, manifest: Manifest) -> str:
+    """Say why what KubeFed makes of an object is not in a member, or not for long; else nothing."""
+    meta, (api, kind) = manifest["metadata"], TARGETS[manifest["kind"]]
+    found = member.get(kind, meta["name"], meta["namespace"], api)
+    if found and found["metadata"].get("deletionTimestamp"):
+        return ENDING + held_by({"kind": kind, **found})
+    return "" if found else "not there"
 
 
 def reached(live: Manifest) -> set[str]:
@@ -118,7 +167,7 @@ def _live(host: Kube, manifest: Manifest) -> Manifest:
 def _problems(live: Manifest) -> str:
     status = live.get("status", {})
     parts = [f"{c['name']}: {c['status']}" for c in status.get("clusters", []) if c.get("status")]
-    return ", ".join(parts) or _conditions(live)
+    return ", ".join(parts)
 
 
 def _conditions(live: Manifest | None) -> str:
