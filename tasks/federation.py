@@ -7,7 +7,7 @@ import base64
 from pathlib import Path
 
 from isthmus import federation, ownership, state, tools, trust
-from isthmus.adapters import federated, helm, kube, kubeconfigs, kubefedctl, workloads
+from isthmus.adapters import federated, helm, kube, kubeconfigs, kubefedctl, orphans, workloads
 from isthmus.adapters.federated import CONTROLLERS, RELEASE, WEBHOOK
 from isthmus.adapters.manifests import Manifest
 from isthmus.environment import Environment
@@ -25,6 +25,7 @@ def install_federation(environment: Environment, host: Access) -> Done:
     """Make KubeFed's chart stand in the host and its webhook answer."""
     client, chart = kube.connect(host), tools.ensure(environment, tools.CHART)
     values = filled(environment).kubefed_values()
+    orphans.let_kinds_end(client, environment.name)
     made = client.apply([federation.kubefed_space(environment).plain(host.cluster)])
     if not helm.installed(client, RELEASE, federated.NAMESPACE, chart, values):
         helm.prepare(client, RELEASE, federated.NAMESPACE, chart)
@@ -35,6 +36,8 @@ def install_federation(environment: Environment, host: Access) -> Done:
     parts = helm.objects(client, RELEASE, federated.NAMESPACE, chart)
     last = [part for part in parts if part["apiVersion"] == federated.CORE]
     made += client.apply([part for part in parts if part not in last], ours=False)
+    workloads.await_served(client, federated.CORE, {part["kind"] for part in last})
+    workloads.await_served(client, federated.TYPES, federated.TARGETS)
     workloads.await_deployment(client, WEBHOOK, federated.NAMESPACE)
     made += client.apply(last, ours=False)
     return changed(host.cluster, made)

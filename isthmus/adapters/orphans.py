@@ -1,0 +1,70 @@
+"""Objects of KubeFed whose kind was deleted: nobody may be left who lets them end."""
+
+from isthmus import progress, waiting
+from isthmus.adapters.federated import CORE, TYPES
+from isthmus.adapters.kube import Kube
+from isthmus.adapters.manifests import LABEL, Manifest, describe, held_by
+from isthmus.errors import Rejected
+
+DEFINITIONS = "apiextensions.k8s.io/v1"
+
+
+def let_kinds_end(client: Kube, environment: str) -> None:
+    """Wait until no kind of KubeFed is there that was deleted, and free what is ours of such.
+
+    A finalizer keeps each object until its controller has deleted what it stands for in the
+    members, and the controllers end with the types that they carry (kubefed
+    pkg/controller/federatedtypeconfig): the kinds would never be gone. Without it nothing is
+    deleted in a member: what is there is taken over again, by its name, once its federated object
+    is made anew. What others federate is theirs to let go.
+    """
+    left: list[Manifest] = []
+
+    def ended() -> bool | None:
+        nonlocal left
+        kinds = _ending(client)
+        left = [m for api, kind in kinds for m in client.objects(kind, api=api)]
+        for manifest in left:
+            if _is_ours(manifest, environment):
+                _free(client, manifest)
+        return None if kinds else True
+
+    waiting.until(
+        ended,
+        "the end of KubeFed's kinds, which were deleted, to make them anew",
+        timeout=waiting.limits().deletion,
+        cluster=client.access.cluster,
+        seen=lambda: "; ".join(f"{describe(m)}{held_by(m)}" for m in left[:5]),
+    )
+
+
+def _ending(client: Kube) -> list[tuple[str, str]]:
+    """Return API and kind of every definition of KubeFed that was deleted and is still there."""
+    found = client.objects("CustomResourceDefinition", api=DEFINITIONS)
+    ending = [m["spec"] for m in found if m["metadata"].get("deletionTimestamp")]
+    return [
+        (api, spec["names"]["kind"])
+        for spec in ending
+        for api in (CORE, TYPES)
+        if api.startswith(f"{spec['group']}/")
+    ]
+
+
+def _is_ours(manifest: Manifest, environment: str) -> bool:
+    """Tell whether it is KubeFed's own configuration, which we installed, or federated by us."""
+    labels = manifest["metadata"].get("labels") or {}
+    return manifest["apiVersion"] == CORE or labels.get(LABEL) == environment
+
+
+def _free(client: Kube, manifest: Manifest) -> None:
+    """Take an object's finalizers off; one that is gone meanwhile needs it no more."""
+    meta = manifest["metadata"]
+    place = meta.get("namespace", ""), manifest["apiVersion"]
+    if not meta.get("finalizers"):
+        return
+    progress.say(f"{describe(manifest)} is let go: its kind was deleted")
+    try:
+        client.merge(manifest["kind"], meta["name"], {"metadata": {"finalizers": None}}, *place)
+    except Rejected:
+        if client.has(manifest):
+            raise
