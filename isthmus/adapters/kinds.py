@@ -1,10 +1,11 @@
 """Which kinds a cluster serves and at which paths; asked once, and again for what was not there."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from isthmus.adapters.manifests import Manifest
-from isthmus.errors import ClusterUnreachable
+from isthmus.errors import ClusterUnreachable, Rejected
 
 MADE = ("istio.io", "kubefed.io")
 """Domains of the API groups, beside Kubernetes' own, in which we make objects."""
@@ -26,9 +27,16 @@ class Kinds:
         self._get = get
         self._known: dict[str, dict[str, tuple[str, bool]]] = {}
 
-    def forget(self, api: str) -> None:
-        """Have the cluster asked again which kinds an API group has: a definition may be new."""
+    def serves(self, api: str, kind: str) -> bool:
+        """Tell whether objects of a kind are served now, whatever was so before.
+
+        For some seconds discovery names one whose definition was deleted and made anew.
+        """
         self._known.pop(api, None)
+        path = self.path(api, kind)
+        with suppress(Rejected):  # an account that may not list is told nothing
+            return bool(path) and self._get(f"{path}?limit=1") is not None
+        return True
 
     def path(self, api: str, kind: str, namespace: str = "") -> str:
         """Return the URL path of a kind's objects, or nothing if the cluster does not serve it."""

@@ -58,8 +58,7 @@ class Kube(ApiServer):
 
     def serves(self, api: str, kind: str) -> bool:
         """Tell whether the cluster knows a kind now, whatever it did before."""
-        self.kinds.forget(api)
-        return bool(self.kinds.path(api, kind))
+        return self.kinds.serves(api, kind)
 
     def issues_tokens(self) -> bool:
         """Tell whether pods get tokens for an audience; before 1.20 a cluster may not do so.

@@ -527,7 +527,7 @@ def test_a_kubeconfig_that_leads_nowhere_is_told_with_where_to_look(access, cont
 def test_the_users_own_kubeconfig_is_not_looked_at(access, monkeypatch, tmp_path):
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "theirs"))
     (tmp_path / "theirs").write_text("no: kubeconfig")
-    assert kube.Kube(access).serves("v1", "ConfigMap")
+    assert kube.Kube(access).kinds.path("v1", "ConfigMap")
 
 
 def test_one_client_a_cluster_until_it_is_forgotten(access):

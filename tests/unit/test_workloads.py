@@ -160,6 +160,21 @@ def test_a_kind_that_was_deleted_since_it_was_asked_for_is_waited_for_too(cluste
         workloads.await_served(client, "networking.istio.io/v1", ["Gateway"], timeout=0)
 
 
+def test_a_kind_that_discovery_still_names_is_waited_for_until_its_objects_are_served(
+    cluster, monkeypatch
+):
+    client, answers = cluster(), [None, {"items": []}]
+    ask = client.request
+    listing = "/apis/networking.istio.io/v1/gateways?limit=1"
+    monkeypatch.setattr(
+        client,
+        "request",
+        lambda verb, path, *more: answers.pop(0) if path == listing else ask(verb, path, *more),
+    )
+    workloads.await_served(client, "networking.istio.io/v1", ["Gateway"], timeout=10)
+    assert answers == []
+
+
 def balanced(*ingress):
     meta = {"name": "gateway", "namespace": "s"}
     status = {"loadBalancer": {"ingress": list(ingress)}}
