@@ -14,9 +14,9 @@ from bench import ground, product, table, walk
 from bench.measured import Bench
 from bench.product import Product
 from isthmus import environment, providers
-from isthmus.cli import bars, terminal
+from isthmus.cli import bar_chart, terminal
 from isthmus.cli.main import attempt
-from isthmus.cli.record import Run
+from isthmus.cli.run_history import Run
 from isthmus.errors import Findings
 from isthmus.providers.lab.images import ensure_golden
 from isthmus.providers.lab.tools import ensure_toolchain
@@ -47,7 +47,7 @@ def bench(
         markdown_file.parent.mkdir(parents=True, exist_ok=True)
         markdown_file.write_text(table.markdown(found, chart))
     terminal.emit(f"{table.caption(found)}\n\n{table.grid(table.rows(found))}\n\n{chart}")
-    terminal.emit(f"{bars.summary(found.product.up_run)}\n{table.laps(found.walk)}")
+    terminal.emit(f"{bar_chart.summary(found.product.up_run)}\n{table.laps(found.walk)}")
     if failed := table.reasons(found):
         raise Findings("\n  ".join(failed))
 
@@ -91,7 +91,7 @@ def _prepare(remotes: int) -> None:
 
 def _chart(run: Run) -> str:
     text = StringIO()
-    Console(file=text, width=terminal.PLAIN_WIDTH).print(bars.chart(run, terminal.ASCII))
+    Console(file=text, width=terminal.PLAIN_WIDTH).print(bar_chart.chart(run, terminal.ASCII))
     return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
 
 

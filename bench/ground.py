@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from isthmus import state, waiting
+from isthmus import polling, state
 from isthmus.errors import NotReady
 
 QUIET = 1.0
@@ -105,7 +105,7 @@ def await_quiet(say: Callable[[str], None]) -> bool:
         return True
     say(f"load average {load:.2f}: waiting up to {PATIENCE:.0f} s for the machine to be quiet")
     try:
-        waiting.until(
+        polling.until(
             lambda: True if os.getloadavg()[0] < QUIET else None,
             "a quiet machine",
             timeout=PATIENCE,

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import yaml
 
-from isthmus import state, trust
-from isthmus.providers.lab import programs
+from isthmus import mesh_ca, state
+from isthmus.providers.lab import components
 from isthmus.providers.lab.images import names
 from isthmus.render import Manifest, render
 
@@ -21,13 +21,13 @@ def write(folder: Path) -> None:
         shutil.copy2(path, folder)
     for name, manifests in _rendered().items():
         (folder / f"{name}.yaml").write_text(yaml.safe_dump_all(manifests))
-    for key, text in trust.cacerts(folder / "ca", REGIONS[0]).items():
+    for key, text in mesh_ca.cacerts(folder / "ca", REGIONS[0]).items():
         state.private(folder / "cacerts" / key, text)
 
 
 def _rendered() -> dict[str, list[Manifest]]:
     return {
-        "coredns": render("lab/coredns.yaml.j2", image=names.COREDNS, address=programs.DNS),
+        "coredns": render("lab/coredns.yaml.j2", image=names.COREDNS, address=components.DNS),
         "expose": [
             *render("istio-1.31/expose-istiod.yaml.j2"),
             *render("istio-1.31/expose-services.yaml.j2"),

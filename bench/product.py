@@ -11,8 +11,8 @@ from bench import ground
 from bench.ground import Cost, Meter
 from isthmus import state
 from isthmus.adapters import prefect_server
-from isthmus.cli import engine, record
-from isthmus.cli.record import Run
+from isthmus.cli import prefect_setup, run_history
+from isthmus.cli.run_history import Run
 from isthmus.errors import Rejected
 
 NAME = "bench"
@@ -80,12 +80,12 @@ def server() -> Iterator[None]:
     if os.environ.get("PREFECT_API_URL"):
         yield
         return
-    started = prefect_server.ensure(engine.folder()).started
+    started = prefect_server.ensure(prefect_setup.folder()).started
     try:
         yield
     finally:
         if started:
-            prefect_server.stop(engine.folder())
+            prefect_server.stop(prefect_setup.folder())
 
 
 @contextmanager
@@ -105,7 +105,7 @@ def _forget(file: Path, cache: Path) -> None:
 
 def _recorded(arguments: list[str], cache: Path) -> tuple[Cost, int, Run]:
     cost, memory = _measured(arguments, cache)
-    run = record.last(NAME)
+    run = run_history.last(NAME)
     if run is None:
         raise Rejected(f"`isthmus {arguments[0]}` left no record of its steps")
     return cost, memory, run

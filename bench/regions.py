@@ -9,9 +9,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from isthmus import state, waiting
+from isthmus import polling, state
 from isthmus.adapters import shell
-from isthmus.providers.lab import network, programs, region
+from isthmus.providers.lab import components, network, region
 from isthmus.providers.lab.images import ensure_golden
 from isthmus.providers.lab.region import Region
 from isthmus.providers.lab.tools import Toolchain, ensure_toolchain
@@ -38,17 +38,17 @@ def bring_up(place: Region, tools: Toolchain, golden: Path) -> None:
     """Make one region run, its API server answering."""
     network.connect(NETWORK, place.cluster, place.index)
     prepare(place, tools, golden)
-    inside = own(place.cluster, str(programs.HOME))
+    inside = own(place.cluster, str(components.HOME))
     shell.run(["mkdir", "-p", inside])
     shell.run(["mount", "--bind", place.folder, inside])
     found = commands(place, tools)
-    _start(place, found, programs.BASE)
+    _start(place, found, components.BASE)
     # Asked as a person would ask, with curl; the server lets anybody ask this.
     answers = ["curl", "-skf", f"{place.server}/readyz"]
-    waiting.until(
+    polling.until(
         lambda: shell.succeeds(answers) or None, "API server", timeout=API_TIMEOUT, interval=0.25
     )
-    _start(place, found, programs.REST)
+    _start(place, found, components.REST)
 
 
 def prepare(place: Region, tools: Toolchain, golden: Path) -> None:
@@ -62,10 +62,10 @@ def prepare(place: Region, tools: Toolchain, golden: Path) -> None:
 def commands(place: Region, tools: Toolchain) -> dict[str, list[str]]:
     """Return the command line of every program of the region, by name."""
     pool = NETWORK.pool(place.index)
-    node = programs.Node(place.cluster, place.label, NETWORK.node(place.index), pool)
+    node = components.Node(place.cluster, place.label, NETWORK.node(place.index), pool)
     return {
         name: [own(place.cluster, part) for part in command if "--audit-" not in part]
-        for name, command in programs.programs(node, tools).items()
+        for name, command in components.programs(node, tools).items()
     }
 
 

@@ -8,8 +8,8 @@ from bench.ground import Cost
 from bench.measured import Bench, cpu, memory, seconds
 from bench.product import Product
 from bench.walk import Lap, Walk
-from isthmus.cli import bars
-from isthmus.cli.record import Run
+from isthmus.cli import bar_chart
+from isthmus.cli.run_history import Run
 from isthmus.timeline import critical_path
 
 RATIO = 0.7
@@ -109,7 +109,7 @@ def markdown(bench: Bench, chart: str) -> str:
         "CPU seconds are the whole machine's.\n\n"
         f"{caption(bench)}\n\n{grid(rows(bench))}\n\n"
         f"Every limit holds: {'no' if failed else 'yes'}\n{failed}\n"
-        f"```\n{chart}\n```\n\n{bars.summary(bench.product.up_run)}\n\n{laps(bench.walk)}\n"
+        f"```\n{chart}\n```\n\n{bar_chart.summary(bench.product.up_run)}\n\n{laps(bench.walk)}\n"
     )
 
 

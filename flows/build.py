@@ -2,11 +2,11 @@
 
 from prefect import flow
 
-from flows import chapters
-from flows.chapters import Future
-from flows.endings import STORY, ending
-from flows.steps import Steps, steps_of
-from flows.turns import IfBusy
+from flows import stages
+from flows.environment_lock import IfBusy
+from flows.stages import Future
+from flows.state_hooks import STORY, ending
+from flows.step_runner import Steps, steps_of
 from isthmus.environment import Environment
 from isthmus.verification import Verification
 
@@ -29,9 +29,9 @@ def build(environment: Environment, if_busy: IfBusy = "wait", buy: bool = False)
 
 def tell(start: Steps, environment: Environment, buy: bool) -> Future:
     """Start all that makes the environment true; return the future of its verification."""
-    clusters = chapters.create(start, environment, buy)
-    parted = chapters.part(start, environment, clusters)
-    federation = chapters.federate(start, environment, clusters, parted)
-    mesh = chapters.install(start, environment, clusters, federation)
-    sample = chapters.deploy(start, environment, clusters, federation, mesh)
-    return chapters.verify(start, environment, clusters, mesh.gateways, sample)
+    clusters = stages.create(start, environment, buy)
+    parted = stages.part(start, environment, clusters)
+    federation = stages.federate(start, environment, clusters, parted)
+    mesh = stages.install(start, environment, clusters, federation)
+    sample = stages.deploy(start, environment, clusters, federation, mesh)
+    return stages.verify(start, environment, clusters, mesh.gateways, sample)

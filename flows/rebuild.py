@@ -3,9 +3,9 @@
 from prefect import flow
 
 from flows import build, teardown
-from flows.endings import STORY, ending
-from flows.steps import steps_of
-from flows.turns import IfBusy
+from flows.environment_lock import IfBusy
+from flows.state_hooks import STORY, ending
+from flows.step_runner import steps_of
 from isthmus.environment import Environment
 from isthmus.verification import Verification
 from tasks import clusters

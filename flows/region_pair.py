@@ -4,9 +4,9 @@ from prefect import flow
 from prefect.runtime import flow_run
 
 from flows import build
-from flows.endings import STORY, ending
-from flows.steps import steps_of
-from flows.turns import IfBusy
+from flows.environment_lock import IfBusy
+from flows.state_hooks import STORY, ending
+from flows.step_runner import steps_of
 from isthmus import environment as environments
 from isthmus.environment import Federation, FilePath, Provider, Region, Stack
 from isthmus.verification import Verification

@@ -2,10 +2,10 @@
 
 from prefect import flow
 
-from flows import chapters
-from flows.endings import STORY, ending
-from flows.steps import Steps, steps_of
-from flows.turns import IfBusy
+from flows import stages
+from flows.environment_lock import IfBusy
+from flows.state_hooks import STORY, ending
+from flows.step_runner import Steps, steps_of
 from isthmus.environment import Environment
 from tasks import teardown as tasks
 
@@ -28,6 +28,6 @@ def tell(start: Steps, environment: Environment, anothers: bool = False) -> None
     """Start all that takes the environment away, as much of it as there is."""
     withdrawn = []
     if not tasks.clusters_go_whole(environment):
-        withdrawn = chapters.withdraw(start, environment, anothers)
+        withdrawn = stages.withdraw(start, environment, anothers)
     deleted = start(tasks.delete_clusters, environment, withdrawn)
     start(tasks.forget, environment, deleted)

@@ -2,10 +2,10 @@
 
 from prefect import flow
 
-from flows import chapters
-from flows.endings import STORY, ending
-from flows.steps import steps_of
-from flows.turns import IfBusy
+from flows import stages
+from flows.environment_lock import IfBusy
+from flows.state_hooks import STORY, ending
+from flows.step_runner import steps_of
 from isthmus.environment import Environment
 from isthmus.verification import Verification
 
@@ -22,7 +22,7 @@ def verify(environment: Environment, if_busy: IfBusy = "wait") -> Verification:
         if_busy: What to do while another run is at work on it.
     """
     with steps_of(environment, if_busy, "verify") as start:
-        clusters = chapters.find(start, environment)
-        gateways = chapters.find_gateways(start, environment, clusters)
-        verdict = chapters.verify(start, environment, clusters, gateways)
+        clusters = stages.find(start, environment)
+        gateways = stages.find_gateways(start, environment, clusters)
+        verdict = stages.verify(start, environment, clusters, gateways)
         return start.proven(verdict)

@@ -4,12 +4,12 @@ import base64
 from collections.abc import Iterable
 from contextlib import suppress
 
-from isthmus import providers, state, trust
+from isthmus import mesh_ca, providers, state
 from isthmus.adapters import kube
 from isthmus.environment import Environment
 from isthmus.errors import Rejected, TransientError, Unprepared
-from isthmus.facts import Access
-from isthmus.federation import CACERTS, SYSTEM
+from isthmus.kubefed_manifests import CACERTS, SYSTEM
+from isthmus.step_results import Access
 
 
 def built_elsewhere(environment: Environment, accesses: Iterable[Access]) -> list[str]:
@@ -23,10 +23,10 @@ def built_elsewhere(environment: Environment, accesses: Iterable[Access]) -> lis
 
 def elsewhere(environment: Environment, access: Access) -> str:
     """Return who made the root CA of a mesh of this name, nothing if this home did, or nobody."""
-    ours, root = trust.known_root(state.folder(environment.name) / "ca"), root_in(access)
-    if root.strip() == ours.strip() or not trust.is_root_of(root, environment.name):
+    ours, root = mesh_ca.known_root(state.folder(environment.name) / "ca"), root_in(access)
+    if root.strip() == ours.strip() or not mesh_ca.is_root_of(root, environment.name):
         return ""
-    return f"its root CA {trust.origin(root)}"
+    return f"its root CA {mesh_ca.origin(root)}"
 
 
 def reachable(environment: Environment) -> list[Access]:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from isthmus.progress import Event
+from isthmus.events import Event
 
 Outcome = Literal["running", "retrying", "done", "failed"]
 

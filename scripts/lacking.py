@@ -12,7 +12,7 @@ from pathlib import Path
 
 # Appended, not put first: the lab's modules must not hide those of the standard library.
 sys.path.append(str(Path(__file__).resolve().parents[1] / "isthmus/providers/lab"))
-import machine
+import host_requirements
 
 REGIONS = 2
 """Clusters of deployments/lab.yaml."""
@@ -26,21 +26,27 @@ def folder(variable: str, base: str, default: str) -> Path:
     return Path(own or Path(os.environ.get(base) or Path.home() / default) / "isthmus")
 
 
-def lacks() -> list[machine.Lack]:
+def lacks() -> list[host_requirements.Lack]:
     """Find what is missing besides packages; regions that exist have their room already."""
     home = folder("ISTHMUS_HOME", "XDG_DATA_HOME", ".local/share")
     cache = folder("ISTHMUS_CACHE", "XDG_CACHE_HOME", ".cache")
     new = max(0, REGIONS - len(list(home.glob("environments/*/regions/*"))))
     cold = not any(cache.glob("toolchain/*"))
-    room = machine.room(home, cache, new, cold)
-    programs = machine.noexec("ISTHMUS_CACHE", cache)
-    return [*machine.rights(), *machine.kernel(home), *room, *programs, *machine.memory(new)]
+    room = host_requirements.room(home, cache, new, cold)
+    programs = host_requirements.noexec("ISTHMUS_CACHE", cache)
+    return [
+        *host_requirements.rights(),
+        *host_requirements.kernel(home),
+        *room,
+        *programs,
+        *host_requirements.memory(new),
+    ]
 
 
 def packages(tests: bool) -> list[str]:
     """Return the Debian packages that are missing for the lab, and for its tests."""
     for_tests = {package for file, package in FOR_TESTS.items() if not glob.glob(file)}
-    return sorted({*machine.missing_packages(), *(for_tests if tests else ())})
+    return sorted({*host_requirements.missing_packages(), *(for_tests if tests else ())})
 
 
 if __name__ == "__main__":

@@ -21,10 +21,10 @@ from prefect.artifacts import (
 from prefect.logging import get_run_logger
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
-from isthmus import progress, waiting
+from isthmus import events, polling
 from isthmus.environment import Environment
-from isthmus.reporting import Page, Table, progress_key, scrub, what_is_left
-from tasks.telling import Telling
+from isthmus.reporting import Page, Table, progress_key, redact, what_is_left
+from tasks.run_tracker import Telling
 
 INTERVAL = 2.0
 """Seconds from one sign of progress to the next; each is a write to a database that steps need."""
@@ -43,7 +43,7 @@ def telling(environment: Environment, verb: str) -> Iterator[Telling]:
     goes on after a failure: up, verify or down. To be called in a flow.
     """
     told = Telling(environment, verb)
-    with progress.listening(told), _publishing(told):
+    with events.listening(told), _publishing(told):
         try:
             yield told
         except BaseException as error:
@@ -102,9 +102,9 @@ class _Publisher:
 def _attempt(send: Callable[[], None], what: str) -> None:
     """Do it, again if the server is busy; a run is worth more than what it tells."""
     try:
-        waiting.until(partial(_sent, send), what, timeout=PATIENCE, interval=0.1)
+        polling.until(partial(_sent, send), what, timeout=PATIENCE, interval=0.1)
     except Exception as error:
-        get_run_logger().warning("%s not published: %s", what, scrub(str(error)))
+        get_run_logger().warning("%s not published: %s", what, redact(str(error)))
 
 
 def _sent(send: Callable[[], None]) -> bool | None:

@@ -1,15 +1,15 @@
 """Clusters: made or found, and settled enough to run pods."""
 
-from isthmus import built, providers, waiting
+from isthmus import environment_store, polling, providers
 from isthmus.adapters import kube
-from isthmus.adapters.manifests import Manifest
+from isthmus.adapters.diff import Manifest
 from isthmus.environment import ClusterSpec, Environment
 from isthmus.errors import Usage
-from isthmus.facts import Access, Done
-from tasks import secrets
+from isthmus.step_results import Access, Done
+from tasks import prefect_blocks
 from tasks.policies import step
 
-secrets.read_blocks()
+prefect_blocks.read_blocks()
 
 
 @step("prepare", looks=True)
@@ -20,11 +20,11 @@ def prepare(environment: Environment, buy: bool = False, anew: bool = False) -> 
     file has them no longer, and nobody has said yes to that.
     `anew` tells that all will be, because what there is now is taken away before.
     """
-    built.check(environment)
+    environment_store.check(environment)
     providers.check_once(environment)
     if not buy:
         _refuse_to_buy(environment, anew)
-    built.remember(environment)
+    environment_store.remember(environment)
     return Done(cluster="")
 
 
@@ -48,8 +48,8 @@ def await_nodes(access: Access) -> Done:
     def ready() -> int | None:
         return sum(map(_is_ready, client.objects("Node"))) or None
 
-    nodes = waiting.until(
-        ready, "a Ready node", timeout=waiting.limits().node, cluster=access.cluster
+    nodes = polling.until(
+        ready, "a Ready node", timeout=polling.limits().node, cluster=access.cluster
     )
     return Done(cluster=access.cluster, found=f"{nodes} ready")
 
@@ -62,7 +62,7 @@ def _refuse_to_buy(environment: Environment, anew: bool) -> None:
     if wanted := seller.to_buy(environment, anew):
         text = f"these clusters would be bought, {unasked}: {'; '.join(wanted)}"
         raise Usage(text, hint=hint)
-    if leaving := seller.to_release(environment, built.leavers(environment)):
+    if leaving := seller.to_release(environment, environment_store.leavers(environment)):
         text = f"these clusters would be deleted, {unasked}: {'; '.join(leaving)}"
         raise Usage(text, hint=hint)
 

@@ -6,16 +6,16 @@ With `federation: direct` the same steps apply to every cluster themselves.
 import base64
 from pathlib import Path
 
-from isthmus import federation, ownership, state, tools, trust
-from isthmus.adapters import federated, helm, kube, kubeconfigs, kubefedctl, orphans, workloads
-from isthmus.adapters.federated import CONTROLLERS, RELEASE, WEBHOOK
-from isthmus.adapters.manifests import Manifest
+from isthmus import binaries, kubefed_manifests, mesh_ca, ownership, state
+from isthmus.adapters import helm, kube, kubeconfigs, kubefed, kubefedctl, orphans, readiness
+from isthmus.adapters.diff import Manifest
+from isthmus.adapters.kubefed import CONTROLLERS, RELEASE, WEBHOOK
 from isthmus.environment import Environment
 from isthmus.errors import Rejected
-from isthmus.facts import Access, Done, changed
-from isthmus.federation import Space
-from isthmus.providers.kce import takeover
+from isthmus.kubefed_manifests import Space
+from isthmus.providers.kce import console_federation
 from isthmus.stacks import load
+from isthmus.step_results import Access, Done, changed
 from tasks.install import filled
 from tasks.policies import step
 
@@ -23,22 +23,22 @@ from tasks.policies import step
 @step("install federation", of="host")
 def install_federation(environment: Environment, host: Access) -> Done:
     """Make KubeFed's chart stand in the host and its webhook answer."""
-    client, chart = kube.connect(host), tools.ensure(environment, tools.CHART)
+    client, chart = kube.connect(host), binaries.ensure(environment, binaries.CHART)
     values = filled(environment).kubefed_values()
     orphans.let_kinds_end(client, environment.name)
-    made = client.apply([federation.kubefed_space(environment).plain(host.cluster)])
-    if not helm.installed(client, RELEASE, federated.NAMESPACE, chart, values):
-        helm.prepare(client, RELEASE, federated.NAMESPACE, chart)
-        program = tools.ensure(environment, "helm")
-        helm.install(program, host, RELEASE, federated.NAMESPACE, chart, values)
+    made = client.apply([kubefed_manifests.kubefed_space(environment).plain(host.cluster)])
+    if not helm.installed(client, RELEASE, kubefed.NAMESPACE, chart, values):
+        helm.prepare(client, RELEASE, kubefed.NAMESPACE, chart)
+        program = binaries.ensure(environment, "helm")
+        helm.install(program, host, RELEASE, kubefed.NAMESPACE, chart, values)
         made.append(f"release {RELEASE}")
     # Whose webhook answers for its own objects.
-    parts = helm.objects(client, RELEASE, federated.NAMESPACE, chart)
-    last = [part for part in parts if part["apiVersion"] == federated.CORE]
+    parts = helm.objects(client, RELEASE, kubefed.NAMESPACE, chart)
+    last = [part for part in parts if part["apiVersion"] == kubefed.CORE]
     made += client.apply([part for part in parts if part not in last], ours=False)
-    workloads.await_served(client, federated.CORE, {part["kind"] for part in last})
-    workloads.await_served(client, federated.TYPES, federated.TARGETS)
-    workloads.await_deployment(client, WEBHOOK, federated.NAMESPACE)
+    readiness.await_served(client, kubefed.CORE, {part["kind"] for part in last})
+    readiness.await_served(client, kubefed.TYPES, kubefed.TARGETS)
+    readiness.await_deployment(client, WEBHOOK, kubefed.NAMESPACE)
     made += client.apply(last, ours=False)
     return changed(host.cluster, made)
 
@@ -47,9 +47,9 @@ def install_federation(environment: Environment, host: Access) -> Done:
 def start_federation(host: Access, installed: Done) -> Done:
     """Make KubeFed's controllers run and carry every kind."""
     client = kube.connect(host)
-    started = workloads.start_deployment(client, CONTROLLERS, federated.NAMESPACE)
-    workloads.await_deployment(client, CONTROLLERS, federated.NAMESPACE)
-    federated.await_types(client)
+    started = readiness.start_deployment(client, CONTROLLERS, kubefed.NAMESPACE)
+    readiness.await_deployment(client, CONTROLLERS, kubefed.NAMESPACE)
+    kubefed.await_types(client)
     return Done(cluster=host.cluster, found="started" if started else "unchanged")
 
 
@@ -57,10 +57,12 @@ def start_federation(host: Access, installed: Done) -> Done:
 def take_over(environment: Environment, host: Access, members: list[Access]) -> Done:
     """Make sure that the federation which the cloud's console made has every cluster, Ready."""
     client = kube.connect(host)
-    takeover.check_members(client, takeover.keep(client, environment.name), members)
+    console_federation.check_members(
+        client, console_federation.keep(client, environment.name), members
+    )
     for member in members:
-        federated.await_member(client, member.in_federation)
-    federated.await_types(client)
+        kubefed.await_member(client, member.in_federation)
+    kubefed.await_types(client)
     return Done(cluster=host.cluster, found=f"{len(members)} members Ready")
 
 
@@ -77,11 +79,11 @@ def join(environment: Environment, host: Access, member: Access, federation: Don
     client = kube.connect(host)
     name = member.in_federation
     if _stands(client, member):
-        mended = federated.point(client, name, *kubeconfigs.server(member))
+        mended = kubefed.point(client, name, *kubeconfigs.server(member))
         return changed(member.cluster, [f"KubeFedCluster {name}"] * mended)
-    program = tools.ensure(environment, "kubefedctl")
+    program = binaries.ensure(environment, "kubefedctl")
     kubefedctl.join(program, host, member)
-    federated.await_member(client, name)
+    kubefed.await_member(client, name)
     return Done(cluster=member.cluster, found="joined")
 
 
@@ -100,7 +102,7 @@ def federate_namespace(
     prepared: Done,
 ) -> Done:
     """Make istio-system exist in every cluster, each labelled with its own network."""
-    space = federation.system_space(named(environment, members))
+    space = kubefed_manifests.system_space(named(environment, members))
     return _federate(environment, space, host, members)
 
 
@@ -109,7 +111,7 @@ def federate_sample(
     environment: Environment, host: Access, members: list[Access], joined: list[Done]
 ) -> Done:
     """Make the sample's namespace exist in every cluster, its pods injected."""
-    space = federation.sample_space(named(environment, members))
+    space = kubefed_manifests.sample_space(named(environment, members))
     return _federate(environment, space, host, members)
 
 
@@ -122,14 +124,14 @@ def federate_secret(
         made = [name for m in members for name in _place_directly(environment, m)]
         return changed(host.cluster, made)
     clusters = {m.in_federation: _encoded(environment, m.cluster) for m in members}
-    manifest = federation.federated_secret(environment.name, clusters)
+    manifest = kubefed_manifests.federated_secret(environment.name, clusters)
     return changed(host.cluster, propagate(host, manifest, members))
 
 
 def _stands(host: kube.Kube, member: Access) -> bool:
     """Tell whether the federation knows this very cluster, and not one that it replaced."""
-    found = host.get("KubeFedCluster", member.in_federation, federated.NAMESPACE, federated.CORE)
-    if not found or not federated.member_is_ready(host, member.in_federation):
+    found = host.get("KubeFedCluster", member.in_federation, kubefed.NAMESPACE, kubefed.CORE)
+    if not found or not kubefed.member_is_ready(host, member.in_federation):
         return False
     server, _ = kubeconfigs.server(member)
     return bool(found["spec"]["apiEndpoint"] == server)
@@ -157,14 +159,14 @@ def propagate(host: Access, manifest: Manifest, members: list[Access]) -> list[s
     client = kube.connect(host)
     made = client.apply([manifest])
     there = {member.in_federation: kube.connect(member) for member in members}
-    lost = [] if made else federated.lost(manifest, there)
-    federated.await_propagated(client, manifest, there)
+    lost = [] if made else kubefed.lost(manifest, there)
+    kubefed.await_propagated(client, manifest, there)
     return made + lost
 
 
 def _place_directly(environment: Environment, access: Access) -> list[str]:
-    space = federation.system_space(environment).plain(access.cluster)
-    secret = federation.plain_secret(_encoded(environment, access.cluster))
+    space = kubefed_manifests.system_space(environment).plain(access.cluster)
+    secret = kubefed_manifests.plain_secret(_encoded(environment, access.cluster))
     client = kube.connect(access)
     made = client.apply([space])
     _check_root(environment, access)
@@ -173,7 +175,7 @@ def _place_directly(environment: Environment, access: Access) -> list[str]:
 
 def _check_root(environment: Environment, access: Access) -> None:
     """Refuse to put another root under a mesh that runs: its parts would trust nobody any more."""
-    live = kube.connect(access).get("Secret", federation.CACERTS, federation.SYSTEM)
+    live = kube.connect(access).get("Secret", kubefed_manifests.CACERTS, kubefed_manifests.SYSTEM)
     ours = _encoded(environment, access.cluster)["root-cert.pem"]
     if live and live.get("data", {}).get("root-cert.pem") != ours:
         said = ownership.elsewhere(environment, access)
@@ -187,7 +189,7 @@ def _check_root(environment: Environment, access: Access) -> None:
         )
 
 
-def _encoded(environment: Environment, cluster: str) -> federation.Data:
+def _encoded(environment: Environment, cluster: str) -> kubefed_manifests.Data:
     folder = state.ensure_folder(environment.name) / "ca"
-    content = trust.cacerts(folder, cluster, load(environment.stack).ca_keys)
+    content = mesh_ca.cacerts(folder, cluster, load(environment.stack).ca_keys)
     return {key: base64.b64encode(text.encode()).decode() for key, text in content.items()}

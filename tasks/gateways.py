@@ -8,12 +8,12 @@ from typing import Any
 from prefect.cache_policies import CacheKeyFnPolicy
 from prefect.context import TaskRunContext
 
-from isthmus import progress, state, trust, waiting
-from isthmus.adapters import kube, tls, workloads
+from isthmus import events, mesh_ca, polling, state
+from isthmus.adapters import kube, readiness, tls
 from isthmus.environment import Environment
 from isthmus.errors import ClusterUnreachable, Rejected
-from isthmus.facts import Access, Done, Endpoint, Gateway, changed
-from isthmus.federation import SYSTEM
+from isthmus.kubefed_manifests import SYSTEM
+from isthmus.step_results import Access, Done, Endpoint, Gateway, changed
 from tasks.install import filled, host_manifests, remote_manifests
 from tasks.policies import step
 
@@ -57,13 +57,13 @@ def open_gateway(
     )
     whole = filled(environment)
     if made := client.apply(m for m in wanted if whole.starts_last(m)):
-        progress.say(changed(access.cluster, made).found)
+        events.say(changed(access.cluster, made).found)
     gateway = whole.stack.gateway
-    address = workloads.address_of(client, gateway.name, SYSTEM)
+    address = readiness.address_of(client, gateway.name, SYSTEM)
     if not gateway.hostnames:
         _refuse_hostname(environment, access, address)
-    workloads.await_deployment(client, gateway.name, SYSTEM)
-    every = tuple(workloads.current_addresses(client, gateway.name, SYSTEM))
+    readiness.await_deployment(client, gateway.name, SYSTEM)
+    every = tuple(readiness.current_addresses(client, gateway.name, SYSTEM))
     return Gateway(cluster=access.cluster, address=address, port=gateway.port, addresses=every)
 
 
@@ -99,7 +99,7 @@ def endpoint_key(context: TaskRunContext, parameters: dict[str, Any]) -> str:
 def istiod_remote_endpoint(environment: Environment, host: Access) -> Endpoint:
     """Return where remotes reach the host's control plane, as its load balancer says."""
     name = filled(environment).stack.gateway.name
-    address = workloads.address_of(kube.connect(host), name, SYSTEM)
+    address = readiness.address_of(kube.connect(host), name, SYSTEM)
     return Endpoint(cluster=host.cluster, address=address)
 
 
@@ -111,7 +111,7 @@ def check_endpoint(
     remembered = istiod_remote_endpoint(environment, host)
     if remembered.address != opened.address:
         remembered = istiod_remote_endpoint.with_options(refresh_cache=True)(environment, host)
-    root = trust.root_certificate(state.folder(environment.name) / "ca")
+    root = mesh_ca.root_certificate(state.folder(environment.name) / "ca")
     last = ""
 
     def answers() -> bool | None:
@@ -119,10 +119,10 @@ def check_endpoint(
         last = tls.handshake(remembered.address, remembered.port, ISTIOD, root)
         return None if last else True
 
-    waiting.until(
+    polling.until(
         answers,
         f"TLS handshake with istiod at {remembered.found}",
-        timeout=waiting.limits().answer,
+        timeout=polling.limits().answer,
         cluster=host.cluster,
         seen=lambda: last,
         error=ClusterUnreachable,

@@ -1,13 +1,13 @@
 """The mesh's control plane in the host, and what remotes need to be served by it."""
 
-from isthmus import providers, state, tools, trust
-from isthmus.adapters import istioctl, kube, workloads
-from isthmus.adapters.manifests import Manifest
+from isthmus import binaries, mesh_ca, providers, state
+from isthmus.adapters import istioctl, kube, readiness
+from isthmus.adapters.diff import Manifest
 from isthmus.environment import Environment
-from isthmus.facts import Access, Done, Endpoint, changed
-from isthmus.federation import SYSTEM
-from isthmus.mesh import Mesh, mesh
+from isthmus.istio_manifests import Mesh, mesh
+from isthmus.kubefed_manifests import SYSTEM
 from isthmus.render import merge
+from isthmus.step_results import Access, Done, Endpoint, changed
 from tasks.policies import step
 
 DEFINITIONS = ("Gateway", "VirtualService")
@@ -20,7 +20,7 @@ def install_host(environment: Environment, host: Access, prepared: Done) -> Done
     """Make the control plane run in the host; its gateway has an address but no pod yet."""
     client = kube.connect(host)
     made = _apply(client, filled(environment), host_manifests(environment, host))
-    workloads.await_deployment(client, "istiod", SYSTEM)
+    readiness.await_deployment(client, "istiod", SYSTEM)
     return changed(host.cluster, made)
 
 
@@ -32,7 +32,7 @@ def install_remote(
     client, whole = kube.connect(remote), filled(environment)
     made = _apply(client, whole, remote_manifests(environment, remote, endpoint.address))
     if whole.stack.istiod_in_remotes:
-        workloads.await_deployment(client, "istiod", SYSTEM)
+        readiness.await_deployment(client, "istiod", SYSTEM)
     return changed(remote.cluster, made)
 
 
@@ -59,7 +59,7 @@ def _apply(client: kube.Kube, whole: Mesh, manifests: list[Manifest]) -> list[st
     wanted = [m for m in manifests if not whole.starts_last(m)]
     made = client.apply(m for m in wanted if m["apiVersion"] != api)
     own = [m for m in wanted if m["apiVersion"] == api]
-    workloads.await_served(client, api, [*DEFINITIONS, *(m["kind"] for m in own)])
+    readiness.await_served(client, api, [*DEFINITIONS, *(m["kind"] for m in own)])
     return made + client.apply(own)
 
 
@@ -68,11 +68,11 @@ def _manifests(whole: Mesh, operator: Manifest, access: Access) -> list[Manifest
         operator = merge(operator, FIRST_PARTY)
     if not whole.stack.rereads_cacerts:
         operator = merge(operator, _started_with(whole.environment, access.cluster))
-    return istioctl.manifests(tools.ensure(whole.environment, "istioctl"), operator)
+    return istioctl.manifests(binaries.ensure(whole.environment, "istioctl"), operator)
 
 
 def _started_with(environment: Environment, cluster: str) -> Manifest:
     """Return what starts a new istiod, before the old one ends, after a renewed intermediate."""
-    mark = trust.fingerprint(state.folder(environment.name) / "ca", cluster)
+    mark = mesh_ca.fingerprint(state.folder(environment.name) / "ca", cluster)
     annotations = {"podAnnotations": {"isthmus/intermediate": mark}}
     return {"spec": {"components": {"pilot": {"k8s": annotations}}}}

@@ -16,10 +16,10 @@ from prefect.states import Failed
 from prefect.tasks import exponential_backoff
 from pydantic_core import to_json
 
-from isthmus import progress, waiting
+from isthmus import events, polling
 from isthmus.errors import IsthmusError, TransientError
-from isthmus.progress import Event
-from isthmus.reporting import scrub
+from isthmus.events import Event
+from isthmus.reporting import redact
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -107,7 +107,7 @@ def _judged(result: R) -> R:
     """Return the result, as a state that is red in Prefect's pages if it says what is wrong."""
     if not (wrong := getattr(result, "wrong", "")):
         return result
-    return cast(R, Failed(message=scrub(wrong), data=result))
+    return cast(R, Failed(message=redact(wrong), data=result))
 
 
 def _naming(name: str, of: str | None) -> Callable[..., str]:
@@ -128,26 +128,26 @@ def _telling(name: str, cluster: str | None, body: Callable[[], R]) -> R:
     run = TaskRunContext.get()
     identity = str(run.task_run.id) if run else name
     started = Event("started", identity, name, cluster, after=_parents(run))
-    progress.publish(started)
-    waiting.go_on()
-    with progress.inside(started):
+    events.publish(started)
+    polling.go_on()
+    with events.inside(started):
         try:
             result = body()
         except IsthmusError as error:
             # What an adapter was told may have held a secret; from here on it is told to others.
-            error.message, error.hint = scrub(error.message), scrub(error.hint)
+            error.message, error.hint = redact(error.message), redact(error.hint)
             error.cluster = error.cluster or cluster
             error.step = error.step or name
             again = run and _may_pass(error, run.task_run)
-            progress.publish(
+            events.publish(
                 Event("retrying" if again else "failed", identity, name, cluster, str(error))
             )
             raise
         except BaseException as error:
             text = f"{type(error).__name__}: {error}"
-            progress.publish(Event("failed", identity, name, cluster, text))
+            events.publish(Event("failed", identity, name, cluster, text))
             raise
-    progress.publish(Event("done", identity, name, cluster, str(getattr(result, "found", ""))))
+    events.publish(Event("done", identity, name, cluster, str(getattr(result, "found", ""))))
     return result
 
 

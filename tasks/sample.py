@@ -1,10 +1,10 @@
 """The sample: helloworld v1 on the host, v2 on the remotes, and a caller everywhere."""
 
-from isthmus.adapters import kube, workloads
+from isthmus.adapters import kube, readiness
 from isthmus.environment import Environment
-from isthmus.facts import Access, Done, changed
-from isthmus.federation import SAMPLE, SYSTEM
+from isthmus.kubefed_manifests import SAMPLE, SYSTEM
 from isthmus.stacks import load
+from isthmus.step_results import Access, Done, changed
 from tasks.federation import named, propagate
 from tasks.install import filled
 from tasks.policies import step
@@ -17,7 +17,7 @@ def deploy_caller(
     """Make the sample's Service and a pod that calls it exist in the cluster."""
     client = kube.connect(access)
     made = client.apply(filled(environment).callers(access.cluster))
-    workloads.await_deployment(client, "sleep", SAMPLE)
+    readiness.await_deployment(client, "sleep", SAMPLE)
     return changed(access.cluster, made)
 
 
@@ -39,7 +39,7 @@ def deploy_sample(
     else:
         made = propagate(host, sample.federated_helloworld(), members)
     for member in members:
-        workloads.await_deployment(kube.connect(member), "helloworld", SAMPLE)
+        readiness.await_deployment(kube.connect(member), "helloworld", SAMPLE)
     return changed(host.cluster, made)
 
 
@@ -49,4 +49,4 @@ def _await_ways_in(gateway: str, members: list[Access]) -> None:
     new = [c for c in clients if not c.get("Deployment", "helloworld", SAMPLE, "apps/v1")]
     if len(new) < len(clients):
         for client in new:
-            workloads.await_deployment(client, gateway, SYSTEM)
+            readiness.await_deployment(client, gateway, SYSTEM)

@@ -1,11 +1,11 @@
 """Teardown: what was put into clusters is taken out, what was made is deleted."""
 
-from isthmus import built, ownership, providers, state, tools, trust
-from isthmus.adapters import federated, helm, kube, kubefedctl, removal
-from isthmus.adapters.manifests import LABEL
+from isthmus import binaries, environment_store, mesh_ca, ownership, providers, state
+from isthmus.adapters import helm, kube, kubefed, kubefedctl, prune
+from isthmus.adapters.diff import LABEL
 from isthmus.environment import Environment
 from isthmus.errors import Rejected
-from isthmus.facts import Access, Done
+from isthmus.step_results import Access, Done
 from tasks.policies import step
 
 
@@ -34,7 +34,7 @@ def withdraw_federated(environment: Environment, host: Access) -> Done:
     """Leave no federated object of the environment; KubeFed takes them out of every cluster."""
     client = kube.connect(host)
     kinds = ("FederatedDeployment", "FederatedSecret", "FederatedNamespace")
-    gone = removal.remove_owned(client, environment.name, federated.TYPES, kinds)
+    gone = prune.remove_owned(client, environment.name, kubefed.TYPES, kinds)
     return Done(cluster=host.cluster, found=f"{gone} gone")
 
 
@@ -51,18 +51,18 @@ def remove_federation(environment: Environment, host: Access, left: list[Done]) 
     if not is_ours(environment, client):
         return Done(cluster=host.cluster, found="none of ours")
     # Their finalizers are taken off by the controller that is about to go.
-    removal.remove_all(client, federated.CORE, "FederatedTypeConfig")
-    program = tools.ensure(environment, "helm")
-    helm.uninstall(program, host, federated.RELEASE, federated.NAMESPACE)
-    removal.remove_kinds(client, "kubefed.io")
+    prune.remove_all(client, kubefed.CORE, "FederatedTypeConfig")
+    program = binaries.ensure(environment, "helm")
+    helm.uninstall(program, host, kubefed.RELEASE, kubefed.NAMESPACE)
+    prune.remove_kinds(client, "kubefed.io")
     return Done(cluster=host.cluster, found="removed")
 
 
 @step("withdraw", of="access")
 def withdraw(environment: Environment, access: Access, federation: object) -> Done:
     """Leave nothing in the cluster that bears the environment's name, nor what grew out of it."""
-    root = trust.known_root(state.folder(environment.name) / "ca")
-    count = removal.remove_everything(kube.connect(access), environment.name, root)
+    root = mesh_ca.known_root(state.folder(environment.name) / "ca")
+    count = prune.remove_everything(kube.connect(access), environment.name, root)
     return Done(cluster=access.cluster, found=f"{count} objects gone")
 
 
@@ -78,20 +78,20 @@ def delete_clusters(environment: Environment, withdrawn: list[Done]) -> Done:
 @step("forget")
 def forget(environment: Environment, deleted: Done) -> Done:
     """Leave no file of the environment."""
-    built.forget(environment.name)
+    environment_store.forget(environment.name)
     return Done(cluster="")
 
 
 def unjoin(environment: Environment, host: Access, member: Access) -> Done:
     """Leave nothing of the membership, in the host or in the member."""
     client, name, known_as = kube.connect(host), member.cluster, member.in_federation
-    if not client.get("KubeFedCluster", known_as, federated.NAMESPACE, federated.CORE):
+    if not client.get("KubeFedCluster", known_as, kubefed.NAMESPACE, kubefed.CORE):
         return Done(cluster=name, found="was no member")
-    kubefedctl.unjoin(tools.ensure(environment, "kubefedctl"), host, member)
+    kubefedctl.unjoin(binaries.ensure(environment, "kubefedctl"), host, member)
     return Done(cluster=name, found="left")
 
 
 def is_ours(environment: Environment, host: kube.Kube) -> bool:
     """Tell whether the federation in the host was made for this environment."""
-    space = host.get("Namespace", federated.NAMESPACE)
+    space = host.get("Namespace", kubefed.NAMESPACE)
     return bool(space) and space["metadata"].get("labels", {}).get(LABEL) == environment.name

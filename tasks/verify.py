@@ -1,22 +1,22 @@
 """Verification: what each caller's sidecar believes, what really answers, and the verdict."""
 
-from isthmus import progress, waiting
-from isthmus.adapters import kube, proxies, workloads
+from isthmus import events, polling
+from isthmus.adapters import envoy, kube, readiness
 from isthmus.environment import Environment
-from isthmus.facts import Access, Gateway
-from isthmus.federation import SAMPLE, SYSTEM
+from isthmus.kubefed_manifests import SAMPLE, SYSTEM
 from isthmus.stacks import load
+from isthmus.step_results import Access, Gateway
 from isthmus.verification import (
     ClientVerdict,
     Reason,
     Reported,
     Verification,
-    judge,
+    evaluate,
     judge_gateway,
     parse_clusters,
 )
-from isthmus.verification.places import THROUGH
-from tasks import asking
+from isthmus.verification.targets import THROUGH
+from tasks import traffic
 from tasks.policies import step
 
 
@@ -36,7 +36,7 @@ def report(
 def find_gateway(environment: Environment, access: Access) -> Gateway | None:
     """Return the addresses at which the cluster's gateway is reached, None if it has none."""
     gateway = load(environment.stack).gateway
-    addresses = workloads.current_addresses(kube.connect(access), gateway.name, SYSTEM)
+    addresses = readiness.current_addresses(kube.connect(access), gateway.name, SYSTEM)
     if not addresses:
         return None
     first, every = addresses[0], tuple(addresses)
@@ -52,10 +52,10 @@ def verify_client(
     None if no caller is Ready there.
     """
     cluster = kube.connect(client)
-    callers = asking.ready_pods(cluster, SAMPLE, "app=sleep")
+    callers = traffic.ready_pods(cluster, SAMPLE, "app=sleep")
     if not callers:
         return None
-    return asking.Caller(environment, cluster, callers[0]["metadata"]["name"], reported).verdict()
+    return traffic.Caller(environment, cluster, callers[0]["metadata"]["name"], reported).verdict()
 
 
 @step("look through gateway", of="access", looks=True)
@@ -71,11 +71,11 @@ def verify_gateway(environment: Environment, access: Access, reported: Reported)
         found = _judge_gateway(environment, access, reported)
         return None if found and found[0].kind != "gateway down" else True
 
-    limit = waiting.limits().endpoints
+    limit = polling.limits().endpoints
     try:
-        waiting.until(sound, "gateway's table", timeout=limit, error=asking.Unsettled)
-    except asking.Unsettled:
-        progress.say("its table does not become as expected")
+        polling.until(sound, "gateway's table", timeout=limit, error=traffic.Unsettled)
+    except traffic.Unsettled:
+        events.say("its table does not become as expected")
     return found
 
 
@@ -87,17 +87,17 @@ def conclude(
 ) -> Verification:
     """Return the verdict on the whole mesh."""
     heard = [client for client in clients if client]
-    return judge(environment, heard, [reason for found in gateways for reason in found])
+    return evaluate(environment, heard, [reason for found in gateways for reason in found])
 
 
 def _pods(member: Access) -> dict[str, str]:
-    pods = asking.ready_pods(kube.connect(member), SAMPLE, "app=helloworld")
+    pods = traffic.ready_pods(kube.connect(member), SAMPLE, "app=helloworld")
     return {p["metadata"]["name"]: p["status"]["podIP"] for p in pods}
 
 
 def _judge_gateway(environment: Environment, access: Access, reported: Reported) -> list[Reason]:
     cluster = kube.connect(access)
-    pods = asking.ready_pods(cluster, SYSTEM, load(environment.stack).gateway.selector)
-    tables = {p["metadata"]["name"]: proxies.table(cluster, p) for p in pods}
+    pods = traffic.ready_pods(cluster, SYSTEM, load(environment.stack).gateway.selector)
+    tables = {p["metadata"]["name"]: envoy.table(cluster, p) for p in pods}
     seen = {pod: parse_clusters(table, THROUGH) for pod, table in tables.items()}
     return judge_gateway(access.cluster, seen, reported)

@@ -7,8 +7,8 @@ import pkgutil
 import pytest
 from fakes import FakeKube
 
-from isthmus import progress
-from isthmus.facts import Access
+from isthmus import events
+from isthmus.step_results import Access
 
 os.environ.setdefault("DO_NOT_TRACK", "1")
 
@@ -71,12 +71,12 @@ def cloud(folders, monkeypatch):
     """The API of Kingsoft Cloud, with keys for it; whoever waits for it waits for moments."""
     import kce
 
-    from isthmus.providers.kce import api, buying, credentials
+    from isthmus.providers.kce import api, create, credentials
 
     monkeypatch.setenv(credentials.ACCESS, kce.ACCESS)
     monkeypatch.setenv(credentials.SECRET, kce.SECRET)
     monkeypatch.setattr(api, "PAUSE", 0.01)
-    monkeypatch.setattr(buying, "LOOK", 0.01)
+    monkeypatch.setattr(create, "LOOK", 0.01)
     with kce.Kce() as made:
         monkeypatch.setenv(api.ENDPOINT, made.url)
         yield made
@@ -86,5 +86,5 @@ def cloud(folders, monkeypatch):
 def told():
     """What a run tells: (kind, step, cluster), in order."""
     heard = []
-    with progress.listening(lambda e: heard.append((e.kind, e.name, e.cluster))):
+    with events.listening(lambda e: heard.append((e.kind, e.name, e.cluster))):
         yield heard

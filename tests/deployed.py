@@ -1,6 +1,6 @@
 """What tests of deploying share: files to deploy, and what the server then has."""
 
-from isthmus.deploying.deploy import Order, deploy
+from isthmus.prefect_deploy.deploy import Order, deploy
 
 ENVIRONMENT = "{name: %s, host: {name: beijing}, remotes: [{name: shanghai}]}"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from prefects import free_port
 
-from isthmus import waiting
+from isthmus import polling
 
 PASSWORD = "canary%2Fof-a-database"  # with a slash, as in the URL
 PROGRAMS = "/usr/lib/postgresql/*/bin"
@@ -31,7 +31,7 @@ def postgresql():
         server = subprocess.Popen(command, cwd=name)
         ready = [f"{found[-1]}/pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)]
         try:
-            waiting.until(lambda: not subprocess.call(ready) or None, "PostgreSQL", timeout=60)
+            polling.until(lambda: not subprocess.call(ready) or None, "PostgreSQL", timeout=60)
             yield f"postgresql://isthmus:{PASSWORD}@127.0.0.1:{port}/postgres"
         finally:
             server.terminate()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 
-from isthmus import waiting
+from isthmus import polling
 from isthmus.adapters import prefect_api, prefect_record, prefect_settings
 
 # As the deployments of the project: begun without a detour, and silent, as the pipe to a worker
@@ -21,8 +21,8 @@ JOB = {
 }
 SUM_UP = """
 import logging
-from isthmus.cli import engine
-with engine.ready("a-tag"):
+from isthmus.cli import prefect_setup
+with prefect_setup.ready("a-tag"):
     import prefect
     @prefect.task
     def double(n):
@@ -62,7 +62,7 @@ def free_port():
 
 def ask(home, path, body=None):
     """Return the server's answer; with SQLite it says 503 while it is busy, and means later."""
-    return waiting.until(lambda: _answer(home, path, body), f"answer to {path}", timeout=90)
+    return polling.until(lambda: _answer(home, path, body), f"answer to {path}", timeout=90)
 
 
 def _answer(home, path, body):
@@ -96,7 +96,7 @@ class Runs:
         mark = self.folder / f"mark-{len(list(self.folder.iterdir()))}"
         asked = {"parameters": {"steps": steps, "mark": str(mark)}}
         run = self.ask(f"/deployments/{deployment}/create_flow_run", asked)["id"]
-        waiting.until(lambda: mark.exists() or None, "the run's first word", timeout=90)
+        polling.until(lambda: mark.exists() or None, "the run's first word", timeout=90)
         return run, json.loads(mark.read_text())
 
     def state(self, run):
@@ -115,7 +115,7 @@ class Runs:
             state = self.state(run)
             return None if state["type"] in ("PENDING", "RUNNING", "SCHEDULED") else state
 
-        return waiting.until(ended, f"the end of run {run}", timeout=120)
+        return polling.until(ended, f"the end of run {run}", timeout=120)
 
 
 def everything_in(database):

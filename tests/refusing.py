@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import yaml
 
-from isthmus.facts import Access
+from isthmus.step_results import Access
 
 TOKEN = "canary-token-of-the-administrator"
 

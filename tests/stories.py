@@ -3,14 +3,14 @@
 from pathlib import Path
 
 from isthmus.environment import ClusterSpec, Environment
-from isthmus.facts import Access, Endpoint, Gateway
 from isthmus.reporting import Known, Run, Story
+from isthmus.step_results import Access, Endpoint, Gateway
 from isthmus.timeline import Step
 from isthmus.verification import (
     Answers,
     Reported,
     SeenEndpoint,
-    judge,
+    evaluate,
     judge_client,
     judge_gateway,
 )
@@ -60,7 +60,7 @@ def verification(of, silent=None):
     clients = [
         judge_client(n, _seen(names, n), _answers(names, n, silent), reported) for n in names
     ]
-    return judge(of, clients, judge_gateway(silent, None, reported) if silent else [])
+    return evaluate(of, clients, judge_gateway(silent, None, reported) if silent else [])
 
 
 def known(of, silent=None):

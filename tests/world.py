@@ -9,11 +9,11 @@ from pathlib import Path
 import yaml
 from fakes import FakeKube, limit
 
-from isthmus import providers, tools
-from isthmus.adapters import federated, helm, istioctl, kube, kubeconfigs, kubefedctl, tls
+from isthmus import binaries, providers
+from isthmus.adapters import helm, istioctl, kube, kubeconfigs, kubefed, kubefedctl, tls
 from isthmus.environment import ClusterSpec, Environment, VerificationSpec
-from isthmus.facts import Access
-from isthmus.providers.contract import Defaults
+from isthmus.providers.base import Defaults
+from isthmus.step_results import Access
 from tasks import federation
 
 REGIONS = ("beijing", "shanghai")
@@ -66,9 +66,9 @@ class World:
         monkeypatch.setattr(helm, "uninstall", lambda *what: setattr(self.host, "release", False))
         monkeypatch.setattr(kubefedctl, "join", self._join)
         monkeypatch.setattr(kubefedctl, "unjoin", self._unjoin)
-        monkeypatch.setattr(federated, "WATCHING", -1.0)
+        monkeypatch.setattr(kubefed, "WATCHING", -1.0)
         limit(monkeypatch, endpoints=-1)
-        monkeypatch.setattr(tools, "ensure", lambda environment, name: Path("/", name))
+        monkeypatch.setattr(binaries, "ensure", lambda environment, name: Path("/", name))
 
     def check(self, environment):
         pass
@@ -124,9 +124,9 @@ class World:
             raise troubles.pop(0)
         self.host.put(
             {
-                "apiVersion": federated.CORE,
+                "apiVersion": kubefed.CORE,
                 "kind": "KubeFedCluster",
-                "metadata": {"name": name, "namespace": federated.NAMESPACE},
+                "metadata": {"name": name, "namespace": kubefed.NAMESPACE},
                 "spec": kubeconfigs.for_federation(access),
                 "status": {"conditions": [{"type": "Ready", "status": "True"}]},
             }
@@ -134,7 +134,7 @@ class World:
 
     def _unjoin(self, program, host, access):
         self.joins.remove(access.cluster)
-        where = (federated.CORE, "kubefedclusters", federated.NAMESPACE, access.in_federation)
+        where = (kubefed.CORE, "kubefedclusters", kubefed.NAMESPACE, access.in_federation)
         self.host.store.pop(where)
 
 

@@ -19,9 +19,9 @@ from typing import Any
 
 from urllib3.exceptions import HTTPError
 
-from isthmus import state, waiting
+from isthmus import polling, state
 from isthmus.adapters.api_server import PAUSE, ApiServer
-from isthmus.adapters.refusals import RETRYABLE
+from isthmus.adapters.kube_errors import RETRYABLE
 from isthmus.errors import ClusterUnreachable, IsthmusError, NotReady, Stopped
 
 LONGER = 2
@@ -145,7 +145,7 @@ def relayed(
     """Return the API server's answer to a program's request, the last one if none is any good."""
     last: Answer = (503, "text/plain", b"the API server does not answer")
     cut = False
-    limit = LONGER * waiting.limits().retry if tries_on else 0
+    limit = LONGER * polling.limits().retry if tries_on else 0
 
     def asked() -> Answer | None:
         nonlocal last, cut
@@ -157,7 +157,7 @@ def relayed(
         return None if _may_pass(last) else last
 
     try:
-        answer = waiting.until(asked, f"{method} {path}", timeout=limit, interval=PAUSE)
+        answer = polling.until(asked, f"{method} {path}", timeout=limit, interval=PAUSE)
     except (ClusterUnreachable, NotReady, Stopped):
         return last
     if method == "POST" and answer[0] == CONFLICT and cut:

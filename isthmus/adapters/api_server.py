@@ -10,11 +10,11 @@ from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 from urllib3 import Timeout
 
-from isthmus import waiting
-from isthmus.adapters import api_answers, connecting, pod_exec
-from isthmus.adapters.refusals import Expired, translating
+from isthmus import polling
+from isthmus.adapters import api_responses, kube_client, pod_exec
+from isthmus.adapters.kube_errors import Expired, translating
 from isthmus.errors import ClusterUnreachable, IsthmusError
-from isthmus.facts import Access
+from isthmus.step_results import Access
 
 T = TypeVar("T")
 PAUSE = 0.4
@@ -39,7 +39,7 @@ class ApiServer:
     def _login(self) -> client.ApiClient:
         with translating(self.access, "read its kubeconfig"):
             # A request is repeated here, where the run may be told to end meanwhile.
-            return connecting.new_client(self.access, retries=False)
+            return kube_client.new_client(self.access, retries=False)
 
     def _is_renewed(self) -> bool:
         """Take new credentials, which a login plugin or a file may give; tell whether they differ.
@@ -47,7 +47,7 @@ class ApiServer:
         A plugin need not say when its token ends, and a server may take one no more before.
         """
         fresh = self._login()
-        if connecting.credentials(fresh) == connecting.credentials(self.api):
+        if kube_client.credentials(fresh) == kube_client.credentials(self.api):
             return False
         self.__dict__["api"] = fresh
         return True
@@ -96,19 +96,19 @@ class ApiServer:
                 if error.status != 401 or not self._is_renewed():
                     raise
                 data = self._once(method, path, headers, body)
-        return api_answers.read(data, path, self.access.cluster)
+        return api_responses.read(data, path, self.access.cluster)
 
     def _once(self, method: str, path: str, headers: dict[str, str], body: Any) -> bytes:
         if method != "GET":
-            waiting.before_change()  # each time: the turn may end between two tries
+            polling.before_change()  # each time: the turn may end between two tries
         prepared = self.api.param_serialize(
             method, path, header_params=dict(headers), body=body, auth_settings=["BearerToken"]
         )
         response = self.api.call_api(*prepared, _request_timeout=_limits())
         data: bytes = response.read()
         if response.status >= 400:
-            raise api_answers.refusal(response, data)
-        api_answers.check_whole(response.headers, data)
+            raise api_responses.refusal(response, data)
+        api_responses.check_whole(response.headers, data)
         return data
 
     def raw(
@@ -122,12 +122,12 @@ class ApiServer:
         if answer.status == 401 and self._is_renewed():
             answer = self._raw(method, path, headers, body)
         if answer.status < 400:
-            api_answers.check_whole(answer.headers, answer.data)
+            api_responses.check_whole(answer.headers, answer.data)
         return answer.status, answer.headers.get("Content-Type", ""), answer.data
 
     def _raw(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Any:
         if method != "GET":
-            waiting.before_change()
+            polling.before_change()
         headers = {**self.api.default_headers, **headers}
         self.api.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
         url = self.api.configuration.host.rstrip("/") + path
@@ -164,12 +164,12 @@ def repeated(ask: Callable[[], T], what: str) -> T:
     Then raises its own last error, and not a step's limit that ran out: a step may ask once more.
     """
     try:
-        return waiting.until(ask, what, timeout=waiting.limits().retry, interval=PAUSE)
+        return polling.until(ask, what, timeout=polling.limits().retry, interval=PAUSE)
     except ClusterUnreachable as error:
         raise error.__cause__ or error from None
 
 
 def _limits() -> tuple[float, float]:
     """Return the seconds for a connection and for the answer."""
-    limits = waiting.limits()
+    limits = polling.limits()
     return limits.connect, limits.request

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import httpx
 
-from isthmus import progress, waiting
+from isthmus import events, polling
 from isthmus.adapters import web_proxy
 from isthmus.errors import NotReady, Unprepared
 
@@ -34,10 +34,10 @@ def fetch(url: str, target: Path) -> bool:
         while size < attempts.size():
             size = attempts.size()
             try:
-                return waiting.until(
+                return polling.until(
                     attempts.go,
                     f"{target.name} from {attempts.shown}",
-                    timeout=waiting.limits().download,
+                    timeout=polling.limits().download,
                     interval=INTERVAL,
                     seen=lambda: attempts.failure,
                 )
@@ -60,7 +60,7 @@ def _client(url: str) -> tuple[httpx.Client, str]:
         # None: directly. Else httpx finds the same proxy, for the hosts of redirects too.
         past = {} if web_proxy.of(url) else {f"all://{where.netloc.decode()}": None}
         # In which the server may say nothing; a whole file may take as long as it likes.
-        silence = max(2 * waiting.limits().request, waiting.limits().download)
+        silence = max(2 * polling.limits().request, polling.limits().download)
         client = httpx.Client(auth=auth, timeout=silence, follow_redirects=True, mounts=past)
         return client, str(where.copy_with(userinfo=b""))
     except (httpx.InvalidURL, ValueError):
@@ -123,12 +123,12 @@ class _Attempts:
                 file.write(chunk)
                 if have // MB != (have := have + len(chunk)) // MB:
                     self._tell(have, total)
-                waiting.go_on()
+                polling.go_on()
 
     def _tell(self, have: int, total: int) -> None:
         of = f" of {total / MB:.0f}" if total else ""
         text = f"fetching {self._target.name}: {have / MB:.0f}{of} MB"
-        progress.say(text, have / total if total else None)
+        events.say(text, have / total if total else None)
 
 
 def _goes_on(answer: httpx.Response, have: int) -> bool:

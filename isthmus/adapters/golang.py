@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from isthmus.adapters import shell, surroundings, web_proxy
+from isthmus.adapters import shell, subprocess_env, web_proxy
 from isthmus.errors import IsthmusError, Unprepared
 
 MINIMUM = (1, 26)
@@ -137,7 +137,7 @@ def environment() -> dict[str, str]:
         "GOTOOLCHAIN": "local",
         "GOWORK": "off",
     }
-    return surroundings.made(**web_proxy.for_programs(everything=True), **kept, **fixed)
+    return subprocess_env.made(**web_proxy.for_programs(everything=True), **kept, **fixed)
 
 
 def dotted(version: tuple[int, int] = MINIMUM) -> str:
@@ -170,7 +170,7 @@ def parse(text: str) -> tuple[int, int] | None:
 def packages_environment() -> dict[str, str]:
     """Return the environment that pip runs in; of the user's what says where packages come from."""
     kept = {k: v for k, v in os.environ.items() if k in PIP}
-    return surroundings.made(**web_proxy.for_programs(everything=True), **kept)
+    return subprocess_env.made(**web_proxy.for_programs(everything=True), **kept)
 
 
 def _install(target: Path, lock: Path) -> None:

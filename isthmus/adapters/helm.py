@@ -10,12 +10,12 @@ from typing import Any
 
 import yaml
 
-from isthmus import waiting
-from isthmus.adapters import api_proxy, kube, probing, shell, surroundings
+from isthmus import polling
+from isthmus.adapters import api_proxy, helm_post_renderer, kube, shell, subprocess_env
+from isthmus.adapters.diff import Manifest
 from isthmus.adapters.kube import Kube
-from isthmus.adapters.manifests import Manifest
 from isthmus.errors import NotReady, Rejected
-from isthmus.facts import Access
+from isthmus.step_results import Access
 
 LABEL = "isthmus-values"
 """Label of a release (helm >= 3.13, `--labels`) with the hash of its chart and values."""
@@ -87,7 +87,7 @@ def install(
     the API server answered may pass.
     """
     flags = [f"--labels={LABEL}={_hash(chart, values)}", f"--post-renderer={sys.executable}"]
-    flags += [f"--post-renderer-args={part}" for part in ("-P", "-m", probing.__name__)]
+    flags += [f"--post-renderer-args={part}" for part in ("-P", "-m", helm_post_renderer.__name__)]
     words = [*upgrade(name, namespace, str(chart)), *flags]
     try:
         _run(program, access, words, f"install {name}", stdin=json.dumps(values))
@@ -108,10 +108,10 @@ def _run(program: Path, access: Access, words: list[str], step: str, stdin: str 
     """Run Helm; each of its requests is repeated where it would give up."""
     with api_proxy.standing({access.cluster: kube.connect(access)}) as kubeconfig:
         where = [f"--kubeconfig={kubeconfig}", f"--kube-context={access.cluster}"]
-        env = surroundings.for_helm()
+        env = subprocess_env.for_helm()
         command = [program, *words, *where]
         cluster = access.cluster
-        limit = waiting.limits().helm
+        limit = polling.limits().helm
         shell.ask(command, stdin=stdin, env=env, timeout=limit, cluster=cluster, step=step)
 
 

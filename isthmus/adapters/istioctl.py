@@ -8,7 +8,7 @@ import yaml
 
 from isthmus import state
 from isthmus.adapters import shell
-from isthmus.adapters.manifests import Manifest
+from isthmus.adapters.diff import Manifest
 
 GENERATE = ("manifest", "generate", "-f")
 """Then comes the file with the IstioOperator, or - for standard input."""

@@ -4,10 +4,9 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
-from isthmus import progress, waiting
+from isthmus import events, polling
 from isthmus.adapters.api_server import APPLY, ApiServer
-from isthmus.adapters.kinds import Kinds
-from isthmus.adapters.manifests import (
+from isthmus.adapters.diff import (
     Manifest,
     check_owner,
     describe,
@@ -18,8 +17,9 @@ from isthmus.adapters.manifests import (
     marked,
     shared,
 )
+from isthmus.adapters.discovery import Kinds
 from isthmus.errors import NotReady
-from isthmus.facts import Access
+from isthmus.step_results import Access
 
 FIELD_MANAGER = "isthmus"
 
@@ -161,11 +161,11 @@ class Kube(ApiServer):
             return None if live and live["metadata"].get("deletionTimestamp") else True
 
         what = f"the end of {describe(manifest)}, which was deleted, to make it anew"
-        progress.say(f"waiting for {what}")
-        waiting.until(
+        events.say(f"waiting for {what}")
+        polling.until(
             ended,
             what,
-            timeout=waiting.limits().deletion,
+            timeout=polling.limits().deletion,
             cluster=self.access.cluster,
             seen=lambda: held_by(live or {}),
         )

@@ -10,7 +10,7 @@ import yaml
 
 from isthmus import state
 from isthmus.errors import Unprepared
-from isthmus.facts import Access
+from isthmus.step_results import Access
 
 
 def merge(accesses: Iterable[Access], path: Path) -> Path:

@@ -5,10 +5,10 @@ import re
 from pathlib import Path
 from typing import Literal
 
-from isthmus import waiting
+from isthmus import polling
 from isthmus.adapters import api_proxy, kube, kubeconfigs, shell
 from isthmus.errors import ClusterUnreachable, NotReady, Rejected
-from isthmus.facts import Access
+from isthmus.step_results import Access
 
 NAMESPACE = "kube-federation-system"
 Verb = Literal["join", "unjoin"]
@@ -47,7 +47,7 @@ def _run(program: Path, host: Access, member: Access, verb: Verb) -> None:
     words = arguments(verb, member.in_federation, host.cluster, member.cluster)
     with api_proxy.standing(ways, lambda path, body: _named(member, path, body)) as kubeconfig:
         command = [program, *words, f"--kubeconfig={kubeconfig}", "--v=0"]
-        limit = waiting.limits().federation
+        limit = polling.limits().federation
         try:
             shell.ask(command, timeout=limit, cluster=member.cluster, step=verb)
         except (Rejected, ClusterUnreachable) as error:

@@ -1,9 +1,9 @@
 """Objects of KubeFed whose kind was deleted: nobody may be left who lets them end."""
 
-from isthmus import progress, waiting
-from isthmus.adapters.federated import CORE, TYPES
+from isthmus import events, polling
+from isthmus.adapters.diff import LABEL, Manifest, describe, held_by
 from isthmus.adapters.kube import Kube
-from isthmus.adapters.manifests import LABEL, Manifest, describe, held_by
+from isthmus.adapters.kubefed import CORE, TYPES
 from isthmus.errors import Rejected
 
 DEFINITIONS = "apiextensions.k8s.io/v1"
@@ -29,10 +29,10 @@ def let_kinds_end(client: Kube, environment: str) -> None:
                 _free(client, manifest)
         return None if kinds else True
 
-    waiting.until(
+    polling.until(
         ended,
         "the end of KubeFed's kinds, which were deleted, to make them anew",
-        timeout=waiting.limits().deletion,
+        timeout=polling.limits().deletion,
         cluster=client.access.cluster,
         seen=lambda: "; ".join(f"{describe(m)}{held_by(m)}" for m in left[:5]),
     )
@@ -62,7 +62,7 @@ def _free(client: Kube, manifest: Manifest) -> None:
     place = meta.get("namespace", ""), manifest["apiVersion"]
     if not meta.get("finalizers"):
         return
-    progress.say(f"{describe(manifest)} is let go: its kind was deleted")
+    events.say(f"{describe(manifest)} is let go: its kind was deleted")
     try:
         client.merge(manifest["kind"], meta["name"], {"metadata": {"finalizers": None}}, *place)
     except Rejected:

@@ -18,8 +18,8 @@ import websocket
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
-from isthmus import waiting
-from isthmus.adapters import connecting
+from isthmus import polling
+from isthmus.adapters import kube_client
 from isthmus.errors import ClusterUnreachable, NotReady
 
 PROTOCOL = "v4.channel.k8s.io"
@@ -68,7 +68,7 @@ def run(
     except (websocket.WebSocketException, OSError) as error:
         raise ClusterUnreachable(f"{where}: no connection: {error}", cluster=cluster) from None
     try:
-        stream.settimeout(waiting.limits().request)
+        stream.settimeout(polling.limits().request)
         return _read(stream, begun, cluster, where)
     finally:
         stream.close(timeout=1)
@@ -77,9 +77,9 @@ def run(
 def _connect(api: client.ApiClient, path: str) -> websocket.WebSocket:
     configuration, headers = api.configuration, dict(api.default_headers)
     api.update_params_for_auth(headers, [], ["BearerToken"], path, "GET", None)
-    stream = websocket.WebSocket(sslopt=connecting.tls(api), enable_multithread=False)
+    stream = websocket.WebSocket(sslopt=kube_client.tls(api), enable_multithread=False)
     url = configuration.host.rstrip("/").replace("http", "ws", 1) + path
-    limits = waiting.limits()
+    limits = polling.limits()
     stream.connect(
         url,
         header={name: value for name, value in headers.items() if name != "User-Agent"},
@@ -99,17 +99,17 @@ def _proxy(configuration: client.Configuration) -> dict[str, Any]:
     parts = urlsplit(configuration.proxy)
     kind = parts.scheme if parts.scheme.startswith("socks") else "http"
     found: dict[str, Any] = {"http_proxy_host": parts.hostname, "http_proxy_port": parts.port}
-    user = connecting.proxy_user(configuration)
+    user = kube_client.proxy_user(configuration)
     return found | {"proxy_type": kind, "http_no_proxy": [], "http_proxy_auth": user}
 
 
 def _read(stream: websocket.WebSocket, begun: float, cluster: str, where: str) -> Output:
     """Return both outputs once the status has come."""
     channels = {STDOUT: bytearray(), STDERR: bytearray(), STATUS: bytearray()}
-    limit, silent = waiting.limits().exec, UNHEARD * waiting.limits().request
+    limit, silent = polling.limits().exec, UNHEARD * polling.limits().request
     heard = time.monotonic()
     while not channels[STATUS]:
-        waiting.go_on()
+        polling.go_on()
         now = time.monotonic()
         out_of_time = now - begun > limit
         if out_of_time or now - heard > silent:

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from isthmus.adapters import scheduling
-from isthmus.adapters.manifests import Manifest
+from isthmus.adapters import unschedulable
+from isthmus.adapters.diff import Manifest
 
 
 @dataclass(frozen=True)
@@ -152,5 +152,5 @@ def _of_scheduling(pod: Manifest, condition: Mapping[str, Any]) -> Failure | Non
     said = condition.get("message", "")
     if condition["type"] != "PodScheduled" or condition.get("reason") != "Unschedulable":
         return None
-    hint = scheduling.hint(said)
+    hint = unschedulable.hint(said)
     return Failure(said, hint, pod) if hint else None

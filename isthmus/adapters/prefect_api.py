@@ -1,6 +1,6 @@
 """Our own Prefect server: the variables that its clients read, the few questions we ask ourselves.
 
-Other servers are asked by Prefect's own client alone (isthmus.cli.client).
+Other servers are asked by Prefect's own client alone (isthmus.cli.prefect_client).
 
 Prefect is not imported here: it reads its variables when it is, and that takes a second.
 """

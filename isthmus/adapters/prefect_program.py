@@ -11,7 +11,7 @@ import signal
 import sys
 from pathlib import Path
 
-from isthmus import waiting
+from isthmus import polling
 from isthmus.adapters import prefect_api, prefect_record, prefect_settings
 from isthmus.adapters.prefect_settings import PAGES
 
@@ -42,7 +42,7 @@ def _server(home: Path, address: prefect_record.Address) -> tuple[list[str], dic
 
 def _worker(home: Path, address: prefect_record.Address) -> tuple[list[str], dict[str, str]]:
     api = prefect_api.ours(address.api, prefect_settings.auth(home))
-    waiting.until(lambda: api.answers() or None, f"answer of {address.api}", timeout=PATIENCE)
+    polling.until(lambda: api.answers() or None, f"answer of {address.api}", timeout=PATIENCE)
     limit = prefect_settings.options(home).limit
     name = prefect_settings.worker_name()
     what = ["--pool", prefect_settings.POOL, "--type", "process", "--name", name]

@@ -7,7 +7,7 @@ import socket
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from isthmus import state, waiting
+from isthmus import polling, state
 from isthmus.adapters.processes import Process
 from isthmus.errors import NotReady, Unprepared
 
@@ -109,7 +109,7 @@ def _soon_free(address: Address) -> Address:
     """Return the address once it is free: the server that had it may still be ending."""
     what = f"{address.host}:{address.port}"
     try:
-        waiting.until(lambda: is_free(address) or None, what, timeout=PORT_PATIENCE)
+        polling.until(lambda: is_free(address) or None, what, timeout=PORT_PATIENCE)
     except NotReady:
         raise _taken(f"somebody else listens at {what}") from None
     return address

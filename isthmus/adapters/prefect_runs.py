@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from isthmus import waiting
+from isthmus import polling
 from isthmus.adapters import processes
 from isthmus.adapters.prefect_api import Api, force
 from isthmus.errors import NotReady
@@ -52,10 +52,10 @@ def end(api: Api, runs: Sequence[Run], why: str) -> None:
             if run.alive:
                 processes.tell(run.pid, number)
         with suppress(NotReady):
-            waiting.until(lambda: _none_alive(runs), "the end of the runs", timeout=patience)
+            polling.until(lambda: _none_alive(runs), "the end of the runs", timeout=patience)
             break
     with suppress(NotReady):
-        waiting.until(lambda: _crashed(api, runs, why), "the server's word", timeout=TELL_TIMEOUT)
+        polling.until(lambda: _crashed(api, runs, why), "the server's word", timeout=TELL_TIMEOUT)
 
 
 def _none_alive(runs: Sequence[Run]) -> bool | None:

@@ -18,7 +18,7 @@ from isthmus.adapters import (
     prefect_settings,
     prefect_start,
     prefect_supervisor,
-    supervising,
+    supervisord,
 )
 from isthmus.adapters.prefect_api import Api
 from isthmus.adapters.prefect_record import Record
@@ -152,7 +152,7 @@ def _free(home: Path, record: Record, now: bool) -> None:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     with suppress(Unprepared):
-        supervising.halt(prefect_supervisor.control(record.supervisor), "worker")
+        supervisord.halt(prefect_supervisor.control(record.supervisor), "worker")
     if runs := prefect_runs.at_work(api):  # also one that began while we looked
         prefect_runs.end(api, runs, WHY)
 

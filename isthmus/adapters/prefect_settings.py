@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from cryptography.fernet import Fernet
 
 from isthmus import state
-from isthmus.adapters import prefect_api, prefect_database, surroundings, web_proxy
+from isthmus.adapters import prefect_api, prefect_database, subprocess_env, web_proxy
 from isthmus.errors import Unprepared
 
 PAGES = "/v2"
@@ -138,7 +138,7 @@ def worker(home: Path, api: str) -> dict[str, str]:
     places = {"ISTHMUS_HOME": str(state.home()), "ISTHMUS_CACHE": str(state.cache())}
     # Prefect's worker keeps files in a folder of a fixed name there, which may be somebody else's.
     places |= {"TMPDIR": str(_temporary(home))}
-    path = f"{Path(sys.executable).parent}:{surroundings.path()}"
+    path = f"{Path(sys.executable).parent}:{subprocess_env.path()}"
     return {**_inherited(), **ours, **WORKER, **places, "PATH": path}
 
 
@@ -170,7 +170,7 @@ def retention_days() -> int:
 
 def _inherited() -> dict[str, str]:
     secret = prefect_database.VARIABLE
-    own = surroundings.of_ours()
+    own = subprocess_env.of_ours()
     return {k: v for k, v in own.items() if not k.startswith("PREFECT_") and k != secret}
 
 

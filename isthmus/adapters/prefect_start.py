@@ -4,14 +4,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from isthmus import waiting
+from isthmus import polling
 from isthmus.adapters import (
     prefect_api,
     prefect_database,
     prefect_record,
     prefect_settings,
     prefect_supervisor,
-    supervising,
+    supervisord,
 )
 from isthmus.adapters.prefect_record import Record
 from isthmus.errors import IsthmusError, NotReady, Unprepared
@@ -40,13 +40,13 @@ def begin(home: Path) -> Record:
     prefect_database.settle(home)
     prefect_settings.auth(home)  # made now: two that make it at once would make two
     if last and last.supervisor.alive:
-        supervising.halt(prefect_supervisor.control(last.supervisor), "server")
+        supervisord.halt(prefect_supervisor.control(last.supervisor), "server")
     record = _recorded(home, last)
     control = prefect_supervisor.control(record.supervisor)
-    supervising.launch(control, "server")
+    supervisord.launch(control, "server")
     if last and last.address != record.address and prefect_supervisor.lives(record, "worker"):
-        supervising.halt(control, "worker")  # it would go on asking at the old address
-        supervising.launch(control, "worker")
+        supervisord.halt(control, "worker")  # it would go on asking at the old address
+        supervisord.launch(control, "worker")
     return record
 
 
@@ -69,7 +69,7 @@ def await_worker(home: Path, record: Record) -> int:
         return found.pid
     api = prefect_api.ours(record.address.api, prefect_settings.auth(home))
     said, before = size(prefect_supervisor.log(home, "worker")), _heard(api)
-    supervising.launch(prefect_supervisor.control(record.supervisor), "worker")
+    supervisord.launch(prefect_supervisor.control(record.supervisor), "worker")
     what = "the Prefect worker's first word to the server"
     return _await(home, record, "worker", said, lambda: _heard(api) != before, what)
 
@@ -105,7 +105,7 @@ def _await(
         return None
 
     try:
-        return waiting.until(running, what, timeout=START_TIMEOUT)
+        return polling.until(running, what, timeout=START_TIMEOUT)
     except NotReady as error:
         hint = f"look into {prefect_supervisor.log(home, name)}; then: isthmus server stop"
         raise Unprepared(error.message, step=f"Prefect {name}", hint=hint) from None
@@ -123,7 +123,7 @@ def _heard(api: prefect_api.Api) -> str:
 
 
 def _dead(home: Path, record: Record, name: str, said: int) -> IsthmusError:
-    supervising.halt(prefect_supervisor.control(record.supervisor), name)
+    supervisord.halt(prefect_supervisor.control(record.supervisor), name)
     log = prefect_supervisor.log(home, name)
     lines = _since(log, said).strip().splitlines()
     if broken := [line for line in lines if any(sign in line for sign in BROKEN)]:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 from xmlrpc.client import Error, ServerProxy
 
-from isthmus import state, waiting
-from isthmus.adapters import prefect_database, processes, supervising, surroundings
+from isthmus import polling, state
+from isthmus.adapters import prefect_database, processes, subprocess_env, supervisord
 from isthmus.adapters.prefect_record import Record
 from isthmus.adapters.processes import Process
 from isthmus.errors import NotReady, Unprepared
@@ -51,7 +51,7 @@ def start(home: Path) -> Process:
     (home / "supervisor.sock").unlink(missing_ok=True)
     command = [sys.executable, "-m", "supervisor.supervisord", "-n", "-c", "supervisord.conf"]
     secret = prefect_database.VARIABLE
-    around = {k: v for k, v in surroundings.of_ours().items() if k != secret}
+    around = {k: v for k, v in subprocess_env.of_ours().items() if k != secret}
     return processes.detach(command, home / "supervisor.out", around, umask=0o077, cwd=home)
 
 
@@ -69,7 +69,7 @@ def control(process: Process) -> ServerProxy:
         return proxy
 
     try:
-        return waiting.until(answers, "its supervisor", timeout=START_TIMEOUT, interval=0.05)
+        return polling.until(answers, "its supervisor", timeout=START_TIMEOUT, interval=0.05)
     except NotReady as error:
         hint = "isthmus server stop"
         raise Unprepared(error.message, step="Prefect server", hint=hint) from None
@@ -95,7 +95,7 @@ def end(record: Record) -> None:
     """Make the server gone, and the supervisor with what is left. Raises NotReady if one stays."""
     with suppress(Unprepared, OSError):  # one that does not answer is ended all the same
         proxy = control(record.supervisor)
-        supervising.halt(proxy, "server")
+        supervisord.halt(proxy, "server")
         proxy.supervisor.shutdown()  # heard at once; a signal is looked at once a second
     processes.end(record.supervisor, 2.0 * STOP_GRACE)
 
@@ -107,12 +107,12 @@ def log(home: Path, name: str) -> Path:
 
 def _proxy(process: Process) -> ServerProxy:
     # Through its own working directory: the path from outside may be too long for a socket.
-    return supervising.control(f"/proc/{process.pid}/cwd/supervisor.sock")
+    return supervisord.control(f"/proc/{process.pid}/cwd/supervisor.sock")
 
 
 def _configuration(home: Path) -> str:
     sections = {
-        name: supervising.program(
+        name: supervisord.program(
             _command(name, home),
             log(home, name),
             # Who ends sooner than that after its start has failed, and is not tried at once again.
@@ -121,7 +121,7 @@ def _configuration(home: Path) -> str:
         )
         for name in PROGRAMS
     }
-    return supervising.configuration(home, SOCKET, home / "supervisor.log", sections)
+    return supervisord.configuration(home, SOCKET, home / "supervisor.log", sections)
 
 
 def _command(name: str, home: Path) -> list[str]:

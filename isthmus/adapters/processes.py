@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from isthmus import waiting
+from isthmus import polling
 from isthmus.errors import NotReady
 
 KILL_TIMEOUT = 5.0
@@ -118,7 +118,7 @@ def _signal(process: Process, number: signal.Signals, patience: float) -> None:
         with suppress(ProcessLookupError):
             os.kill(process.pid, number)
         gone = f"the end of process {process.pid}"
-        waiting.until(lambda: None if process.alive else True, gone, timeout=patience)
+        polling.until(lambda: None if process.alive else True, gone, timeout=patience)
 
 
 def _descendants(pid: int) -> Iterator[int]:

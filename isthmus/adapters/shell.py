@@ -6,8 +6,8 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from isthmus import waiting
-from isthmus.adapters import pod_failures, surroundings
+from isthmus import polling
+from isthmus.adapters import pod_failures, subprocess_env
 from isthmus.errors import ClusterUnreachable, NotReady, Rejected, Unprepared
 
 TAIL = 12
@@ -45,7 +45,7 @@ def run(
 ) -> str:
     """Return what the command printed; never pass a secret in `argv`, use `stdin` or a file.
 
-    It gets an environment that we make, unless `env` is another (isthmus.adapters.surroundings).
+    It gets an environment that we make, unless `env` is another (isthmus.adapters.subprocess_env).
     `umask` is for programs whose files others must read; by default it is this process's.
 
     Raises Unprepared if there is no such program, NotReady after `timeout` seconds, Rejected if it
@@ -57,7 +57,7 @@ def run(
         done = subprocess.run(
             command,
             input=stdin,
-            env=surroundings.made() if env is None else env,
+            env=subprocess_env.made() if env is None else env,
             timeout=timeout,
             encoding="utf-8",
             errors="replace",
@@ -88,11 +88,11 @@ def ask(argv: Sequence[object], **options: Any) -> str:
     Raises ClusterUnreachable too: what its API server answered, or did not, may pass. If the run
     lost its turn meanwhile, that is what is raised, and not what it made of the command.
     """
-    waiting.before_change()
+    polling.before_change()
     try:
         return run(argv, **options)
     except Rejected as error:
-        waiting.before_change()
+        polling.before_change()
         said = error.message.rpartition(ENDED)[2]  # not the command, in which any word may be
         if pod_failures.of_refusal(said, "") or not PASSING.search(said):
             raise
@@ -102,5 +102,5 @@ def ask(argv: Sequence[object], **options: Any) -> str:
 def succeeds(argv: Sequence[object]) -> bool:
     """Tell whether a command that only asks ends well."""
     command = [str(part) for part in argv]
-    done = subprocess.run(command, capture_output=True, env=surroundings.made())
+    done = subprocess.run(command, capture_output=True, env=subprocess_env.made())
     return done.returncode == 0

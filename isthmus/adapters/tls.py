@@ -3,8 +3,8 @@
 import socket
 import ssl
 
-from isthmus import waiting
-from isthmus.facts import join_host_port
+from isthmus import polling
+from isthmus.step_results import join_host_port
 
 
 def handshake(address: str, port: int, name: str, root: str) -> str:
@@ -15,7 +15,7 @@ def handshake(address: str, port: int, name: str, root: str) -> str:
     """
     context = ssl.create_default_context(cadata=root)
     # istiod's certificate names it in a SAN; nothing of ours is presented, and none is asked for.
-    limit = waiting.limits().connect
+    limit = polling.limits().connect
     try:
         with (
             socket.create_connection((address, port), timeout=limit) as plain,

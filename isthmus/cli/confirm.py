@@ -20,10 +20,10 @@ PRICES = "Isthmus knows no prices: look in the cloud's console. Load balancers c
 def ready(environment: "Environment") -> None:
     """Make the cloud's credentials readable, if they are in a block of Prefect's."""
     if environment.provider == "kce" and environment.kce.credentials_block:
-        from isthmus.cli import engine
+        from isthmus.cli import prefect_setup
 
-        engine.connect()
-        importlib.import_module("tasks.secrets").read_blocks()
+        prefect_setup.connect()
+        importlib.import_module("tasks.prefect_blocks").read_blocks()
 
 
 def confirm_purchase(environment: "Environment", typed: str, yes: bool) -> bool:
@@ -31,11 +31,11 @@ def confirm_purchase(environment: "Environment", typed: str, yes: bool) -> bool:
 
     Raises Usage if nobody did.
     """
-    from isthmus import built, providers
+    from isthmus import environment_store, providers
 
     if seller := providers.seller_of(environment):
         again = f"isthmus up {typed} --yes"
-        leaving = seller.to_release(environment, built.leavers(environment))
+        leaving = seller.to_release(environment, environment_store.leavers(environment))
         parted = _confirm(leaving, "delete", GONE, again, yes)
         return _confirm(seller.to_buy(environment), "buy", PRICES, again, yes) or parted
     return False

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import click
 from rich.table import Table
 
-from isthmus.cli import engine, options, terminal
+from isthmus.cli import options, prefect_setup, terminal
 from isthmus.errors import IsthmusError, Rejected, Unprepared
 
 if TYPE_CHECKING:
-    from isthmus.deploying.changes import Change
+    from isthmus.prefect_deploy.changes import Change
 
 DEFAULT = "deployments/prefect.yaml"
 
@@ -48,8 +48,8 @@ def deploy(
     # Whole, as the run stands in another folder from here on.
     hook = os.path.abspath(webhook_file) if webhook_file not in (None, "-") else webhook_file
     places = (file.absolute(), hook, work_pool, job_template and job_template.absolute())
-    engine.connect()
-    orders = importlib.import_module("isthmus.deploying.deploy")
+    prefect_setup.connect()
+    orders = importlib.import_module("isthmus.prefect_deploy.deploy")
     order = orders.Order(*places, prune)
     changes: list[Change] = []
     try:
@@ -64,7 +64,7 @@ def deploy(
 def _look(file: Path) -> None:
     """Raise BadEnvironment for a file that cannot be read, before a server is started for it."""
     from isthmus.environment import source
-    from isthmus.environment.problems import Unreadable, refusal
+    from isthmus.environment.diagnostics import Unreadable, refusal
 
     try:
         source.read(file)

@@ -13,13 +13,13 @@ from typing import NoReturn
 import click
 
 from isthmus import __version__, state
-from isthmus.cli import footing, options, terminal, worker
-from isthmus.cli.checking import preflight
+from isthmus.cli import interruptible, options, process_setup, terminal
 from isthmus.cli.deploying import deploy
-from isthmus.cli.looking import status
-from isthmus.cli.reading import init, kubeconfig, render, validate, version
-from isthmus.cli.running import down, up, verify
-from isthmus.cli.serving import server
+from isthmus.cli.inspect_commands import init, kubeconfig, render, validate, version
+from isthmus.cli.preflight import preflight
+from isthmus.cli.server import server
+from isthmus.cli.status import status
+from isthmus.cli.up_down_verify import down, up, verify
 from isthmus.errors import IsthmusError, Unprepared, Usage
 
 OF_THE_MACHINE = {errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.ENOTDIR,
@@ -48,9 +48,9 @@ for verb in (
 def main() -> NoReturn:
     """Run one command line and leave with its exit code."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if not worker.is_under_nohup(number):
+        if not interruptible.is_under_nohup(number):
             signal.signal(number, signal.default_int_handler)
-    footing.settle()
+    process_setup.settle()
     code, abandoned = attempt(lambda: isthmus.main(prog_name="isthmus", standalone_mode=False))
     if abandoned:
         # Threads still wait for clusters; the interpreter's ordinary end would wait for them.
@@ -66,18 +66,18 @@ def attempt(command: Callable[[], object]) -> tuple[int, bool]:
         command()
         return 0, False
     except (KeyboardInterrupt, click.Abort):
-        return tell(worker.Interrupted("interrupted")), True
+        return tell(interruptible.Interrupted("interrupted")), True
     except click.ClickException as error:
         error.show()
         return Usage.exit_code, False
     except IsthmusError as error:
-        return tell(error), isinstance(error, worker.Abandoned)
+        return tell(error), isinstance(error, interruptible.Abandoned)
     except OSError as error:
         refused = _refused(error)
         return tell(refused) if refused else _tell_bug(error), False
     except Exception as error:
         if _is_of_interrupt(error):
-            return tell(worker.Interrupted("interrupted")), True
+            return tell(interruptible.Interrupted("interrupted")), True
         return _tell_bug(error), False
 
 

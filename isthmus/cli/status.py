@@ -1,148 +1,97 @@
-"""What is seen in the clusters, judged: pure checks, each naming what is not as it should be."""
+"""The verb that looks: status."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from isthmus.errors import ClusterUnreachable, Findings, IsthmusError
+import click
+from rich.text import Text
+
+from isthmus import state
+from isthmus.cli import confirm, environment_argument, options, terminal
 
 if TYPE_CHECKING:
-    from isthmus.environment import ClusterSpec, Environment
+    from isthmus.cli.status_checks import Check
+    from isthmus.environment import Environment
 
 
-@dataclass(frozen=True)
-class Count:
-    """How many of them are ready."""
+@click.command(short_help="Look at ENV; nothing is changed.")
+@options.environment
+@options.as_json
+@options.color
+@click.option("--steps", is_flag=True, help="Show what took how long in the last run instead.")
+def status(env: str, output: str, steps: bool) -> None:
+    """Look at ENV: is every cluster there, joined, wired, its gateway open? Nothing is changed."""
+    environment = environment_argument.find(env)
+    environment_argument.require_built(environment, env)
+    if steps:
+        return _show_steps(environment, env, output)
+    confirm.ready(environment)
+    from isthmus.cli import cluster_view, status_checks
 
-    ready: int
-    total: int
-
-    @property
-    def ok(self) -> bool:
-        """Whether there are some, and all are ready."""
-        return 0 < self.total == self.ready
-
-    def __str__(self) -> str:
-        """Say so."""
-        return f"{self.ready} of {self.total} ready"
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What a cluster that answers has."""
-
-    version: str
-    nodes: Count
-    gateway_pods: Count
-    gateway_address: str
-    istiod: Count
-    wired: tuple[str, ...] = ()
-    """Of a host: the remotes whose reader secret it has."""
-    joined: tuple[str, ...] = ()
-    """Of a host: the clusters that KubeFed calls Ready."""
-    closed: tuple[str, ...] = ()
-    """If no node takes pods: every node with the reason, `one (cordoned)`."""
-    deaf: tuple[str, ...] = ()
-    """What is said of each kubelet that the API server does not reach, with what to do."""
+    sights = cluster_view.look(environment)
+    found = status_checks.checks(environment, sights)
+    if output == "json":
+        fields = status_checks.document(environment, sights, found)
+        terminal.document("Status", {**fields, **_runs(environment)})
+    else:
+        terminal.show(*_lines(environment, found), *_run_lines(environment))
+    if failure := status_checks.error(found, sights, environment.name):
+        raise failure
 
 
-@dataclass(frozen=True)
-class Sight:
-    """One cluster, with what was seen in it or why nothing was."""
-
-    cluster: "ClusterSpec"
-    seen: Seen | None
-    trouble: str = ""
-    unreachable: bool = False
-    member: str = ""
-    """Its name in the federation, where only the cluster's provider knows it."""
+def _lines(environment: "Environment", found: "list[Check]") -> list[Text]:
+    marks, lines = terminal.marks(sys.stdout), []
+    for cluster in environment.clusters:
+        lines.append(Text(f"{cluster.name} ({cluster.region}, {cluster.network})", "bold"))
+        for check in (check for check in found if check.cluster == cluster.name):
+            mark = (f"  {marks.done} ", "green") if check.ok else (f"  {marks.failed} ", "red")
+            lines.append(Text.assemble(mark, f"{check.name:<10} {check.text}"))
+    return lines
 
 
-@dataclass(frozen=True)
-class Check:
-    """One thing that should be so, in one cluster."""
-
-    cluster: str
-    name: str
-    ok: bool
-    text: str
-
-
-def checks(environment: "Environment", sights: Sequence[Sight]) -> list[Check]:
-    """Return every check of every cluster, in the order in which one would repair."""
-    host = next((s.seen for s in sights if s.cluster == environment.host), None)
-    return [check for sight in sights for check in _of_cluster(environment, sight, host)]
+def _run_lines(environment: "Environment") -> list[Text]:
+    runs = _runs(environment)
+    lines = [Text("a run is at work on it now", "yellow")] if runs["busy"] else []
+    for name in runs["leaving"]:
+        lines.append(Text(f"{name} is to leave: isthmus up {environment.name}", "yellow"))
+    if last := runs["lastRun"]:
+        lines.append(
+            Text(f"last run: {last['verb']}, {last['seconds']} s, {last['outcome']}", "dim")
+        )
+    return lines
 
 
-def error(found: Sequence[Check], sights: Sequence[Sight], name: str) -> IsthmusError | None:
-    """Return what `status` ends with: nothing, ClusterUnreachable or Findings."""
-    hint = f"repair it: isthmus up {name}"
-    if unreachable := [sight for sight in sights if sight.unreachable]:
-        troubles = "; ".join(f"{sight.cluster.name}: {sight.trouble}" for sight in unreachable)
-        return ClusterUnreachable(f"{name}: does not answer: {troubles}", hint=hint)
-    if failed := [f"{check.cluster}: {check.name}" for check in found if not check.ok]:
-        return Findings(f"{name}: {len(failed)} not well: {', '.join(failed)}", hint=hint)
-    return None
+def _runs(environment: "Environment") -> dict[str, Any]:
+    from isthmus import environment_store
+    from isthmus.cli import run_history
 
-
-def document(
-    environment: "Environment", sights: Sequence[Sight], found: Sequence[Check]
-) -> dict[str, Any]:
-    """Return the status as JSON has it."""
-    return {
-        "environment": environment.name,
-        "verdict": "pass" if all(check.ok for check in found) else "fail",
-        "clusters": [
-            {
-                "name": sight.cluster.name,
-                "region": sight.cluster.region,
-                "network": sight.cluster.network,
-                "reachable": sight.seen is not None,
-                "version": sight.seen.version if sight.seen else None,
-                "gateway": (sight.seen.gateway_address or None) if sight.seen else None,
-                "checks": [_plain(check) for check in found if check.cluster == sight.cluster.name],
-            }
-            for sight in sights
-        ],
+    last = run_history.last(environment.name)
+    shown = last and {
+        "verb": last.verb,
+        "seconds": round(last.end - last.start, 1),
+        "outcome": last.outcome,
     }
+    leaving = [cluster.name for cluster in environment_store.leavers(environment)]
+    return {"busy": _is_held(environment.name), "lastRun": shown, "leaving": leaving}
 
 
-def _plain(check: Check) -> dict[str, Any]:
-    return {key: value for key, value in asdict(check).items() if key != "cluster"}
+def _is_held(name: str) -> bool:
+    """Tell whether a run holds the environment, without taking its lock for a moment."""
+    try:
+        inode = (state.home() / "locks" / f"{name}.lock").stat().st_ino
+        held = Path("/proc/locks").read_text()
+    except OSError:
+        return False
+    return any(f":{inode} " in line for line in held.splitlines())
 
 
-def _nodes(name: str, seen: Seen) -> Check:
-    but = "".join(f", but {said}" for said in seen.deaf)
-    if seen.closed:
-        open_it = "kubectl uncordon it, or take the taint away"
-        but += f", but none takes pods: {', '.join(seen.closed)}; {open_it}"
-    return Check(name, "nodes", seen.nodes.ok and not but, f"{seen.nodes}{but}")
+def _show_steps(environment: "Environment", env: str, output: str) -> None:
+    from isthmus.cli import bar_chart, run_history
 
-
-def _of_cluster(environment: "Environment", sight: Sight, host: Seen | None) -> Iterator[Check]:
-    name = sight.cluster.name
-    if sight.seen is None:
-        yield Check(name, "reachable", False, sight.trouble)
-        return
-    yield Check(name, "reachable", True, sight.seen.version)
-    yield _nodes(name, sight.seen)
-    if environment.federation == "kubefed" and host:
-        member = sight.member or sight.cluster.in_federation
-        ready, away = "KubeFed calls it Ready", "KubeFed does not call it Ready"
-        yield _present(name, "federated", member in host.joined, ready, away)
-    if sight.cluster == environment.host:
-        yield Check(name, "istiod", sight.seen.istiod.ok, str(sight.seen.istiod))
-    elif host:
-        there, gone = "its reader secret is on the host", "its reader secret is not on the host"
-        yield _present(name, "wired", name in host.wired, there, gone)
-    yield _gateway(name, sight.seen)
-
-
-def _present(cluster: str, name: str, ok: bool, there: str, gone: str) -> Check:
-    return Check(cluster, name, ok, there if ok else gone)
-
-
-def _gateway(cluster: str, seen: Seen) -> Check:
-    ok = seen.gateway_pods.ok and bool(seen.gateway_address)
-    text = f"{seen.gateway_address or 'no address'}, pods {seen.gateway_pods}"
-    return Check(cluster, "gateway", ok, text)
+    last = run_history.last(environment.name)
+    if last is None:
+        raise environment_argument.not_built(environment, env)
+    if output == "json":
+        return terminal.document("Run", last.document())
+    terminal.show(bar_chart.chart(last, terminal.marks(sys.stdout)), Text(bar_chart.summary(last)))

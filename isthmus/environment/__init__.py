@@ -1,24 +1,24 @@
 """The environment file: its models, its rules, reading it and writing it. No cluster is touched.
 
-patterns, paths, parts and models say what a file may hold, rules what its parts must be to each
-other; form says how Prefect's pages show them, regions makes an environment of two;
-source reads YAML that remembers its lines, words puts what is wrong in a person's words.
+formats, paths, sections and models say what a file may hold, rules what its parts must be to each
+other; form says how Prefect's pages show them, region_pair makes an environment of two; source
+reads YAML that remembers its lines, messages puts what is wrong (diagnostics) in a person's words.
 """
 
-from isthmus.environment.cloud import Kce, Site
+from isthmus.environment.formats import Region
+from isthmus.environment.kce import Kce, Site
 from isthmus.environment.loading import load
 from isthmus.environment.models import ClusterSpec, Environment, Federation, Provider, Stack
-from isthmus.environment.parts import (
+from isthmus.environment.paths import FilePath
+from isthmus.environment.region_pair import name as pair_name
+from isthmus.environment.region_pair import pair
+from isthmus.environment.sections import (
     Amount,
     Images,
     Overlays,
     Resources,
     VerificationSpec,
 )
-from isthmus.environment.paths import FilePath
-from isthmus.environment.patterns import Region
-from isthmus.environment.regions import name as pair_name
-from isthmus.environment.regions import pair
 from isthmus.environment.timeouts import Timeouts
 from isthmus.environment.writing import dumps, example
 

@@ -7,9 +7,9 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from isthmus.environment import source
+from isthmus.environment.diagnostics import Problem, Unreadable, Where, refusal, shown
+from isthmus.environment.messages import rule
 from isthmus.environment.models import Environment
-from isthmus.environment.problems import Problem, Unreadable, Where, refusal, shown
-from isthmus.environment.words import rule
 
 SILENT = ("missing", "extra_forbidden")
 """Problems that are not about the value, which may be a secret in the wrong place."""

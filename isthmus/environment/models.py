@@ -13,8 +13,18 @@ from pydantic import (
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from isthmus.environment import form, rules
-from isthmus.environment.cloud import Kce, Site
-from isthmus.environment.parts import (
+from isthmus.environment.formats import (
+    LABEL_VALUE,
+    ClusterName,
+    Context,
+    Name,
+    Network,
+    Region,
+    Server,
+)
+from isthmus.environment.kce import Kce, Site
+from isthmus.environment.paths import AbsolutePath
+from isthmus.environment.sections import (
     Images,
     KindNodes,
     Namespaces,
@@ -23,16 +33,6 @@ from isthmus.environment.parts import (
     Pods,
     Resources,
     VerificationSpec,
-)
-from isthmus.environment.paths import AbsolutePath
-from isthmus.environment.patterns import (
-    LABEL_VALUE,
-    ClusterName,
-    Context,
-    Name,
-    Network,
-    Region,
-    Server,
 )
 from isthmus.environment.timeouts import Timeouts
 from isthmus.errors import Usage

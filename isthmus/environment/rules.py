@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from isthmus.environment import cloud
+from isthmus.environment import kce
 
 Where = tuple[str | int, ...]
 Data = dict[str, Any]
@@ -37,7 +37,7 @@ def with_places(data: Any) -> Any:
     """Return the data with a network, and for a cloud a region, for clusters that name none."""
     if not isinstance(data, dict):
         return data
-    data = cloud.with_regions(data)
+    data = kce.with_regions(data)
     remotes = data.get("remotes")
     filled = {**data, "host": _with_network(data["host"], 1)} if "host" in data else dict(data)
     if isinstance(remotes, list):
@@ -116,7 +116,7 @@ def _room(data: Data) -> Broken:
 
 
 def _cloud(data: Data) -> Broken:
-    for where, rule in cloud.broken(data, _clusters(data)):
+    for where, rule in kce.broken(data, _clusters(data)):
         yield _problem(where, rule, _at(data, where))
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from isthmus.environment.problems import Unreadable, Where, shown
+from isthmus.environment.diagnostics import Unreadable, Where, shown
 
 LARGEST = 1024 * 1024
 """Bytes of the largest file that is read; a real one has one or two thousand."""

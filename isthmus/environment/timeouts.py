@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
-from isthmus.environment.parts import Part
+from isthmus.environment.sections import Part
 
 Seconds = Annotated[int, Field(ge=1, le=86400)]
 

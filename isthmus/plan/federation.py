@@ -3,14 +3,24 @@
 import json
 import shlex
 
-from isthmus import federation, tools, waiting
-from isthmus.adapters import federated, helm, kubefedctl
-from isthmus.adapters.manifests import Manifest
+from isthmus import binaries, kubefed_manifests, polling
+from isthmus.adapters import helm, kubefed, kubefedctl
+from isthmus.adapters.diff import Manifest
 from isthmus.environment import ClusterSpec, Environment
-from isthmus.federation import CACERTS, SAMPLE, SYSTEM
-from isthmus.mesh import Mesh
-from isthmus.plan.entry import FILE, MASK, Entry, applied, apply, kubectl, owned, rolled_out, shown
-from isthmus.providers.kce import takeover
+from isthmus.istio_manifests import Mesh
+from isthmus.kubefed_manifests import CACERTS, SAMPLE, SYSTEM
+from isthmus.plan.manual_step import (
+    FILE,
+    MASK,
+    Entry,
+    applied,
+    apply,
+    kubectl,
+    owned,
+    rolled_out,
+    shown,
+)
+from isthmus.providers.kce import console_federation
 
 KEYS = {
     "ca-cert.pem": "{cluster}/ca-cert.pem",
@@ -19,7 +29,7 @@ KEYS = {
     "cert-chain.pem": "{cluster}/cert-chain.pem",
 }
 """Key of `cacerts` -> file below the folder `ca`."""
-SPACE = ("-n", federated.NAMESPACE)
+SPACE = ("-n", kubefed.NAMESPACE)
 
 
 def entries(environment: Environment, mesh: Mesh) -> list[Entry]:
@@ -54,7 +64,7 @@ def _prepared(environment: Environment, clusters: list[ClusterSpec]) -> list[Ent
 
 
 def _system(environment: Environment, cluster: str) -> Entry:
-    space = federation.system_space(environment).plain(cluster)
+    space = kubefed_manifests.system_space(environment).plain(cluster)
     return applied(cluster, f"namespace {SYSTEM}", (space,))
 
 
@@ -66,15 +76,15 @@ def _cacerts(environment: Environment, cluster: str) -> Entry:
         owned(environment.name),
         apply(cluster, "-"),
     ]
-    masked = federation.plain_secret(dict.fromkeys(KEYS, MASK))
+    masked = kubefed_manifests.plain_secret(dict.fromkeys(KEYS, MASK))
     return shown(cluster, CACERTS, masked, " | ".join(made))
 
 
 def _kubefed(host: str, mesh: Mesh) -> list[Entry]:
-    space = federation.kubefed_space(mesh.environment).plain(host)
-    upgrade = helm.upgrade(federated.RELEASE, federated.NAMESPACE, tools.CHART)
+    space = kubefed_manifests.kubefed_space(mesh.environment).plain(host)
+    upgrade = helm.upgrade(kubefed.RELEASE, kubefed.NAMESPACE, binaries.CHART)
     install = shlex.join(["helm", *upgrade, f"--kube-context={host}"])
-    scale = ("scale", f"deployment/{federated.CONTROLLERS}", "--replicas=1")
+    scale = ("scale", f"deployment/{kubefed.CONTROLLERS}", "--replicas=1")
     running = "--for=jsonpath={.status.propagationController}=Running"
     types = ("wait", running, "federatedtypeconfigs", "--all", _limit())
     return [
@@ -85,7 +95,7 @@ def _kubefed(host: str, mesh: Mesh) -> list[Entry]:
             stdin=mesh.kubefed_values(),
             commands=(
                 f"{install} < {FILE}",
-                rolled_out(host, federated.NAMESPACE, federated.WEBHOOK),
+                rolled_out(host, kubefed.NAMESPACE, kubefed.WEBHOOK),
             ),
         ),
         Entry(
@@ -93,7 +103,7 @@ def _kubefed(host: str, mesh: Mesh) -> list[Entry]:
             "controllers of kubefed, once its webhook is ready",
             commands=(
                 kubectl(host, *SPACE, *scale),
-                rolled_out(host, federated.NAMESPACE, federated.CONTROLLERS),
+                rolled_out(host, kubefed.NAMESPACE, kubefed.CONTROLLERS),
                 kubectl(host, *SPACE, *types),
             ),
         ),
@@ -103,7 +113,16 @@ def _kubefed(host: str, mesh: Mesh) -> list[Entry]:
 def _given(environment: Environment) -> Entry:
     host = environment.host.name
     shows = "# its kubeconfig, keys in it; put the clusters' identities in the place of id-of-..."
-    read = kubectl(host, "-n", takeover.SPACE, "get", "configmap", takeover.NAME, "-o", "yaml")
+    read = kubectl(
+        host,
+        "-n",
+        console_federation.SPACE,
+        "get",
+        "configmap",
+        console_federation.NAME,
+        "-o",
+        "yaml",
+    )
     members = [
         _ready(host, f"kubefedclusters.core.kubefed.io/{cluster.in_federation}")
         for cluster in environment.clusters
@@ -137,9 +156,9 @@ def _join(host: str, member: ClusterSpec) -> Entry:
 def _federated(environment: Environment) -> list[Entry]:
     host, name = environment.host.name, environment.name
     masked = {c.in_federation: dict.fromkeys(KEYS, MASK) for c in environment.clusters}
-    secret = federation.federated_secret(name, masked)
-    system = federation.system_space(environment).federated(name)
-    sample = federation.sample_space(environment).federated(name)
+    secret = kubefed_manifests.federated_secret(name, masked)
+    system = kubefed_manifests.system_space(environment).federated(name)
+    sample = kubefed_manifests.sample_space(environment).federated(name)
     by_hand = f"# put `base64 -w0 ca/...` of each cluster's files in the place of {MASK} first"
     filled = applied(host, f"federate secret {CACERTS}", (secret,), propagated(host, secret))
     return [
@@ -151,12 +170,12 @@ def _federated(environment: Environment) -> list[Entry]:
 
 
 def _sample(environment: Environment, cluster: str) -> Entry:
-    space = federation.sample_space(environment).plain(cluster)
+    space = kubefed_manifests.sample_space(environment).plain(cluster)
     return applied(cluster, f"namespace {SAMPLE}", (space,))
 
 
 def _limit() -> str:
-    return f"--timeout={waiting.limits().federation}s"
+    return f"--timeout={polling.limits().federation}s"
 
 
 def propagated(host: str, manifest: Manifest) -> str:

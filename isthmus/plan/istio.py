@@ -5,12 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from isthmus.adapters import istioctl
-from isthmus.adapters.manifests import LABEL, Manifest
+from isthmus.adapters.diff import LABEL, Manifest
 from isthmus.environment import ClusterSpec, Environment
-from isthmus.facts import Endpoint
-from isthmus.federation import SYSTEM
-from isthmus.mesh import INJECTOR, READER, Mesh
-from isthmus.plan.entry import (
+from isthmus.istio_manifests import INJECTOR, READER, Mesh
+from isthmus.kubefed_manifests import SYSTEM
+from isthmus.plan.manual_step import (
     ENDPOINT,
     FILE,
     FILLED_IN,
@@ -25,6 +24,7 @@ from isthmus.plan.entry import (
     until,
 )
 from isthmus.render import render
+from isthmus.step_results import Endpoint
 
 SAMPLE_ADDRESS = "203.0.113.1"
 """An address of nobody's (RFC 5737). For a word istioctl would make other objects: it takes it for

@@ -1,10 +1,10 @@
 """The sample by hand: its Service and a caller in every cluster, helloworld v1 and v2."""
 
 from isthmus.environment import Environment
-from isthmus.federation import SAMPLE
-from isthmus.mesh import Mesh
-from isthmus.plan.entry import Entry, applied, rolled_out
+from isthmus.istio_manifests import Mesh
+from isthmus.kubefed_manifests import SAMPLE
 from isthmus.plan.federation import propagated
+from isthmus.plan.manual_step import Entry, applied, rolled_out
 
 DEPLOY = "helloworld-deploy"
 """The file's name in the guide."""

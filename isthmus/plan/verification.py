@@ -3,10 +3,10 @@
 import shlex
 
 from isthmus.environment import Environment
-from isthmus.federation import SAMPLE, SYSTEM
-from isthmus.mesh import Mesh
-from isthmus.plan.entry import Entry, kubectl
-from isthmus.verification import places, probe_script
+from isthmus.istio_manifests import Mesh
+from isthmus.kubefed_manifests import SAMPLE, SYSTEM
+from isthmus.plan.manual_step import Entry, kubectl
+from isthmus.verification import probe_script, targets
 
 TABLE = ("pilot-agent", "request", "GET", "/clusters?format=json")
 
@@ -33,21 +33,21 @@ def _table(cluster: str, mesh: Mesh) -> Entry:
         "endpoint table",
         commands=(
             f"# expect the cluster's own pods of helloworld, {ports}; nothing else",
-            f'{ask} "$({caller})" --cluster {shlex.quote(places.SIDECAR)}',
+            f'{ask} "$({caller})" --cluster {shlex.quote(targets.SIDECAR)}',
         ),
     )
 
 
 def _calls(environment: Environment, cluster: str) -> Entry:
     wanted = environment.verification
-    probe = probe_script(places.WARM_UP + wanted.requests, places.URL, wanted.timeout)
+    probe = probe_script(targets.WARM_UP + wanted.requests, targets.URL, wanted.timeout)
     into = ("exec", "deployment/sleep", "-c", "sleep", "--")
     return Entry(
         cluster,
         "requests",
         commands=(
             f"# expect an answer to each, and from every cluster as many as from the others; the "
-            f"first {places.WARM_UP} do not count",
+            f"first {targets.WARM_UP} do not count",
             kubectl(cluster, "-n", SAMPLE, *into, *probe),
         ),
     )
@@ -60,7 +60,7 @@ def _view(cluster: str, mesh: Mesh) -> Entry:
         cluster,
         "view of the gateway",
         commands=(
-            f"# expect under {places.THROUGH} the cluster's own pods alone",
+            f"# expect under {targets.THROUGH} the cluster's own pods alone",
             ask,
         ),
     )

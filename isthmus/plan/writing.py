@@ -7,11 +7,11 @@ from typing import Any
 
 import yaml
 
-from isthmus.adapters.manifests import labelled
+from isthmus.adapters.diff import labelled
 from isthmus.environment import Environment
-from isthmus.plan import preface
-from isthmus.plan.entry import FILE, Entry
-from isthmus.plan.story import entries
+from isthmus.plan import header
+from isthmus.plan.manual_step import FILE, Entry
+from isthmus.plan.sequence import entries
 
 INDENT = "   "
 
@@ -24,7 +24,7 @@ def write(environment: Environment, directory: Path, istioctl: Path | None) -> l
     directory.mkdir(parents=True, exist_ok=True)
     made = entries(environment, istioctl)
     digits = max(2, len(str(len(made))))
-    files, order = [], [preface.text(environment)]
+    files, order = [], [header.text(environment)]
     for number, entry in enumerate(made, 1):
         path = directory / f"{number:0{digits}d}-{entry.cluster}-{_slug(entry)}.yaml"
         if content := _content(entry, environment.name):

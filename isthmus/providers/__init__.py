@@ -1,8 +1,8 @@
 """Where clusters come from: one contract (ensure, access, delete), a module or folder each."""
 
-from isthmus import waiting
+from isthmus import polling
 from isthmus.environment import Environment
-from isthmus.providers.contract import Provider, Seller
+from isthmus.providers.base import Provider, Seller
 
 _passed: set[str] = set()
 
@@ -36,7 +36,7 @@ def seller_of(environment: Environment) -> Seller | None:
 
 def check(environment: Environment) -> None:
     """Raise all for which the clusters cannot be had or used, before anything is changed."""
-    with waiting.within(environment.timeouts):
+    with polling.within(environment.timeouts):
         of(environment).check(environment)
     _passed.add(environment.model_dump_json())
 

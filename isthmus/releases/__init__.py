@@ -12,8 +12,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from isthmus import progress, state, waiting
-from isthmus.adapters import shell, unpacking
+from isthmus import events, polling, state
+from isthmus.adapters import extract, shell
 from isthmus.errors import Unprepared
 from isthmus.releases import accepted, fetching
 from isthmus.stacks import Stack
@@ -43,7 +43,7 @@ def ensure(stack: Stack, name: str, *, accept: bool = False) -> Path:
     home = _home(file)
     home.mkdir(parents=True, exist_ok=True)
     lock = FileLock(home / f"{file.name}.lock")
-    waiting.until(lambda: _taken(lock), f"{file.name}, which another run fetches", timeout=OTHERS)
+    polling.until(lambda: _taken(lock), f"{file.name}, which another run fetches", timeout=OTHERS)
     try:
         return known(stack, name) or _prove(file, accept)
     finally:
@@ -78,7 +78,7 @@ def _prove(file: File, accept: bool) -> Path:
     folder = _unpack(file, archive, found)
     if not wanted:
         accepted.remember(file.place, found)
-        progress.say(f"{file.name}: accepted {found}")
+        events.say(f"{file.name}: accepted {found}")
     archive.unlink()
     return folder
 
@@ -89,7 +89,7 @@ def _unpack(file: File, archive: Path, checksum: str) -> Path:
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir()
     try:
-        unpacking.unpack(archive, part, file.root, file.members)
+        extract.unpack(archive, part, file.root, file.members)
         for member in file.members:
             (part / member).chmod(0o755)
         _check_version(file, part)
@@ -149,7 +149,7 @@ def _taken(lock: FileLock) -> bool | None:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        progress.say("another step or run fetches the same file; waiting for it")
+        events.say("another step or run fetches the same file; waiting for it")
         return None
     return True
 

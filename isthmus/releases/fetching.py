@@ -5,7 +5,7 @@ import re
 import shutil
 from pathlib import Path
 
-from isthmus import progress
+from isthmus import events
 from isthmus.adapters import download
 from isthmus.errors import Unprepared
 from isthmus.stacks.releases import File
@@ -40,7 +40,7 @@ def bring(file: File, target: Path) -> None:
 def _copied(mirror: Path, file: File, target: Path) -> bool:
     for source in (mirror / name for name in _names(file)):
         if source.is_file():
-            progress.say(f"copying {source}")
+            events.say(f"copying {source}")
             part = target.with_name(f"{target.name}.part")
             shutil.copyfile(source, part)
             part.replace(target)

@@ -1,14 +1,15 @@
 """What a run leaves for whoever looks at it later, as text: pure, no I/O, nothing of Prefect.
 
-known gathers facts, story says what became of the run; topology, tables, gantt and outcome draw
-them, leaving chooses what a run leaves. Text from outside passes words, and so scrub.
+run_facts gathers, run_report says what became of the run; topology, tables, gantt and run_summary
+draw them, run_artifacts chooses what a run leaves. Text from outside passes escape, and so
+redaction.
 """
 
-from isthmus.reporting.known import Known
-from isthmus.reporting.leaving import Page, Table, progress_key, progress_line, what_is_left
-from isthmus.reporting.scrub import scrub
-from isthmus.reporting.story import Failure, Run, Story
-from isthmus.reporting.words import line
+from isthmus.reporting.escape import line
+from isthmus.reporting.redaction import redact
+from isthmus.reporting.run_artifacts import Page, Table, progress_key, progress_line, what_is_left
+from isthmus.reporting.run_facts import Known
+from isthmus.reporting.run_report import Failure, Run, Story
 
 __all__ = [
     "Failure",
@@ -20,6 +21,6 @@ __all__ = [
     "line",
     "progress_key",
     "progress_line",
-    "scrub",
+    "redact",
     "what_is_left",
 ]

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from isthmus.reporting import canvas
-from isthmus.reporting.words import task
+from isthmus.reporting import mermaid_theme
+from isthmus.reporting.escape import task
 from isthmus.timeline import Step, critical_path
 
 MOST = 120
@@ -34,7 +34,7 @@ def chart(steps: Sequence[Step], end: float) -> str:
     clusters = list(dict.fromkeys(_section(step) for step in drawn))
     critical = {step.step for step in critical_path(steps)}
     lines = [
-        canvas.directive(gantt=_shape(clusters)),
+        mermaid_theme.directive(gantt=_shape(clusters)),
         "gantt",
         "dateFormat x",
         "axisFormat %H:%M:%S",

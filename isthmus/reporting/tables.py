@@ -2,8 +2,8 @@
 
 from isthmus import verification
 from isthmus.environment import ClusterSpec
-from isthmus.reporting.known import Known
-from isthmus.reporting.words import line
+from isthmus.reporting.escape import line
+from isthmus.reporting.run_facts import Known
 from isthmus.verification import ClientVerdict, Verification
 
 Rows = list[dict[str, str]]

@@ -6,10 +6,10 @@ A node's identity is a number, since a name may be a word of Mermaid's; names st
 from collections.abc import Iterator
 
 from isthmus.environment import ClusterSpec
-from isthmus.facts import Gateway
-from isthmus.reporting import canvas
-from isthmus.reporting.known import Known
-from isthmus.reporting.words import label
+from isthmus.reporting import mermaid_theme
+from isthmus.reporting.escape import label
+from isthmus.reporting.run_facts import Known
+from isthmus.step_results import Gateway
 from isthmus.verification import ClientVerdict, bound
 
 CROWDED = 4
@@ -25,7 +25,7 @@ def picture(known: Known) -> str:
     arrows = list(_arrows(known, drawn))
     return "\n".join(
         [
-            canvas.directive(),
+            mermaid_theme.directive(),
             "flowchart LR",
             *(line for c in clusters if c.name in drawn for line in _box(known, c, drawn[c.name])),
             *(text for text, _ in arrows),
@@ -106,7 +106,7 @@ def _is_bad(client: ClientVerdict, cluster: str) -> bool:
 
 
 def _red(known: Known, drawn: dict[str, int], arrows: list[int]) -> Iterator[str]:
-    style = f"stroke:{canvas.RED},stroke-width:3px"
+    style = f"stroke:{mermaid_theme.RED},stroke-width:3px"
     guilty = {finding.about for finding in known.findings}
     yield from (f"style c{number} {style}" for name, number in drawn.items() if name in guilty)
     if arrows:

@@ -12,7 +12,7 @@ import yaml
 from pydantic import Field, model_validator
 
 from isthmus.environment import Images
-from isthmus.environment.parts import PLACES
+from isthmus.environment.sections import PLACES
 from isthmus.errors import BadEnvironment
 from isthmus.stacks.releases import Data, Release
 

@@ -8,6 +8,7 @@ from isthmus.verification.answers import (
     strangers,
     told_of,
 )
+from isthmus.verification.connections import are_open, counted_since
 from isthmus.verification.endpoints import (
     connections,
     expected_endpoints,
@@ -16,11 +17,10 @@ from isthmus.verification.endpoints import (
     lists,
     parse_clusters,
 )
+from isthmus.verification.evaluation import evaluate, judge_client
 from isthmus.verification.evidence import Reason, Reported, SeenEndpoint
-from isthmus.verification.judge import judge, judge_client
 from isthmus.verification.shares import bound, expected_shares, wilson
 from isthmus.verification.verdict import ClientVerdict, Unproven, Verification, table
-from isthmus.verification.ways import are_open, counted_since
 
 __all__ = [
     "Answers",
@@ -35,9 +35,9 @@ __all__ = [
     "by_cluster",
     "connections",
     "counted_since",
+    "evaluate",
     "expected_endpoints",
     "expected_shares",
-    "judge",
     "judge_client",
     "judge_endpoints",
     "judge_gateway",

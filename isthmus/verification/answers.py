@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 
-from isthmus.facts import Fact
+from isthmus.step_results import Fact
 
 _HELLO = re.compile(r"Hello version: (\S+), instance: (\S+)")
 _END = re.compile(r"(?P<code>\d{3})(?: (?P<dials>\d+)(?: (?P<error>.*))?)?")

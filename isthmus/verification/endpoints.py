@@ -5,8 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from isthmus.errors import NotReady
-from isthmus.facts import join_host_port
-from isthmus.verification import table_reasons as reasons
+from isthmus.step_results import join_host_port
+from isthmus.verification import endpoint_findings as reasons
+from isthmus.verification.connections import COUNTS
 from isthmus.verification.evidence import (
     Addresses,
     Reason,
@@ -15,7 +16,6 @@ from isthmus.verification.evidence import (
     members,
     ways_into,
 )
-from isthmus.verification.ways import COUNTS
 
 SAMPLE_PORT = 5000
 """Where helloworld listens. Source: Istio samples/helloworld/helloworld.yaml."""

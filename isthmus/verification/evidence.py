@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from isthmus.facts import Fact, join_host_port
+from isthmus.step_results import Fact, join_host_port
 
 RECEIVING = frozenset({"HEALTHY", "UNKNOWN"})
 """Health states whose endpoints Envoy sends requests to; UNKNOWN is EDS's default."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from isthmus.errors import Findings
-from isthmus.facts import Fact
+from isthmus.step_results import Fact
 from isthmus.verification.evidence import Reason, causes_first
 from isthmus.verification.shares import bound
 

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509.oid import NameOID
 from live.bare import client
 
-from isthmus import waiting
+from isthmus import polling
 from isthmus.certificates import key_pem, new_key, pem
 
 NAME = "isthmus-builder"
@@ -59,7 +59,7 @@ def account(name: str, kubeconfig: Path, role: dict, folder: Path) -> Iterator[P
         },
     ]
     cluster.apply(objects)
-    secret = waiting.until(
+    secret = polling.until(
         lambda: (cluster.get("Secret", NAME, "kube-system") or {}).get("data", {}).get("token"),
         "a token",
         timeout=30,

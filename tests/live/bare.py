@@ -9,8 +9,8 @@ from pathlib import Path
 
 from live.files import write
 
-from isthmus import waiting
-from isthmus.providers.lab import needs
+from isthmus import polling
+from isthmus.providers.lab import defaults
 
 PASSING = {"events", "leases", "endpoints", "endpointslices", "replicasets", "pods"}
 """Kinds whose objects come and go by themselves."""
@@ -23,22 +23,22 @@ def regions(isthmus, folder: Path, name: str, clusters: list[str]) -> Iterator[d
     content = {"host": {"name": host}, "remotes": [{"name": remote} for remote in remotes]}
     file = write(folder / f"{name}.yaml", name=name, **content)
     begin = (
-        "from pathlib import Path; from isthmus import built, providers\n"
+        "from pathlib import Path; from isthmus import environment_store, providers\n"
         "from isthmus.environment import load\n"
         f"e = load(Path({str(file)!r}))\n"
     )
     ensure = "[providers.of(e).ensure(e, c) for c in e.clusters]\n"
     try:
-        run_python(isthmus, begin + "built.remember(e)\n" + ensure)
+        run_python(isthmus, begin + "environment_store.remember(e)\n" + ensure)
         made = isthmus.home / "environments" / name / "regions"
         paths = {cluster: made / cluster / "kubeconfig" for cluster in clusters}
         for cluster in clusters:
-            waiting.until(
+            polling.until(
                 lambda cluster=cluster: settled(paths, cluster), f"{cluster} to settle", timeout=60
             )
         yield paths
     finally:
-        run_python(isthmus, begin + "providers.of(e).delete(e); built.forget(e.name)\n")
+        run_python(isthmus, begin + "providers.of(e).delete(e); environment_store.forget(e.name)\n")
 
 
 def environment_of(path: Path, name: str, clusters: dict[str, Path], federation: str) -> Path:
@@ -52,7 +52,7 @@ def environment_of(path: Path, name: str, clusters: dict[str, Path], federation:
         }
         for number, (cluster, kubeconfig) in enumerate(clusters.items(), 1)
     ]
-    lab = needs.DEFAULTS
+    lab = defaults.DEFAULTS
     return write(
         path,
         name=name,
@@ -80,7 +80,7 @@ def settled(clusters: dict[str, Path], name: str) -> bool | None:
 
 def client(name: str, kubeconfig: Path):
     from isthmus.adapters.kube import Kube
-    from isthmus.facts import Access
+    from isthmus.step_results import Access
 
     return Kube(Access(cluster=name, kubeconfig=kubeconfig, context=name))
 
@@ -125,7 +125,7 @@ def handed_namespaces(clusters: dict[str, Path], environment: str):
                 each.merge("Namespace", space, {"metadata": {"labels": labels}})
         for each, space in [(each, space) for each in reached for space in spaces]:
             roots = partial(each.get, "ConfigMap", "kube-root-ca.crt", space)
-            waiting.until(roots, "what a cluster puts into it", timeout=60)
+            polling.until(roots, "what a cluster puts into it", timeout=60)
         yield bears
     finally:
         for each in reached:
@@ -140,4 +140,4 @@ def await_end(cluster, *spaces: str) -> None:
     def gone() -> bool | None:
         return None if any(cluster.get("Namespace", space) for space in spaces) else True
 
-    waiting.until(gone, "the end of namespaces", timeout=120)
+    polling.until(gone, "the end of namespaces", timeout=120)

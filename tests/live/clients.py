@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from tempfile import TemporaryFile
 from typing import IO
 
-from isthmus import waiting
+from isthmus import polling
 
 URL = "http://helloworld.sample:5000/hello"
 ASK = """mkdir -p /tmp; until [ -e {stop} ]; do
@@ -54,7 +54,7 @@ def asking(kubectl, clusters: list[str]) -> Iterator[list[Client]]:
         for process in running:
             stack.callback(process.kill)
         for file in files:
-            waiting.until(lambda file=file: _size(file) or None, "a request", timeout=60)
+            polling.until(lambda file=file: _size(file) or None, "a request", timeout=60)
         yield seen
         for client, process, file in zip(seen, running, files, strict=True):
             _start(kubectl, client.cluster, f": > {stop}").wait(timeout=60)

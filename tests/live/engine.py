@@ -7,7 +7,7 @@ from pathlib import Path
 
 from prefects import ask
 
-from isthmus import waiting
+from isthmus import polling
 
 ENDS = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 LONG = 600.0
@@ -60,11 +60,11 @@ class Run:
             done = {name for name, state in self.steps().items() if state == "Completed"}
             return True if done >= set(steps) else None
 
-        waiting.until(there, f"{steps} of run {self.identity}", timeout=LONG, interval=0.3)
+        polling.until(there, f"{steps} of run {self.identity}", timeout=LONG, interval=0.3)
 
     def named(self, name: str) -> dict:
         """Return its state once that is called so."""
-        return waiting.until(
+        return polling.until(
             lambda: self.state if self.state["name"] == name else None,
             f"state {name} of run {self.identity}",
             timeout=LONG,
@@ -81,10 +81,10 @@ class Run:
                 self.set("SCHEDULED", "AwaitingRetry")
             return True if run["run_count"] > 1 else None
 
-        waiting.until(again, f"run {self.identity} again", timeout=LONG, interval=2)
+        polling.until(again, f"run {self.identity} again", timeout=LONG, interval=2)
 
     def end(self) -> dict:
-        return waiting.until(
+        return polling.until(
             lambda: self.state if self.state["type"] in ENDS else None,
             f"the end of run {self.identity}",
             timeout=LONG,

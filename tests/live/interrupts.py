@@ -31,7 +31,7 @@ AMID = 0.3
 """Seconds after a step's begin at which it is at work."""
 DRIVER = f"""
 import json, os, pathlib, sys, threading
-from isthmus import progress
+from isthmus import events
 from isthmus.cli.main import main
 tried, number = json.loads(sys.argv.pop(1)), int(sys.argv.pop(1))
 said = pathlib.Path(sys.argv.pop(1))
@@ -45,7 +45,7 @@ def hear(event):
     hear.sent = True
     threading.Timer({AMID} if event.kind == "started" else 0, end, [moment]).start()
 hear.sent = False
-with progress.listening(hear):
+with events.listening(hear):
     main()
 """
 

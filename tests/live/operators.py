@@ -7,7 +7,7 @@ from pathlib import Path
 import yaml
 from prefects import Runs
 
-from isthmus import waiting
+from isthmus import polling
 
 ROOT = Path(__file__).parents[2]
 
@@ -36,11 +36,11 @@ class Operator:
 
     def first_step(self, run: str) -> float:
         """Return when the first step of a run began; it is recorded a moment later."""
-        return waiting.until(lambda: self._began(run), "the first step", timeout=60)
+        return polling.until(lambda: self._began(run), "the first step", timeout=60)
 
     def steps(self) -> int:
         """Return how many steps the run took; the last are recorded a moment after its end."""
-        return waiting.until(self._ended, "the record of all steps", timeout=60)
+        return polling.until(self._ended, "the record of all steps", timeout=60)
 
     def _steps(self, run: str) -> list[dict]:
         return self.asked.ask("/task_runs/filter", {"flow_runs": {"id": {"any_": [run]}}})

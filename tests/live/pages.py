@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Locator, Page, Response, ViewportSize, expect, sync_playwright
 
-from isthmus import waiting
+from isthmus import polling
 
 PATIENCE = 30.0
 """Seconds for whatever a page shall show; SQLite makes it ask its server again now and then."""
@@ -127,7 +127,7 @@ class Pages:
             seen.append(drawing.screenshot())
             return True if seen[-1] == seen[-2] else None
 
-        waiting.until(still, "the graph to stand still", timeout=PATIENCE, interval=0.5)
+        polling.until(still, "the graph to stand still", timeout=PATIENCE, interval=0.5)
         return drawing
 
     def open_artifact(self, run: str, key: str) -> Locator:

@@ -9,7 +9,7 @@ import yaml
 from live.bare import client, environment_of, everything, run_python
 from prefects import Runs
 
-from isthmus import waiting
+from isthmus import polling
 from isthmus.providers.lab.images import own
 
 ROOT = Path(__file__).parents[2]
@@ -53,7 +53,7 @@ class Shore:
             now = self.runs.ask(f"/flow_runs/{run}")
             return now if now["state"]["type"] in states else None
 
-        return waiting.until(there, f"run {run} to be {states}", timeout=MINUTES, interval=0.5)
+        return polling.until(there, f"run {run} to be {states}", timeout=MINUTES, interval=0.5)
 
     def job_of(self, run: dict) -> str:
         space, _, job = run["infrastructure_pid"].partition(":")

@@ -16,9 +16,9 @@ from live.bare import PASSING, client
 from live.conftest import Isthmus, Mesh
 from live.files import write
 
-from isthmus import tools
-from isthmus.adapters import federated, helm
-from isthmus.adapters.manifests import LABEL, describe
+from isthmus import binaries
+from isthmus.adapters import helm, kubefed
+from isthmus.adapters.diff import LABEL, describe
 
 HOST, REMOTE = "lisbon", "osaka"
 WHOLE = {"Namespace", "CustomResourceDefinition", "FederatedNamespace"}
@@ -61,9 +61,9 @@ def ours(mesh, cluster):
         for m in there.objects(kind, api=api, labels=mark)
     ]
     if cluster == HOST:
-        chart = tools.ensure(mesh.environment, tools.CHART)
-        found += helm.objects(there, federated.RELEASE, federated.NAMESPACE, chart)
-        found += there.objects("KubeFedCluster", api=federated.CORE)
+        chart = binaries.ensure(mesh.environment, binaries.CHART)
+        found += helm.objects(there, kubefed.RELEASE, kubefed.NAMESPACE, chart)
+        found += there.objects("KubeFedCluster", api=kubefed.CORE)
     return {describe(m): m for m in found}
 
 

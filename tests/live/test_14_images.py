@@ -8,7 +8,7 @@ from archives import in_plan
 from live.files import write
 from live.images import LATER, TINY, later
 
-from isthmus import images, plan, tools
+from isthmus import binaries, images, plan
 from isthmus.environment import load
 from isthmus.providers.lab.tools import ensure_toolchain
 
@@ -62,7 +62,7 @@ def test_what_istioctl_prints_names_no_image_that_the_list_lacks(
     )  # fmt: skip
     environment = load(file)
     listed = set(plan.image_names(environment))
-    entries = plan.entries(environment, tools.ensure(environment, "istioctl"))
+    entries = plan.entries(environment, binaries.ensure(environment, "istioctl"))
     named = set(in_plan(entries))
     assert {n for n in listed if "/proxyv2:" not in n} == named - {"auto"}
     values = [v for e in entries for o in e.objects for v in injectors(o)]

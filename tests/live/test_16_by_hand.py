@@ -11,10 +11,10 @@ import pytest
 import yaml
 from live.bare import environment_of, regions, run_python
 
-from isthmus import trust
+from isthmus import mesh_ca
 from isthmus.adapters import kubeconfigs
-from isthmus.facts import Access
 from isthmus.providers.lab.tools import ensure_toolchain
+from isthmus.step_results import Access
 
 CLUSTERS = ["one", "two"]
 NAME = "by-hand"
@@ -48,13 +48,13 @@ def take_trust(isthmus, plan: Path) -> None:
     """Copy the trust that `up` will use, and put it where the plan shows that it is masked."""
     made = isthmus.home / "environments" / NAME / "ca"
     names = ", ".join(map(repr, CLUSTERS))
-    script = "from pathlib import Path; from isthmus import trust\n"
-    run_python(isthmus, f"{script}[trust.cacerts(Path({str(made)!r}), c) for c in ({names})]")
+    script = "from pathlib import Path; from isthmus import mesh_ca\n"
+    run_python(isthmus, f"{script}[mesh_ca.cacerts(Path({str(made)!r}), c) for c in ({names})]")
     shutil.copytree(made, plan / "ca")
     [path] = plan.glob("*-federate-secret-cacerts.yaml")
     secret = yaml.safe_load(path.read_text())
     for cluster in secret["spec"]["overrides"]:
-        pairs = trust.cacerts(made, cluster["clusterName"])
+        pairs = mesh_ca.cacerts(made, cluster["clusterName"])
         [change] = cluster["clusterOverrides"]
         assert set(change["value"].values()) == {"***"}
         change["value"] = {

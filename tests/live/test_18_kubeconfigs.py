@@ -8,9 +8,9 @@ import pytest
 from live import rancher
 from live.kubeconfigs import EVERY, Draft
 
-from isthmus.adapters import foreign_access, kube, kubeconfigs
+from isthmus.adapters import cross_cluster_access, kube, kubeconfigs
 from isthmus.errors import IsthmusError
-from isthmus.facts import Access
+from isthmus.step_results import Access
 
 ASK = ("get", "namespace", "kube-system", "-o", "jsonpath={.metadata.uid}")
 REFUSED = {"as of several groups"}
@@ -83,8 +83,8 @@ def test_a_serviceaccount_logs_in_below_a_path_with_the_kubeconfig_that_istiod_g
 ):
     draft.behind(at)
     access, token, own = account_of(draft)
-    assert foreign_access.refused(access, token, own) == ""
-    document = foreign_access.kubeconfig(access, token, own)
+    assert cross_cluster_access.refused(access, token, own) == ""
+    document = cross_cluster_access.kubeconfig(access, token, own)
     [cluster] = document["clusters"]
     assert cluster["cluster"]["server"].endswith(rancher.PATH)
     assert kubeconfigs.for_federation(access)["apiEndpoint"].endswith(rancher.PATH)
@@ -97,7 +97,7 @@ def test_a_serviceaccount_logs_in_below_a_path_with_the_kubeconfig_that_istiod_g
 def test_a_proxy_that_knows_its_own_tokens_alone_is_told(draft):
     draft.behind(instead=draft.token)
     draft.user["token"] = rancher.OWN
-    said = foreign_access.refused(*account_of(draft))
+    said = cross_cluster_access.refused(*account_of(draft))
     assert said == "HTTP 401: must authenticate"
 
 

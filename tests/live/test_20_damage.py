@@ -35,12 +35,12 @@ def test_up_mends_what_is_broken(mesh):
 
 
 def test_a_second_run_beside_the_first_is_refused_at_once(mesh):
-    from isthmus import state, turn
+    from isthmus import file_lock, state
 
     held = state.home
     state.home = lambda: mesh.isthmus.home
     try:
-        with turn.taken(mesh.name):
+        with file_lock.taken(mesh.name):
             _, err = mesh.isthmus.run("up", mesh.file, code=75)
     finally:
         state.home = held

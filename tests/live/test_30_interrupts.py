@@ -22,7 +22,7 @@ def ruin(isthmus, tmp_path_factory):
 
 def uids(isthmus, names: list[str]) -> dict[str, str]:
     from isthmus.adapters import kube
-    from isthmus.facts import Access
+    from isthmus.step_results import Access
 
     folder = isthmus.home / "environments" / "ruin"
     return {

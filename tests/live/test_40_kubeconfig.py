@@ -110,7 +110,7 @@ def test_api_servers_killed_under_helm_and_under_a_join_are_waited_for(
 
 def test_what_somebody_else_made_is_neither_taken_over_nor_deleted(isthmus, handed_over, tmp_path):
     from isthmus.adapters.kube import Kube
-    from isthmus.facts import Access
+    from isthmus.step_results import Access
 
     client = Kube(Access(cluster="one", kubeconfig=handed_over["one"], context="one"))
     theirs = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "istio-system"}}

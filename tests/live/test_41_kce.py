@@ -5,14 +5,14 @@ import pytest
 from live.bare import client, regions
 from live.files import write
 
-from isthmus import tools
-from isthmus.adapters import federated, helm, kubefedctl, workloads
+from isthmus import binaries
+from isthmus.adapters import helm, kubefed, kubefedctl, readiness
 from isthmus.environment import load
-from isthmus.facts import Access
-from isthmus.federation import Space
-from isthmus.mesh import mesh
+from isthmus.istio_manifests import mesh
+from isthmus.kubefed_manifests import Space
 from isthmus.providers.kce import api, credentials
-from isthmus.providers.lab import needs
+from isthmus.providers.lab import defaults
+from isthmus.step_results import Access
 
 NAME = "clouds"
 CLUSTERS = {"one": "cn-beijing-6", "two": "cn-shanghai-2"}
@@ -41,7 +41,7 @@ def cloud(isthmus, handed_out, monkeypatch):
 
 
 def environment(folder):
-    lab = needs.DEFAULTS
+    lab = defaults.DEFAULTS
     content = stub.content(NAME, list(CLUSTERS))
     return write(
         folder / "clouds.yaml",
@@ -59,18 +59,18 @@ def make_federation(file, clusters, identities):
         Access(cluster=name, kubeconfig=path, context=name) for name, path in clusters.items()
     ]
     kube = client(host.cluster, host.kubeconfig)
-    kube.apply([Space(federated.NAMESPACE, {}, {host.cluster: {}}).plain(host.cluster)])
-    values = mesh(of, needs.DEFAULTS).kubefed_values()
-    chart, program = tools.ensure(of, tools.CHART), tools.ensure(of, "helm")
-    helm.install(program, host, federated.RELEASE, federated.NAMESPACE, chart, values)
-    workloads.await_deployment(kube, federated.WEBHOOK, federated.NAMESPACE)
-    workloads.start_deployment(kube, federated.CONTROLLERS, federated.NAMESPACE)
-    workloads.await_deployment(kube, federated.CONTROLLERS, federated.NAMESPACE)
-    join = tools.ensure(of, "kubefedctl")
+    kube.apply([Space(kubefed.NAMESPACE, {}, {host.cluster: {}}).plain(host.cluster)])
+    values = mesh(of, defaults.DEFAULTS).kubefed_values()
+    chart, program = binaries.ensure(of, binaries.CHART), binaries.ensure(of, "helm")
+    helm.install(program, host, kubefed.RELEASE, kubefed.NAMESPACE, chart, values)
+    readiness.await_deployment(kube, kubefed.WEBHOOK, kubefed.NAMESPACE)
+    readiness.start_deployment(kube, kubefed.CONTROLLERS, kubefed.NAMESPACE)
+    readiness.await_deployment(kube, kubefed.CONTROLLERS, kubefed.NAMESPACE)
+    join = binaries.ensure(of, "kubefedctl")
     for access in accesses:
         identity = identities[access.cluster]
         kubefedctl.join(join, host, access.model_copy(update={"member": identity}))
-        federated.await_member(kube, identity)
+        kubefed.await_member(kube, identity)
     text = "".join(f"- name: context-{identity}\n" for identity in identities.values())
     meta = {"name": "kubefedconfig", "namespace": "kube-system"}
     data = {"config": f"kind: Config\ncontexts:\n{text}"}
@@ -93,7 +93,7 @@ def test_clusters_are_bought_joined_by_the_console_meshed_proven_and_given_back(
 
     assert isthmus.document("up", file)["verdict"] == "pass"
     assert isthmus.document("status", NAME)["verdict"] == "pass"
-    made = host.get("FederatedDeployment", "helloworld", "sample", federated.TYPES)
+    made = host.get("FederatedDeployment", "helloworld", "sample", kubefed.TYPES)
     placed = {entry["name"] for entry in made["spec"]["placement"]["clusters"]}
     assert placed == set(identities.values())
     assert len(cloud.asked("CreateCluster")) == 2
@@ -106,5 +106,5 @@ def test_clusters_are_bought_joined_by_the_console_meshed_proven_and_given_back(
         services = client(name, path).objects("Service")
         assert not [s for s in services if s["spec"].get("type") == "LoadBalancer"]
     for identity in identities.values():
-        assert federated.member_is_ready(host, identity), "the console's federation is not ours"
+        assert kubefed.member_is_ready(host, identity), "the console's federation is not ours"
     assert not (isthmus.home / "environments" / NAME).exists()

@@ -13,8 +13,8 @@ from live.accounts import account, changed, expired, forwarded, listed_role, ser
 from live.bare import client, environment_of, everything, regions
 from live.unkind import bridge_of
 
-from isthmus.providers.kubeconfig import ground
-from isthmus.waiting import until
+from isthmus.polling import until
+from isthmus.providers.kubeconfig import probe_namespace
 
 NOWHERE = "https://10.255.255.1:6443"
 """A private address that leads nowhere, as of a network that is not peered."""
@@ -226,22 +226,22 @@ def test_leftovers_of_another_mesh_are_told_together(isthmus, clusters, as_befor
 def test_what_a_killed_look_leaves_is_removed_by_the_next(isthmus, clusters, as_before, tmp_path):
     file, cluster = environment(tmp_path, clusters), client("one", clusters["one"])
     process = isthmus.start("preflight", file)
-    until(lambda: cluster.get("Namespace", ground.NAMESPACE), "the probe", timeout=60)
+    until(lambda: cluster.get("Namespace", probe_namespace.NAMESPACE), "the probe", timeout=60)
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
-    assert cluster.get("Namespace", ground.NAMESPACE)
+    assert cluster.get("Namespace", probe_namespace.NAMESPACE)
     isthmus.document("preflight", file)
 
 
 def test_an_interrupted_look_takes_its_probes_away(isthmus, clusters, as_before, tmp_path):
     file, cluster = environment(tmp_path, clusters), client("one", clusters["one"])
     process = isthmus.start("preflight", file)
-    until(lambda: cluster.get("Namespace", ground.NAMESPACE), "the probe", timeout=60)
+    until(lambda: cluster.get("Namespace", probe_namespace.NAMESPACE), "the probe", timeout=60)
     process.send_signal(signal.SIGINT)
     process.communicate()
     assert process.returncode == 130
     for name, kubeconfig in clusters.items():
-        await_end(client(name, kubeconfig), ground.NAMESPACE)
+        await_end(client(name, kubeconfig), probe_namespace.NAMESPACE)
 
 
 def test_an_account_with_the_listed_rights_builds_verifies_and_takes_away(

@@ -11,7 +11,7 @@ from live.engine import Engine
 from live.files import write
 from live.machine import Machine
 
-from isthmus import state, turn, waiting
+from isthmus import file_lock, polling, state
 
 NAME = "ebro-duero"
 CLUSTERS = {
@@ -68,14 +68,14 @@ def test_cancel_ends_the_run_and_its_programs_and_up_goes_on(engine):
     assert processes
     run.set("CANCELLING", "Cancelling")
     assert run.end()["type"] == "CANCELLED"
-    gone = waiting.until(lambda: run.processes() == [] or None, "its processes' end", timeout=30)
+    gone = polling.until(lambda: run.processes() == [] or None, "its processes' end", timeout=30)
     assert gone
     assert engine.isthmus.document("up", NAME)["verdict"] == "pass"
 
 
 def test_a_run_says_that_the_environment_is_in_use_and_comes_after(engine, monkeypatch):
     monkeypatch.setenv("ISTHMUS_HOME", str(engine.home))
-    with turn.taken(NAME) as held:
+    with file_lock.taken(NAME) as held:
         held.note(who="isthmus up (pid 1 on elsewhere)")
         waits, skips = engine.begin("build"), engine.begin("build", if_busy="skip")
         assert "in use by isthmus up (pid 1" in waits.named("Waiting")["message"]
@@ -90,7 +90,7 @@ def test_the_server_may_restart_and_the_worker_die_in_the_middle_of_a_run(engine
     os.kill(before["pid"], signal.SIGKILL)
     os.kill(before["worker"]["pid"], signal.SIGKILL)
     assert run.end()["type"] == "COMPLETED", run.state["message"]
-    after = waiting.until(lambda: both(engine), "server and worker again", timeout=60)
+    after = polling.until(lambda: both(engine), "server and worker again", timeout=60)
     assert after["pid"] != before["pid"] and after["worker"]["pid"] != before["worker"]["pid"]
     assert "Cached" not in run.steps().values()
     assert engine.ask(f"/flow_runs/{run.identity}")["run_count"] == 1
@@ -107,7 +107,7 @@ def test_a_run_that_lost_its_worker_hears_that_it_was_cancelled(engine):
     os.kill(engine.isthmus.document("server", "status")["worker"]["pid"], signal.SIGKILL)
     run.set("CANCELLING", "Cancelling")
     assert run.end()["type"] == "CANCELLED"
-    waiting.until(lambda: run.processes() == [] or None, "its processes' end", timeout=30)
+    polling.until(lambda: run.processes() == [] or None, "its processes' end", timeout=30)
 
 
 def test_two_runs_of_one_environment_come_one_after_the_other(engine):

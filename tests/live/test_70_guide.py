@@ -8,10 +8,10 @@ from live.conftest import Mesh
 from live.files import write
 from live.test_10_mesh import written
 
-from isthmus import releases, state, tools
+from isthmus import binaries, releases, state
 from isthmus.environment import load
 from isthmus.errors import Unprepared
-from isthmus.providers.lab import archives, needs, parts
+from isthmus.providers.lab import archives, defaults, kubernetes_release
 
 CLUSTERS = {
     "host": {"name": "cluster-beijing", "member": "beijing", "region": "cn-beijing-6"},
@@ -27,9 +27,9 @@ def guide(isthmus, machine, outside, accepting, tmp_path_factory):
     folder = tmp_path_factory.mktemp("guide")
     file = write(folder / "guide.yaml", name="guide", stack="guide", **CLUSTERS)
     try:
-        tools.accept(load(file))
-        parts.check("guide")
-        archives.wanted(load(file), needs.of("guide").images)
+        binaries.accept(load(file))
+        kubernetes_release.check("guide")
+        archives.wanted(load(file), defaults.of("guide").images)
     except Unprepared as error:
         pytest.skip(f"a part of the stack is missing: {error}")
     built = Mesh(isthmus, file)
@@ -79,7 +79,7 @@ def test_the_federation_knows_its_members_by_their_own_names(guide):
 
 
 def test_every_proxy_of_both_clusters_is_told_by_the_hosts_istiod(guide):
-    program = tools.ensure(guide.environment, "istioctl")
+    program = binaries.ensure(guide.environment, "istioctl")
     where = [f"--kubeconfig={guide.folder / 'kubeconfig'}", "--context=cluster-beijing"]
     done = subprocess.run(
         [program, "proxy-status", *where], text=True, capture_output=True, timeout=120, check=True

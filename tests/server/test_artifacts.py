@@ -8,7 +8,7 @@ import pytest
 import stories
 from stories import SECRETS, environment
 
-from isthmus import waiting
+from isthmus import polling
 from isthmus.errors import Rejected
 from isthmus.verification import Unproven
 
@@ -190,7 +190,7 @@ def test_progress_can_be_followed_while_the_run_is_at_work(tell, monkeypatch):
             return shown if shown and "now: wire (beijing)" in shown.description else None
 
         try:
-            return waiting.until(half, "progress", timeout=60)
+            return polling.until(half, "progress", timeout=60)
         finally:
             release.set()
             wired.wait()

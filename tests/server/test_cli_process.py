@@ -13,13 +13,13 @@ import pytest
 DRIVER = """
 import os, sys, threading, types
 from contextlib import nullcontext
-from isthmus import errors, progress, providers
-from isthmus.cli import engine, main
-from isthmus.progress import Event
-engine.ready = lambda tag: nullcontext()
+from isthmus import errors, events, providers
+from isthmus.cli import prefect_setup, main
+from isthmus.events import Event
+prefect_setup.ready = lambda tag: nullcontext()
 providers.of = lambda environment: types.SimpleNamespace(check=lambda environment: None)
 def hang():
-    progress.publish(Event("started", "a", "install host", "beijing"))
+    events.publish(Event("started", "a", "install host", "beijing"))
     os.write(int(os.environ["READY"]), b"x")
     threading.Event().wait()
 def pool():
@@ -187,7 +187,7 @@ def test_an_interrupt_does_not_wait_for_a_prefect_server_that_is_deaf(start, env
 
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])
 def test_a_reader_that_leaves_is_no_error(environment, tmp_path, stream):
-    body = "progress.publish(Event('done', 'a', 'x'))\n    raise errors.Findings('no')"
+    body = "events.publish(Event('done', 'a', 'x'))\n    raise errors.Findings('no')"
     reading, writing = os.pipe()
     os.close(reading)
     other = "stderr" if stream == "stdout" else "stdout"
@@ -233,8 +233,8 @@ def read(fd):
 
 
 STEP = (
-    "progress.publish(Event('started', 'a', 'install host', 'beijing'));"
-    " progress.publish(Event('done', 'a', 'install host', 'beijing', '4 objects'));"
+    "events.publish(Event('started', 'a', 'install host', 'beijing'));"
+    " events.publish(Event('done', 'a', 'install host', 'beijing', '4 objects'));"
     " raise errors.Rejected('no')"
 )
 

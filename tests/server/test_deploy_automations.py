@@ -17,7 +17,7 @@ from uuid import uuid4
 import pytest
 from deployed import deployed, done, one, put
 
-from isthmus import waiting
+from isthmus import polling
 
 ROOT = Path(__file__).parents[2]
 OURS = (ROOT / "deployments/automations.yaml").read_text()
@@ -57,7 +57,7 @@ def api(tmp_path_factory, pytestconfig):
         command = [sys.executable, "-m", "prefect", "--no-prompt", *words]
         process = subprocess.Popen(command, env={**given, **own}, stdout=log, stderr=log)
     try:
-        waiting.until(lambda: healthy(f"{url}/api/health"), "the server's answer", timeout=120)
+        polling.until(lambda: healthy(f"{url}/api/health"), "the server's answer", timeout=120)
         yield f"{url}/api"
     finally:
         process.terminate()
@@ -120,7 +120,7 @@ def calls(client, hook, files):
         emit(client, "isthmus.run.failed", uuid4(), payload=PAYLOAD)
         return calls or None
 
-    waiting.until(heeded, "the first call", timeout=120, interval=2)
+    polling.until(heeded, "the first call", timeout=120, interval=2)
     return calls
 
 
@@ -132,7 +132,7 @@ def reached(calls):
         def found():
             return next((call for call in calls if str(run) in call[2]["link"]), None)
 
-        return waiting.until(found, "the call", timeout=120)
+        return polling.until(found, "the call", timeout=120)
 
     return wait
 
@@ -212,7 +212,7 @@ def test_only_a_run_of_ours_that_fell_silent_is_marked_crashed(client, calls):
     emit(client, "prefect.flow-run.heartbeat", ended)
     # The last to speak: when it is taken for dead, the others' time is over too.
     emit(client, "prefect.flow-run.heartbeat", silent)
-    found = waiting.until(
+    found = polling.until(
         lambda: state(client, silent) if state(client, silent).is_crashed() else None,
         "the silent run to be marked",
         timeout=120,

@@ -8,11 +8,11 @@ import shutil
 import pytest
 from world import CANARY, World, environment
 
-from isthmus import progress, state, waiting
-from isthmus.adapters import federated, workloads
+from isthmus import events, polling, state
+from isthmus.adapters import kubefed, readiness
 from isthmus.environment import Timeouts
 from isthmus.errors import ClusterUnreachable, Findings, NotReady, Rejected
-from isthmus.facts import Done
+from isthmus.step_results import Done
 from tasks.policies import RETRIES
 
 pytestmark = pytest.mark.usefixtures("prefect")
@@ -108,7 +108,7 @@ def join(world):
     return join(environment(), host, member, Done(cluster="beijing"))
 
 
-MEMBERS = "KubeFedCluster", federated.NAMESPACE, federated.CORE
+MEMBERS = "KubeFedCluster", kubefed.NAMESPACE, kubefed.CORE
 PRIVATE = "https://192.0.2.7:6443"
 
 
@@ -213,16 +213,16 @@ def test_a_mesh_that_another_home_built_goes_only_if_a_person_says_so(
 def test_every_step_waits_as_long_as_its_environment_says(world):
     def note(event):
         if event.kind == "started":
-            seen.setdefault(event.name, set()).add(waiting.limits().helm)
+            seen.setdefault(event.name, set()).add(polling.limits().helm)
 
-    seen, before = {}, waiting.limits()
+    seen, before = {}, polling.limits()
     given = environment().model_copy(update={"timeouts": Timeouts(helm=9)})
-    with progress.listening(note):
+    with events.listening(note):
         build(given)
         teardown(given)
     assert {"wait for nodes", "start federation", "wire", "withdraw"} <= seen.keys()
     assert {name: found for name, found in seen.items() if found != {9}} == {}
-    assert waiting.limits() == before
+    assert polling.limits() == before
 
 
 def test_a_teardown_of_nothing_is_well(world):
@@ -251,13 +251,13 @@ def test_a_cluster_that_is_silent_keeps_the_record_of_what_is_left(world, monkey
 @pytest.fixture
 def asked(monkeypatch):
     """Addresses of the gateway that were really asked for."""
-    clusters, real = [], workloads.address_of
+    clusters, real = [], readiness.address_of
 
     def address_of(client, *what):
         clusters.append(client.access.cluster)
         return real(client, *what)
 
-    monkeypatch.setattr(workloads, "address_of", address_of)
+    monkeypatch.setattr(readiness, "address_of", address_of)
     return clusters
 
 
@@ -289,7 +289,7 @@ def test_no_secret_is_left_in_prefect_or_told_to_anybody(world, prefect, folders
     texts = []
     with (
         temporary_settings({PREFECT_LOGGING_TO_API_ENABLED: True}),
-        progress.listening(lambda event: texts.append(repr(event))),
+        events.listening(lambda event: texts.append(repr(event))),
     ):
         build(environment("kubefed"))
         world.troubles["beijing"] = [Rejected("refused")]
@@ -297,7 +297,7 @@ def test_no_secret_is_left_in_prefect_or_told_to_anybody(world, prefect, folders
         with pytest.raises(Rejected):
             build(environment("kubefed"))
         APILogWorker.drain_all()
-    stored = waiting.until(lambda: history(prefect), "the last step's record", timeout=20)
+    stored = polling.until(lambda: history(prefect), "the last step's record", timeout=20)
     stored += b"".join(p.read_bytes() for p in (folders / "results").rglob("*") if p.is_file())
     stored += "\n".join([*texts, caplog.text]).encode()
     assert b"istiod-remote-endpoint" in stored or b"198.18.0.3" in stored

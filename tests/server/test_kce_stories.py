@@ -7,7 +7,7 @@ import pytest
 from world import GATEWAY, World
 
 from isthmus import state
-from isthmus.adapters import federated
+from isthmus.adapters import kubefed
 from isthmus.errors import Unprepared, Usage
 
 pytestmark = pytest.mark.usefixtures("prefect")
@@ -54,9 +54,9 @@ def console(world, monkeypatch):
 
 def member(identity):
     return {
-        "apiVersion": federated.CORE,
+        "apiVersion": kubefed.CORE,
         "kind": "KubeFedCluster",
-        "metadata": {"name": identity, "namespace": federated.NAMESPACE},
+        "metadata": {"name": identity, "namespace": kubefed.NAMESPACE},
         "status": {"conditions": [{"type": "Ready", "status": "True"}]},
     }
 
@@ -68,7 +68,7 @@ def build(environment, **more):
 
 
 def federated_object(world, kind, name, namespace):
-    return world.host.get(kind, name, namespace, federated.TYPES)
+    return world.host.get(kind, name, namespace, kubefed.TYPES)
 
 
 def test_the_consoles_federation_carries_everything_under_the_clusters_identities(console, told):
@@ -102,7 +102,7 @@ def test_without_a_federation_both_ways_to_go_on_are_said(console):
 
 
 def test_a_cluster_that_is_in_no_federation_is_named(console):
-    where = (federated.CORE, "kubefedclusters", federated.NAMESPACE, MEMBERS["shanghai"])
+    where = (kubefed.CORE, "kubefedclusters", kubefed.NAMESPACE, MEMBERS["shanghai"])
     console.host.store.pop(where)
     with pytest.raises(Unprepared, match=f"shanghai .{MEMBERS['shanghai']}") as caught:
         build(of())
@@ -136,11 +136,11 @@ def test_a_run_that_nobody_allowed_to_buy_changes_nothing(console, story, cloud)
 
 def test_a_rebuild_buys_though_all_is_there_and_so_needs_a_yes(console, cloud):
     from flows.rebuild import rebuild
-    from isthmus.providers.kce import requests
+    from isthmus.providers.kce import payloads
 
     for cluster in of().clusters:
-        name = requests.name("pair", cluster.name)
-        cloud.put(name, requests.mark("pair", cluster.name), region=cluster.region)
+        name = payloads.name("pair", cluster.name)
+        cloud.put(name, payloads.mark("pair", cluster.name), region=cluster.region)
     with pytest.raises(Usage):
         rebuild(of())
     assert console.deleted == 0
@@ -152,9 +152,9 @@ def test_credentials_are_read_from_a_block_by_the_steps_that_need_them(cloud, mo
 
     from isthmus.providers.kce import credentials
     from isthmus.providers.kce.provider import Kce
-    from tasks import secrets
+    from tasks import prefect_blocks
 
-    secrets.read_blocks()
+    prefect_blocks.read_blocks()
     content = {"access_key": stub.ACCESS, "secret_key": stub.SECRET}
     Secret(value=content).save("ksyun-test", overwrite=True)
     monkeypatch.delenv(credentials.ACCESS)

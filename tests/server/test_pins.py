@@ -5,7 +5,7 @@ fastapi 0.155 and later: no server starts. SQLAlchemy 2.1: it starts, and never 
 
 from prefects import ask, free_port
 
-from isthmus import waiting
+from isthmus import polling
 from isthmus.adapters import prefect_record, prefect_server
 
 SCHEDULED = {"flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}}
@@ -19,7 +19,7 @@ def test_a_deployment_with_a_schedule_gets_its_runs(tmp_path, monkeypatch):
         flow = ask(home, "/flows/", {"name": "rebuild"})["id"]
         nightly = {"schedule": {"cron": "0 3 * * *", "timezone": "Europe/Lisbon"}, "active": True}
         ask(home, "/deployments/", {"name": "nightly", "flow_id": flow, "schedules": [nightly]})
-        runs = waiting.until(
+        runs = polling.until(
             lambda: ask(home, "/flow_runs/filter", SCHEDULED) or None,
             "a scheduled run",
             timeout=90,

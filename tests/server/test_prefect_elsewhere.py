@@ -26,15 +26,15 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from prefects import SUM_UP
 
-from isthmus.cli import client
+from isthmus.cli import prefect_client
 
 GATE = "canary-in-a-header"
 ROOT = Path(__file__).parents[2]
 SETTLED = f"from isthmus.adapters import web_proxy\nweb_proxy.settle()\n{SUM_UP}"
 CANCEL = """
 import sys
-from isthmus.cli import client, engine
-with engine.ready("mine"):
+from isthmus.cli import prefect_client, prefect_setup
+with prefect_setup.ready("mine"):
     from prefect import get_client
     from prefect.states import Running
     from prefect import flow
@@ -42,7 +42,7 @@ with engine.ready("mine"):
     def sleeper(): pass
     with get_client(sync_client=True) as asked:
         run = asked.create_flow_run(sleeper, state=Running(), tags=["mine"])
-        client.cancel("mine", "interrupted by SIGTERM")
+        prefect_client.cancel("mine", "interrupted by SIGTERM")
         print(asked.read_flow_run(run.id).state.name)
 """
 
@@ -245,11 +245,11 @@ def test_what_another_thread_has_to_say_while_prefect_is_read_is_heard(capsys, m
         assert go_on.wait(20)
         raise ImportError(name)
 
-    monkeypatch.setattr(client.importlib, "import_module", slow)
+    monkeypatch.setattr(prefect_client.importlib, "import_module", slow)
 
     def read():
         with pytest.raises(ImportError):
-            client.load()
+            prefect_client.load()
 
     thread = threading.Thread(target=read)
     thread.start()

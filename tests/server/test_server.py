@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 from prefects import SUM_UP, alive, ask, free_port
 
-from isthmus import progress, waiting
+from isthmus import events, polling
 from isthmus.adapters import (
     prefect_api,
     prefect_record,
@@ -23,7 +23,7 @@ from isthmus.adapters import (
     processes,
 )
 from isthmus.adapters.prefect_settings import Options
-from isthmus.cli import client, engine
+from isthmus.cli import prefect_client, prefect_setup
 from isthmus.cli.main import isthmus
 from isthmus.errors import Unprepared
 
@@ -172,10 +172,10 @@ def test_a_server_whose_port_was_taken_while_it_was_dead_gets_another(home, fake
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         os.kill(before.pid, signal.SIGKILL)
         port = prefect_record.address(home).port
-        waiting.until(lambda: bind(taken, port), "its port", timeout=10, interval=0.01)
+        polling.until(lambda: bind(taken, port), "its port", timeout=10, interval=0.01)
         taken.listen()
         record = prefect_record.read(home)
-        waiting.until(
+        polling.until(
             lambda: prefect_supervisor.look(record, "server").state == "BACKOFF" or None,
             "its restart to fail",
             timeout=30,
@@ -342,8 +342,8 @@ def test_a_run_uses_its_own_server_and_nothing_that_was_set_for_another(
     monkeypatch.setattr(os, "environ", dict(os.environ, PREFECT_PROFILE="somebody"))
     os.environ["ISTHMUS_HOME"] = str(tmp_path)
     heard = []
-    with progress.listening(heard.append):
-        engine.connect()
+    with events.listening(heard.append):
+        prefect_setup.connect()
     url = prefect_server.status(home).url
     assert os.environ["PREFECT_API_URL"] == f"{url}/api"
     assert os.environ["PREFECT_HOME"] == str(home)
@@ -358,7 +358,7 @@ def test_a_run_uses_the_server_that_it_is_told_to(home, fake, monkeypatch, tmp_p
     elsewhere = tmp_path / "elsewhere"
     told = {"ISTHMUS_HOME": str(elsewhere), "PREFECT_API_URL": server.api, "PREFECT_HOME": "/mine"}
     monkeypatch.setattr(os, "environ", {**os.environ, **told, "PREFECT_LOGGING_LEVEL": "DEBUG"})
-    engine.connect()
+    prefect_setup.connect()
     assert (os.environ["PREFECT_API_URL"], os.environ["PREFECT_HOME"]) == (server.api, "/mine")
     assert "PREFECT_LOGGING_LEVEL" not in os.environ
     assert list(elsewhere.rglob("*")) == [elsewhere / "server"]
@@ -368,8 +368,8 @@ def test_a_server_that_one_was_told_of_and_is_not_there_is_told(home, monkeypatc
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(os, "environ", {**os.environ, "PREFECT_API_URL": "http://127.0.0.1:9/api"})
     heard = []
-    with progress.listening(heard.append), pytest.raises(Unprepared) as caught:
-        engine.connect()
+    with events.listening(heard.append), pytest.raises(Unprepared) as caught:
+        prefect_setup.connect()
     assert "http://127.0.0.1:9/api" in caught.value.message
     assert "unset PREFECT_API_URL" in caught.value.hint
     assert heard[-1].kind == "failed"
@@ -378,7 +378,7 @@ def test_a_server_that_one_was_told_of_and_is_not_there_is_told(home, monkeypatc
 @pytest.mark.parametrize("api", ["nonsense", "http://", "gopher://127.0.0.1:9"])
 def test_an_address_that_is_none_is_told_and_not_a_bug(api):
     with pytest.raises(Unprepared, match="PREFECT_API_URL"):
-        client.check(api)
+        prefect_client.check(api)
 
 
 def test_this_machine_is_asked_past_any_proxy(monkeypatch, tmp_path):

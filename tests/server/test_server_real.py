@@ -14,7 +14,7 @@ import urllib.request
 import pytest
 from prefects import Runs, alive, arguments, everything_in, free_port, relaying
 
-from isthmus import waiting
+from isthmus import polling
 from isthmus.adapters import prefect_record, prefect_server, prefect_settings
 from isthmus.adapters.prefect_settings import Options
 from isthmus.errors import Busy, Unprepared
@@ -103,14 +103,14 @@ def test_a_run_knows_isthmus_folders_and_none_of_the_servers_own_secrets(home, r
 
 def test_a_server_that_is_killed_comes_back_and_the_run_goes_on(home, runs):
     run, _ = runs.begin(steps=12)
-    waiting.until(lambda: ended_steps(runs, run) or None, "a step in the record", timeout=60)
+    polling.until(lambda: ended_steps(runs, run) or None, "a step in the record", timeout=60)
     before = prefect_server.status(home)
     os.kill(before.pid, signal.SIGKILL)
     assert runs.end(run)["type"] == "COMPLETED"
     after = prefect_server.status(home)
     assert after.url == before.url and after.pid != before.pid
     # What Prefect tells of steps on the side may get lost with the server; the last was after it.
-    waiting.until(lambda: "step-11" in ended_steps(runs, run) or None, "the last step", timeout=60)
+    polling.until(lambda: "step-11" in ended_steps(runs, run) or None, "the last step", timeout=60)
 
 
 def ended_steps(runs, run):
@@ -163,7 +163,7 @@ def test_after_a_power_cut_it_starts_again_at_the_same_address(home, runs):
     record = prefect_record.read(home)
     os.kill(record.supervisor.pid, signal.SIGKILL)
     gone = [before.pid, worker]
-    waiting.until(lambda: None if any(map(alive, gone)) else True, "the end of all", timeout=30)
+    polling.until(lambda: None if any(map(alive, gone)) else True, "the end of all", timeout=30)
     assert prefect_server.status(home) is None and (home / "supervisor.pid").exists()
     after = prefect_server.start(home, prefect_settings.options(home))
     assert (after.started, after.url) == (True, before.url)
@@ -183,20 +183,20 @@ TAKES_ITS_TURN = """
 import logging, pathlib, sys, time
 from prefect import get_client
 from prefect.states import Running
-from flows import turns
+from flows import environment_lock
 from flows.build import build
-from flows.pulse import beating
-from isthmus import waiting
+from flows.heartbeat import beating
+from isthmus import polling
 from isthmus.errors import IsthmusError
 
-turns.get_run_logger = lambda: logging.getLogger("test")
+environment_lock.get_run_logger = lambda: logging.getLogger("test")
 name, mark = sys.argv[1], pathlib.Path(sys.argv[2])
 run = get_client(sync_client=True).create_flow_run(build, parameters={}, state=Running())
 mark.with_suffix(".run").write_text(str(run.id))
 try:
-    with turns.turn_of(name, run, "wait") as place, beating(run, place):
+    with environment_lock.turn_of(name, run, "wait") as place, beating(run, place):
         while not mark.with_suffix(".enough").exists():
-            waiting.before_change()
+            polling.before_change()
             with mark.open("a") as file:
                 file.write(f"{time.time()}\\n")
             time.sleep(0.2)
@@ -228,7 +228,7 @@ class Machine:
         return [float(row) for row in self.mark.read_text().split()] if self.mark.exists() else []
 
     def await_turn(self):
-        waiting.until(lambda: self.written() or None, "its turn", timeout=150)
+        polling.until(lambda: self.written() or None, "its turn", timeout=150)
 
     def run(self):
         return self.mark.with_suffix(".run").read_text()
@@ -292,7 +292,7 @@ def test_a_run_that_the_database_knows_no_more_ends_before_another_one_writes(ho
     first = machine("a", "moved")
     first.await_turn()
     os.kill(prefect_record.read(home).supervisor.pid, signal.SIGKILL)
-    waiting.until(lambda: prefect_server.status(home) is None or None, "its end", timeout=60)
+    polling.until(lambda: prefect_server.status(home) is None or None, "its end", timeout=60)
     for file in home.glob("prefect.db*"):
         file.rename(file.with_name(f"moved-{file.name}"))
     prefect_server.start(home, prefect_settings.options(home))

@@ -12,7 +12,7 @@ import pytest
 from postgresql import postgresql
 from prefects import ask
 
-from isthmus import waiting
+from isthmus import polling
 from isthmus.adapters import prefect_database, prefect_record, prefect_settings
 
 __all__ = ["postgresql"]
@@ -77,7 +77,7 @@ def test_ten_pairs_on_two_workers_are_each_built_once(home, second, capsys):
         runs = ask(server, "/flow_runs/filter", {})
         return runs if all(run["end_time"] for run in runs) else None
 
-    runs = waiting.until(ended, "the end of all runs", timeout=600, interval=1)
+    runs = polling.until(ended, "the end of all runs", timeout=600, interval=1)
     assert sorted(run["name"] for run in runs) == [
         f"region-pair east-{n}-west-{n}" for n in range(PAIRS)
     ]
@@ -95,7 +95,7 @@ def worker_of(server, run):
         lines = [line["message"] for line in ask(server, "/logs/filter", asked)]
         return next((line.split("'")[1] for line in lines if line.startswith("Worker '")), None)
 
-    return waiting.until(told, "the worker's word", timeout=60, interval=0.5)
+    return polling.until(told, "the worker's word", timeout=60, interval=0.5)
 
 
 def pace(runs):

@@ -10,7 +10,7 @@ import refusing
 from fakes import limited
 from refusing import TOKEN
 
-from isthmus import waiting
+from isthmus import polling
 from isthmus.adapters import api_proxy, kube
 from isthmus.errors import Busy
 
@@ -88,7 +88,7 @@ def test_a_program_of_a_run_that_lost_its_turn_changes_nothing(api, folders):
     def check():
         raise Busy("this run is not sure any more")
 
-    with waiting.in_turn(check), standing(api, folders) as way:
+    with polling.in_turn(check), standing(api, folders) as way:
         assert ask(way, "GET", "/version")[0] == 200
         with pytest.raises(urllib.error.HTTPError) as caught:
             ask(way, "POST", "/api/v1/namespaces/s/secrets", {"metadata": {"name": "x"}})

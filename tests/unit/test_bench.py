@@ -20,7 +20,7 @@ from bench.measured import Bench
 from bench.product import Product
 from bench.walk import Lap, Walk
 from isthmus import environment
-from isthmus.cli.record import Run
+from isthmus.cli.run_history import Run
 from isthmus.environment.rules import LAB_REGIONS
 from isthmus.errors import Findings, NotReady
 from isthmus.providers.lab.images import names
@@ -82,7 +82,7 @@ def test_a_machine_that_stays_busy_is_measured_all_the_same_and_that_is_said(mon
         raise NotReady("a quiet machine")
 
     monkeypatch.setattr(os, "getloadavg", lambda: (3.0, 0, 0))
-    monkeypatch.setattr(ground.waiting, "until", never)
+    monkeypatch.setattr(ground.polling, "until", never)
     said: list[str] = []
     assert not ground.await_quiet(said.append)
     assert "mean less" in said[-1]

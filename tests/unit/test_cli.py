@@ -11,12 +11,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from isthmus import errors, plan, progress, providers, state, tools, turn
-from isthmus.cli import engine, environments, terminal
+from isthmus import binaries, errors, events, file_lock, plan, providers, state
+from isthmus.cli import environment_argument, prefect_setup, terminal
 from isthmus.cli.main import attempt
 from isthmus.cli.main import isthmus as group
 from isthmus.environment import load
-from isthmus.progress import Event
+from isthmus.events import Event
 from isthmus.verification import ClientVerdict, Reason, Verification
 
 FILE = """\
@@ -45,7 +45,7 @@ def home(tmp_path, monkeypatch):
     monkeypatch.setenv("ISTHMUS_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
     monkeypatch.delenv("ISTHMUS_DEBUG", raising=False)
-    monkeypatch.setattr(engine, "ready", lambda tag: nullcontext())
+    monkeypatch.setattr(prefect_setup, "ready", lambda tag: nullcontext())
     monkeypatch.setitem(terminal._choice, "color", "auto")
     return tmp_path / "home"
 
@@ -106,8 +106,8 @@ def verification(*findings):
 
 
 def build(environment):
-    progress.publish(Event("started", "a", "install host", "beijing"))
-    progress.publish(Event("done", "a", "install host", "beijing", "4 objects changed"))
+    events.publish(Event("started", "a", "install host", "beijing"))
+    events.publish(Event("done", "a", "install host", "beijing", "4 objects changed"))
     return verification()
 
 
@@ -125,7 +125,7 @@ def test_a_run_of_the_command_line_has_a_short_tag_of_its_own(
     isthmus, provider, flow, tmp_path, monkeypatch
 ):
     tags = []
-    monkeypatch.setattr(engine, "ready", lambda tag: tags.append(tag) or nullcontext())
+    monkeypatch.setattr(prefect_setup, "ready", lambda tag: tags.append(tag) or nullcontext())
     flow("up", build)
     long = tmp_path / "long.yaml"
     long.write_text(FILE.format(name="a-very-long-road-of-silk-and-spice"))
@@ -208,7 +208,7 @@ def test_an_environment_whose_folder_was_lost_is_not_said_to_be_gone(isthmus, pr
 
 
 def test_a_down_that_fails_forgets_nothing(isthmus, provider, flow, file):
-    environments.remember(load(Path(file)))
+    environment_argument.remember(load(Path(file)))
 
     def refuse(environment):
         raise errors.Rejected("finalizers", cluster="beijing")
@@ -228,7 +228,7 @@ def test_the_copy_means_the_same_kubeconfig_from_any_folder(
         "remotes: [{name: b, kubeconfig: kube/b.conf, context: b}]\n"
     )
     # It has to hold on a machine without a toolchain too.
-    monkeypatch.setattr("isthmus.tools.check", lambda environment: None)
+    monkeypatch.setattr("isthmus.binaries.check", lambda environment: None)
     flow("up", lambda environment: verification())
     assert isthmus("up", str(path))[0] == 0
     copy = load(state.stored("own"))
@@ -277,7 +277,7 @@ def test_preflight_lists_every_refusal_and_ends_as_up_would(isthmus, provider, f
 
 
 def test_what_is_being_looked_at_is_shown(isthmus, provider, file, monkeypatch):
-    monkeypatch.setattr(provider, "check", lambda environment: progress.say("asking all"))
+    monkeypatch.setattr(provider, "check", lambda environment: events.say("asking all"))
     assert re.search(r"check +- +asking all", isthmus("preflight", file)[2])
 
 
@@ -286,7 +286,7 @@ def test_no_cluster_is_probed_while_a_run_is_at_work(isthmus, provider, flow, fi
     flow("up", build)
     isthmus("up", file)
     provider.trouble = AssertionError("must not be asked")
-    with turn.taken("silk-road"):
+    with file_lock.taken("silk-road"):
         assert isthmus(verb, file)[0] == 75
 
 
@@ -320,14 +320,14 @@ def test_a_remote_may_be_added_to_what_was_built(isthmus, provider, flow, file):
 
 def test_a_second_up_at_the_same_time_is_told_to_wait(isthmus, provider, flow, file):
     flow("up", build)
-    with turn.taken("silk-road"):
+    with file_lock.taken("silk-road"):
         code, _, err = isthmus("up", file)
     assert code == 75
     assert "silk-road is in use by" in err
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones(isthmus, file):
-    environments.remember(load(Path(file)))
+    environment_argument.remember(load(Path(file)))
     code, _, err = isthmus("status", "silkroad")
     assert code == 64
     assert "known: silk-road" in err
@@ -352,7 +352,7 @@ def test_what_was_never_built_is_said_to_be_so(isthmus, file, verb):
 
 
 def test_verify_runs_on_what_was_built(isthmus, flow, file):
-    environments.remember(load(Path(file)))
+    environment_argument.remember(load(Path(file)))
     flow("verify", lambda environment: verification())
     code, out, _ = isthmus("verify", "silk-road", "-o", "json")
     assert code == 0
@@ -376,7 +376,7 @@ def test_validate_with_json_says_nothing_on_stdout_about_a_bad_file(isthmus, tmp
 
 
 def test_kubeconfig_prints_the_path_and_nothing_else(isthmus, file):
-    environments.remember(load(Path(file)))
+    environment_argument.remember(load(Path(file)))
     path = state.folder("silk-road") / "kubeconfig"
     state.private(path, "")
     assert isthmus("kubeconfig", "silk-road") == (0, f"{path}\n", "")
@@ -385,7 +385,7 @@ def test_kubeconfig_prints_the_path_and_nothing_else(isthmus, file):
 
 
 def test_kubeconfig_of_a_half_built_environment_says_so(isthmus, file):
-    environments.remember(load(Path(file)))
+    environment_argument.remember(load(Path(file)))
     code, out, err = isthmus("kubeconfig", "silk-road")
     assert (code, out) == (79, "")
     assert "not built" in err
@@ -441,13 +441,15 @@ def test_a_duration_that_is_none_is_a_usage_error(isthmus, file, text):
 def test_durations_are_read_as_people_write_them(
     isthmus, provider, file, monkeypatch, text, seconds
 ):
-    from isthmus.cli import run, worker
+    from isthmus.cli import interruptible, run_flow
 
     asked = []
     monkeypatch.setattr(
-        worker, "run", lambda work, timeout, begun=None: asked.append(timeout) or verification()
+        interruptible,
+        "run",
+        lambda work, timeout, begun=None: asked.append(timeout) or verification(),
     )
-    assert run.FLOWS["up"] == ("flows.build", "build")
+    assert run_flow.FLOWS["up"] == ("flows.build", "build")
     assert isthmus("up", file, "--timeout", text)[0] == 0
     assert set(asked) == {seconds}
 
@@ -531,7 +533,7 @@ def known_flags():
 
 
 def sources():
-    package = Path(environments.__file__).parents[1]
+    package = Path(environment_argument.__file__).parents[1]
     for path in sorted(package.rglob("*.py")):
         yield path, path.read_text()
 
@@ -577,10 +579,10 @@ def test_what_is_accepted_without_a_checksum_is_said(
     monkeypatch.chdir(tmp_path)
     asked = []
     pinned = {"istio/1.31.0/istio.tar.gz": "sha256:abc"}
-    monkeypatch.setattr(tools, "accept", lambda asking: asked.append(asking.name) or pinned)
+    monkeypatch.setattr(binaries, "accept", lambda asking: asked.append(asking.name) or pinned)
     monkeypatch.setattr(plan, "write", lambda environment, directory, istioctl: [])
     monkeypatch.setattr(plan, "find_istioctl", lambda environment: (None, "not here"))
-    monkeypatch.setattr(environments, "remember", lambda environment: None)
+    monkeypatch.setattr(environment_argument, "remember", lambda environment: None)
     monkeypatch.setattr("isthmus.adapters.processes.again", lambda *what: SimpleNamespace(pid=1))
     background = [] if verb[0] == "render" else ["--no-wait"]
     code, _, err = isthmus(verb[0], file, *verb[1:], *background, "--accept-checksum")
@@ -594,7 +596,7 @@ def test_an_up_that_would_lack_a_program_is_refused_before_anything_is_changed(
     def refuse(environment):
         raise errors.Unprepared("istio.tar.gz: no checksum is known for it")
 
-    monkeypatch.setattr(tools, "check", refuse)
+    monkeypatch.setattr(binaries, "check", refuse)
     code, _, err = isthmus("up", file)
     assert code == 69 and "no checksum is known" in err
     assert not home.exists()

@@ -7,11 +7,11 @@ from stories import access
 
 from isthmus import errors
 from isthmus.adapters.pod_exec import KubeletUnreachable
-from isthmus.cli import environments, look, status
+from isthmus.cli import cluster_view, environment_argument, status_checks
 from isthmus.cli.main import attempt
 from isthmus.cli.main import isthmus as group
-from isthmus.cli.record import Run, write
-from isthmus.cli.status import Count, Seen, Sight
+from isthmus.cli.run_history import Run, write
+from isthmus.cli.status_checks import Count, Seen, Sight
 from isthmus.environment import ClusterSpec, Environment
 
 ENVIRONMENT = Environment.model_validate(
@@ -37,15 +37,15 @@ def sights(host=None, remote=None):
 
 
 def failed(seen, environment=ENVIRONMENT):
-    found = status.checks(environment, seen)
+    found = status_checks.checks(environment, seen)
     return [f"{check.cluster}: {check.name}" for check in found if not check.ok]
 
 
 def test_a_mesh_that_is_well_has_no_failed_check():
-    found = status.checks(ENVIRONMENT, sights())
+    found = status_checks.checks(ENVIRONMENT, sights())
     assert failed(sights()) == []
-    assert status.error(found, sights(), "silk-road") is None
-    assert status.document(ENVIRONMENT, sights(), found)["verdict"] == "pass"
+    assert status_checks.error(found, sights(), "silk-road") is None
+    assert status_checks.document(ENVIRONMENT, sights(), found)["verdict"] == "pass"
 
 
 @pytest.mark.parametrize(
@@ -69,9 +69,11 @@ def test_a_mesh_that_is_well_has_no_failed_check():
 def test_what_is_not_well_is_named_with_its_cluster(host, remote, expected):
     seen = sights(host, remote)
     assert failed(seen) == expected
-    error = status.error(status.checks(ENVIRONMENT, seen), seen, "silk-road")
+    error = status_checks.error(status_checks.checks(ENVIRONMENT, seen), seen, "silk-road")
     assert isinstance(error, errors.Findings)
-    assert not any("calls it Ready" in c.text for c in status.checks(ENVIRONMENT, seen) if not c.ok)
+    assert not any(
+        "calls it Ready" in c.text for c in status_checks.checks(ENVIRONMENT, seen) if not c.ok
+    )
     assert all(name in str(error) for name in expected)
     assert "isthmus up silk-road" in error.hint
 
@@ -83,14 +85,14 @@ def test_without_kubefed_nobody_needs_to_be_federated():
 
 def test_a_cluster_that_does_not_answer_is_69_with_what_was_tried():
     seen = [Sight(HOST, Seen(**WELL)), Sight(REMOTE, None, "cannot GET /api/v1: refused", True)]
-    error = status.error(status.checks(ENVIRONMENT, seen), seen, "silk-road")
+    error = status_checks.error(status_checks.checks(ENVIRONMENT, seen), seen, "silk-road")
     assert (error.exit_code, failed(seen)) == (69, ["shanghai: reachable"])
     assert "shanghai: cannot GET /api/v1: refused" in str(error)
 
 
 def test_a_cluster_is_federated_under_the_name_that_the_federation_has_for_it():
     known = ENVIRONMENT.known_as({"beijing": "fcb0f8d3"})
-    found = look.look_at(known, known.host, lambda *_: Reader())
+    found = cluster_view.look_at(known, known.host, lambda *_: Reader())
     seen = Seen(**{**WELL, "joined": ("fcb0f8d3", "d161c69e")})
     assert found.member == ""
     named = [Sight(known.host, seen), Sight(REMOTE, seen, member="d161c69e")]
@@ -153,7 +155,7 @@ def test_looking_counts_what_is_ready():
         ("KubeFedCluster", "", condition("shanghai", False)),
         secrets=["istio-remote-secret-shanghai"],
     )
-    assert look.see(reader, ENVIRONMENT, HOST) == Seen(
+    assert cluster_view.see(reader, ENVIRONMENT, HOST) == Seen(
         "v1.36.3", Count(1, 2), Count(1, 1), "10.0.0.9", Count(1, 1), ("shanghai",), ("beijing",)
     )
 
@@ -169,9 +171,9 @@ def test_looking_counts_what_is_ready():
 )
 def test_a_cluster_whose_nodes_take_no_pod_is_seen_as_such(spec, closed):
     node = {**condition("n1", True), "spec": spec}
-    assert look.see(Reader(("Node", "", node)), ENVIRONMENT, REMOTE).closed == closed
+    assert cluster_view.see(Reader(("Node", "", node)), ENVIRONMENT, REMOTE).closed == closed
     others = Reader(("Node", "", node), ("Node", "", condition("n2", True)))
-    assert look.see(others, ENVIRONMENT, REMOTE).closed == ()
+    assert cluster_view.see(others, ENVIRONMENT, REMOTE).closed == ()
 
 
 UNREACHED = KubeletUnreachable("does not reach the node's kubelet at a:10250", hint="open it")
@@ -190,22 +192,24 @@ def test_kubelets_that_the_api_server_does_not_reach_are_told(error, deaf):
     node, pod = condition("n1", True), condition("g", True)
     reader = Reader(("Node", "", node), ("Pod", GATEWAY, pod), ("Pod", GATEWAY, pod))
     reader.error = error
-    seen = look.see(reader, ENVIRONMENT, REMOTE)
+    seen = cluster_view.see(reader, ENVIRONMENT, REMOTE)
     assert seen.deaf == deaf
-    [check] = [c for c in status.checks(ENVIRONMENT, [Sight(REMOTE, seen)]) if c.name == "nodes"]
+    [check] = [
+        c for c in status_checks.checks(ENVIRONMENT, [Sight(REMOTE, seen)]) if c.name == "nodes"
+    ]
     assert check.ok == (not deaf) and all(said in check.text for said in deaf)
 
 
 def test_an_empty_cluster_is_seen_as_empty():
     nothing = Count(0, 0)
-    seen = look.see(Reader(), ENVIRONMENT, HOST)
+    seen = cluster_view.see(Reader(), ENVIRONMENT, HOST)
     assert seen == Seen("v1.36.3", nothing, nothing, "", nothing)
-    assert look.see(Reader(("Node", "", {})), ENVIRONMENT, REMOTE).nodes == Count(0, 1)
+    assert cluster_view.see(Reader(("Node", "", {})), ENVIRONMENT, REMOTE).nodes == Count(0, 1)
 
 
 def test_a_load_balancer_may_have_a_name_instead_of_an_address():
     reader = Reader(("Service", GATEWAY, service(hostname="lb.example.com")))
-    assert look.see(reader, ENVIRONMENT, REMOTE).gateway_address == "lb.example.com"
+    assert cluster_view.see(reader, ENVIRONMENT, REMOTE).gateway_address == "lb.example.com"
 
 
 @pytest.mark.parametrize(
@@ -216,13 +220,15 @@ def test_a_cluster_that_cannot_be_asked_is_seen_with_the_reason(error, unreachab
     def refuse(environment, cluster):
         raise error
 
-    assert look.look_at(ENVIRONMENT, HOST, refuse) == Sight(HOST, None, error.message, unreachable)
+    assert cluster_view.look_at(ENVIRONMENT, HOST, refuse) == Sight(
+        HOST, None, error.message, unreachable
+    )
 
 
 @pytest.fixture
 def isthmus(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("ISTHMUS_HOME", str(tmp_path))
-    environments.remember(ENVIRONMENT)
+    environment_argument.remember(ENVIRONMENT)
 
     def run(*arguments):
         code, _ = attempt(lambda: group.main(args=list(arguments), standalone_mode=False))
@@ -236,7 +242,7 @@ def tree(folder):
 
 
 def test_status_prints_every_check_and_writes_nothing(isthmus, monkeypatch, tmp_path):
-    monkeypatch.setattr(look, "look", lambda environment: sights({"istiod": Count(0, 1)}))
+    monkeypatch.setattr(cluster_view, "look", lambda environment: sights({"istiod": Count(0, 1)}))
     before = tree(tmp_path)
     code, out, err = isthmus("status", "silk-road")
     assert code == 79
@@ -246,7 +252,7 @@ def test_status_prints_every_check_and_writes_nothing(isthmus, monkeypatch, tmp_
 
 
 def test_status_with_json_is_one_document_with_sorted_keys(isthmus, monkeypatch):
-    monkeypatch.setattr(look, "look", lambda environment: sights())
+    monkeypatch.setattr(cluster_view, "look", lambda environment: sights())
     write(Run("silk-road", "up", 1.0, 4.5, "beijing: no answer", ()))
     code, out, err = isthmus("status", "silk-road", "-o", "json")
     document = json.loads(out)
@@ -258,26 +264,26 @@ def test_status_with_json_is_one_document_with_sorted_keys(isthmus, monkeypatch)
 
 
 def test_status_says_when_a_run_is_at_work(isthmus, monkeypatch):
-    from isthmus import turn
+    from isthmus import file_lock
 
-    monkeypatch.setattr(look, "look", lambda environment: sights())
-    with turn.taken("silk-road"):
+    monkeypatch.setattr(cluster_view, "look", lambda environment: sights())
+    with file_lock.taken("silk-road"):
         assert "a run is at work on it now" in isthmus("status", "silk-road")[1]
         assert json.loads(isthmus("status", "silk-road", "-o", "json")[1])["busy"] is True
     assert "at work" not in isthmus("status", "silk-road")[1]
 
 
 def test_status_names_what_the_file_has_no_longer_and_what_ends_it(isthmus, monkeypatch):
-    from isthmus import built
+    from isthmus import environment_store
 
-    monkeypatch.setattr(look, "look", lambda environment: sights())
+    monkeypatch.setattr(cluster_view, "look", lambda environment: sights())
     delhi = ClusterSpec(name="delhi", region="delhi", network="network3")
     before = ENVIRONMENT.model_copy(update={"remotes": [REMOTE, delhi]})
     for was in (before, ENVIRONMENT):
-        built.remember(was)
+        environment_store.remember(was)
     assert "delhi is to leave: isthmus up silk-road" in isthmus("status", "silk-road")[1]
     assert json.loads(isthmus("status", "silk-road", "-o", "json")[1])["leaving"] == ["delhi"]
-    built.let_go("silk-road", "delhi")
+    environment_store.let_go("silk-road", "delhi")
     assert "delhi" not in isthmus("status", "silk-road")[1]
 
 
@@ -298,7 +304,7 @@ def test_three_clusters_are_looked_at_host_first(monkeypatch):
     three = Environment.model_validate(
         {"name": "x", "host": {"name": "a"}, "remotes": [{"name": "b"}, {"name": "c"}]}
     )
-    monkeypatch.setattr(look, "connect", lambda environment, cluster: Reader())
-    found = look.look(three)
+    monkeypatch.setattr(cluster_view, "connect", lambda environment, cluster: Reader())
+    found = cluster_view.look(three)
     assert [sight.cluster.name for sight in found] == ["a", "b", "c"]
     assert isinstance(found[0].cluster, ClusterSpec)

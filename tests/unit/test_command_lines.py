@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from world import environment
 
-from isthmus import releases, stacks, tools
+from isthmus import binaries, releases, stacks
 from isthmus.errors import Unprepared
 from isthmus.providers.lab import tools as lab
 from isthmus.providers.lab.toolchain import compiling
@@ -50,15 +50,15 @@ def compiled(toolchain, monkeypatch):
 @pytest.mark.parametrize("name", ALL)
 @pytest.mark.parametrize("asked", [LAB, THEIRS, GUIDE], ids=["lab", "theirs", "guide"])
 def test_a_folder_that_is_named_comes_first(folder, compiled, asked, name):
-    tools.check(asked)
-    assert tools.ensure(asked, name) == folder / name
+    binaries.check(asked)
+    assert binaries.ensure(asked, name) == folder / name
 
 
 def test_all_that_such_a_folder_lacks_is_said_at_once(folder):
     (folder / "helm").chmod(0o644)
     (folder / "kubefedctl").unlink()
     (folder / "kubefed-chart/Chart.yaml").unlink()
-    for ask in (lambda: tools.ensure(THEIRS, "istioctl"), lambda: tools.check(THEIRS)):
+    for ask in (lambda: binaries.ensure(THEIRS, "istioctl"), lambda: binaries.check(THEIRS)):
         with pytest.raises(Unprepared, match=r"lacks helm, kubefedctl, kubefed-chart/Chart\.yaml"):
             ask()
 
@@ -68,12 +68,12 @@ def test_what_such_a_folder_lacks_a_lab_takes_from_its_toolchain(folder, toolcha
     (folder / "helm").unlink()
     (folder / "kubefed-chart/Chart.yaml").unlink()
     (folder / "kubefed-chart").rmdir()
-    assert tools.ensure(LAB, "istioctl") == folder / "istioctl"
-    assert tools.ensure(LAB, "helm") == toolchain.bin / "helm"
-    assert tools.ensure(LAB, "kubefed-chart") == toolchain.share / "kubefed-chart"
+    assert binaries.ensure(LAB, "istioctl") == folder / "istioctl"
+    assert binaries.ensure(LAB, "helm") == toolchain.bin / "helm"
+    assert binaries.ensure(LAB, "kubefed-chart") == toolchain.share / "kubefed-chart"
     (folder / "istioctl").unlink()
     with pytest.raises(Unprepared, match="lacks istioctl"):
-        tools.ensure(LAB, "istioctl")
+        binaries.ensure(LAB, "istioctl")
 
 
 @pytest.mark.parametrize("value", [None, ""])
@@ -81,24 +81,24 @@ def test_a_lab_compiles_what_its_toolchain_is_made_for(toolchain, monkeypatch, v
     monkeypatch.setattr(lab, "ensure_toolchain", lambda: toolchain)
     if value is not None:
         monkeypatch.setenv("ISTHMUS_TOOLS", value)
-    tools.check(LAB)
-    assert tools.ensure(LAB, "helm") == toolchain.bin / "helm"
-    assert tools.ensure(LAB, "kubefed-chart") == toolchain.share / "kubefed-chart"
+    binaries.check(LAB)
+    assert binaries.ensure(LAB, "helm") == toolchain.bin / "helm"
+    assert binaries.ensure(LAB, "kubefed-chart") == toolchain.share / "kubefed-chart"
 
 
 def test_a_lab_of_another_stack_takes_all_but_istioctl_from_its_toolchain(toolchain, monkeypatch):
     monkeypatch.setattr(lab, "ensure_toolchain", lambda: toolchain)
     monkeypatch.setattr(lab, "known_toolchain", lambda: toolchain)
     asked = LAB.model_copy(update={"stack": "guide"})
-    assert tools.ensure(asked, "kubefedctl") == toolchain.bin / "kubefedctl"
-    assert tools.ensure(asked, "kubefed-chart") == toolchain.share / "kubefed-chart"
+    assert binaries.ensure(asked, "kubefedctl") == toolchain.bin / "kubefedctl"
+    assert binaries.ensure(asked, "kubefed-chart") == toolchain.share / "kubefed-chart"
     with pytest.raises(Unprepared, match=r"istio-1\.7\.2.*: no checksum is known"):
-        tools.check(asked)
+        binaries.check(asked)
 
 
 def test_clusters_of_ones_own_use_a_toolchain_that_is_there(compiled):
-    assert tools.ensure(THEIRS, "istioctl") == compiled.bin / "istioctl"
-    tools.check(THEIRS)
+    assert binaries.ensure(THEIRS, "istioctl") == compiled.bin / "istioctl"
+    binaries.check(THEIRS)
 
 
 def test_of_a_toolchain_only_what_is_of_the_stacks_version_is_used(compiled, monkeypatch):
@@ -106,9 +106,9 @@ def test_of_a_toolchain_only_what_is_of_the_stacks_version_is_used(compiled, mon
     monkeypatch.setattr(
         releases, "ensure", lambda stack, name, accept: fetched.append(name) or compiled.share
     )
-    assert tools.ensure(GUIDE, "helm") == compiled.bin / "helm"
-    assert tools.ensure(GUIDE, "istioctl") == compiled.share / "istioctl"
-    assert tools.ensure(GUIDE, "kubefed-chart") == compiled.share
+    assert binaries.ensure(GUIDE, "helm") == compiled.bin / "helm"
+    assert binaries.ensure(GUIDE, "istioctl") == compiled.share / "istioctl"
+    assert binaries.ensure(GUIDE, "kubefed-chart") == compiled.share
     assert fetched == ["istioctl", "kubefed-chart"]
 
 
@@ -116,14 +116,14 @@ def test_of_a_toolchain_only_what_is_of_the_stacks_version_is_used(compiled, mon
 def test_without_a_toolchain_nothing_is_compiled_for_clusters_of_ones_own(asked, monkeypatch):
     monkeypatch.setattr(lab, "known_toolchain", lambda: None)
     with pytest.raises(Unprepared, match=r"istio-.*: no checksum is known") as caught:
-        tools.check(asked)
+        binaries.check(asked)
     assert "--accept-checksum" in str(caught.value)
 
 
 def test_a_mesh_without_kubefed_needs_istioctl_alone(monkeypatch):
     asked = []
-    monkeypatch.setattr(tools, "ensure", lambda environment, name, accept: asked.append(name))
-    tools.accept(THEIRS.model_copy(update={"federation": "direct"}))
+    monkeypatch.setattr(binaries, "ensure", lambda environment, name, accept: asked.append(name))
+    binaries.accept(THEIRS.model_copy(update={"federation": "direct"}))
     assert asked == ["istioctl"]
 
 

@@ -9,12 +9,12 @@ import click.termui
 import kce as stub
 import pytest
 
-from isthmus import built, ownership, state, tools
-from isthmus.cli import engine
+from isthmus import binaries, environment_store, ownership, state
+from isthmus.cli import prefect_setup
 from isthmus.cli.main import attempt
 from isthmus.cli.main import isthmus as group
 from isthmus.environment import Environment
-from isthmus.providers.kce import credentials, requests
+from isthmus.providers.kce import credentials, payloads
 
 
 @pytest.fixture
@@ -37,8 +37,8 @@ def ran(cloud, monkeypatch):
         fake = types.ModuleType(module)
         setattr(fake, name, told)
         monkeypatch.setitem(sys.modules, module, fake)
-    monkeypatch.setattr(engine, "ready", lambda tag: nullcontext())
-    monkeypatch.setattr(tools, "check", lambda environment: None)
+    monkeypatch.setattr(prefect_setup, "ready", lambda tag: nullcontext())
+    monkeypatch.setattr(binaries, "check", lambda environment: None)
     return calls
 
 
@@ -84,13 +84,13 @@ def test_at_a_terminal_a_person_is_asked(isthmus, ran, file, terminal, answer, f
 
 def test_where_all_clusters_are_there_nobody_is_asked(isthmus, ran, file, cloud):
     for cluster, region in (("beijing", "cn-beijing-6"), ("shanghai", "cn-shanghai-2")):
-        cloud.put(f"pair_{cluster}", requests.mark("pair", cluster), region=region)
+        cloud.put(f"pair_{cluster}", payloads.mark("pair", cluster), region=region)
     _, said = isthmus("up", file)
     assert ran == [{"if_busy": "refuse"}] and "will buy" not in said.err
 
 
 def test_what_will_be_deleted_is_listed_and_asked_for(isthmus, ran, file, cloud):
-    identity = cloud.put("pair_beijing", requests.mark("pair", "beijing"))
+    identity = cloud.put("pair_beijing", payloads.mark("pair", "beijing"))
     code, said = isthmus("down", file)
     assert code == 64 and not ran
     assert f"pair_beijing: KCE cluster {identity} in cn-beijing-6, running" in said.err
@@ -119,11 +119,11 @@ def test_a_cluster_that_the_file_has_no_longer_is_deleted_only_if_a_person_says_
     isthmus, ran, file, cloud
 ):
     for cluster, region in (("beijing", "cn-beijing-6"), ("shanghai", "cn-shanghai-2")):
-        cloud.put(f"pair_{cluster}", requests.mark("pair", cluster), region=region)
-    gone = cloud.put("pair_xian", requests.mark("pair", "xian"), region="cn-beijing-6")
+        cloud.put(f"pair_{cluster}", payloads.mark("pair", cluster), region=region)
+    gone = cloud.put("pair_xian", payloads.mark("pair", "xian"), region="cn-beijing-6")
     three = stub.content(clusters=("beijing", "shanghai", "xian"))
     three["remotes"][1]["region"] = "cn-beijing-6"
-    built.remember(Environment.model_validate(three))
+    environment_store.remember(Environment.model_validate(three))
     code, said = isthmus("up", file)
     assert code == 64 and not ran and not cloud.asked("DeleteCluster")
     assert f"This will delete:\n  - pair_xian: KCE cluster {gone}" in said.err

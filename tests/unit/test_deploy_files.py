@@ -7,8 +7,8 @@ import pytest
 import yaml
 from deployed import put
 
-from isthmus.deploying import automations, reading, webhook
 from isthmus.errors import BadEnvironment, Usage
+from isthmus.prefect_deploy import automations, loader, webhook
 
 ROOT = Path(__file__).parents[2]
 CASES = yaml.safe_load((ROOT / "tests/cases/deployments/broken.yaml").read_text("utf-8"))
@@ -19,7 +19,7 @@ CANARY = "canary-webhook-7f3a"
 def test_a_broken_file_is_refused_with_file_line_key_and_rule(tmp_path, case):
     path = put(tmp_path, case["text"])
     with pytest.raises(BadEnvironment) as caught:
-        reading.read(path)
+        loader.read(path)
     start = f"{path}:{case['line']}: {case['key']}: {case['rule']}"
     assert start in caught.value.message
     assert caught.value.exit_code == 65
@@ -29,19 +29,19 @@ def test_a_broken_file_is_refused_with_file_line_key_and_rule(tmp_path, case):
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["is"])
 def test_one_mistake_is_told_once(tmp_path, case):
     with pytest.raises(BadEnvironment) as caught:
-        reading.read(put(tmp_path, case["text"]))
+        loader.read(put(tmp_path, case["text"]))
     places = re.findall(r"^\S+:\d+: (\S+): ", caught.value.message, re.MULTILINE)
     assert len(places) == len(set(places)) == 1
 
 
 def test_a_file_that_does_not_exist_is_refused(tmp_path):
     with pytest.raises(BadEnvironment, match="cannot be read: No such file") as caught:
-        reading.read(tmp_path / "none.yaml")
+        loader.read(tmp_path / "none.yaml")
     assert "isthmus deploy FILE" in caught.value.hint
 
 
 def test_the_project_s_own_file_says_what_the_issue_asks_for():
-    plan = reading.read(ROOT / "deployments/prefect.yaml")
+    plan = loader.read(ROOT / "deployments/prefect.yaml")
     schedules = {d.name: [s for s, _ in d.schedules] for d in plan.deployments}
     assert set(schedules) == {
         f"{n}/{n}" for n in ("rebuild", "build", "verify", "region-pair", "teardown")
@@ -64,7 +64,7 @@ def test_an_environment_may_be_the_path_of_a_file_which_counts_from_there(tmp_pa
     put(tmp_path, near + "remotes: [{name: c, kubeconfig: k, context: c}]\n", name="near.yaml")
     text = "name: a\npull: []\ndeployments:\n- name: build\n  entrypoint: flows.build.build\n"
     more = "  parameters: {environment: near.yaml}\n  work_pool: {name: isthmus}\n"
-    [planned] = reading.read(put(tmp_path, text + more)).deployments
+    [planned] = loader.read(put(tmp_path, text + more)).deployments
     assert planned.parameters["environment"]["host"]["kubeconfig"] == str(tmp_path / "k")
 
 
@@ -73,7 +73,7 @@ def test_an_environment_file_that_breaks_a_rule_is_named_with_its_own_line(tmp_p
     text = "name: a\npull: []\ndeployments:\n- name: build\n  entrypoint: flows.build.build\n"
     more = "  parameters: {environment: near.yaml}\n  work_pool: {name: isthmus}\n"
     with pytest.raises(BadEnvironment, match=rf"{near}:3: remotes: must have at least one"):
-        reading.read(put(tmp_path, text + more))
+        loader.read(put(tmp_path, text + more))
 
 
 def test_no_automations_file_means_no_automations(tmp_path):

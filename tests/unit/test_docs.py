@@ -14,7 +14,7 @@ import yaml
 from pydantic import BaseModel
 
 from isthmus import errors, verification
-from isthmus.cli import worker
+from isthmus.cli import interruptible
 from isthmus.cli.main import isthmus as group
 from isthmus.environment import Environment, load
 
@@ -202,7 +202,7 @@ def table(page: Path, heading: str) -> list[list[str]]:
 
 
 def types_of_error() -> dict[str, type[errors.IsthmusError]]:
-    places = (errors, worker, verification)
+    places = (errors, interruptible, verification)
     found = [v for place in places for v in vars(place).values() if isinstance(v, type)]
     return {t.__name__: t for t in found if issubclass(t, errors.IsthmusError)}
 
@@ -270,7 +270,7 @@ def test_every_message_in_the_troubleshooting_table_is_one_that_we_print():
 
 def test_every_kind_of_reason_is_described_and_no_other():
     given = set()
-    for name in ("table_reasons.py", "traffic_reasons.py"):
+    for name in ("endpoint_findings.py", "traffic_findings.py"):
         for node in ast.walk(ast.parse((ROOT / "isthmus/verification" / name).read_text())):
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "reason":
                 kinds = ast.walk(node.args[0])

@@ -11,7 +11,7 @@ GOOD = {"name": "form", "host": {"name": "beijing"}, "remotes": [{"name": "shang
 def schema(entrypoint="flows.build.build"):
     from prefect.flows import load_flow_from_entrypoint
 
-    from isthmus.deploying import deployments
+    from isthmus.prefect_deploy import deployments
 
     return deployments.form_of(load_flow_from_entrypoint(entrypoint))
 

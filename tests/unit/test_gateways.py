@@ -3,7 +3,7 @@
 import pytest
 from world import environment
 
-from isthmus.adapters import workloads
+from isthmus.adapters import readiness
 from isthmus.errors import Rejected
 
 
@@ -13,8 +13,8 @@ def opened(world, monkeypatch):
     from tasks.gateways import open_gateway
 
     def opens(stack, address):
-        monkeypatch.setattr(workloads, "address_of", lambda *what: address)
-        monkeypatch.setattr(workloads, "await_deployment", lambda *what: None)
+        monkeypatch.setattr(readiness, "address_of", lambda *what: address)
+        monkeypatch.setattr(readiness, "await_deployment", lambda *what: None)
         return open_gateway.fn(environment(stack=stack), world.host.access, None).found
 
     return opens

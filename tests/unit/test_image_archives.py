@@ -12,7 +12,7 @@ from isthmus.environment import Images
 from isthmus.errors import Unprepared
 from isthmus.images.names import HUB
 from isthmus.providers.lab import archives as lab
-from isthmus.providers.lab import needs
+from isthmus.providers.lab import defaults
 from isthmus.providers.lab.images import names
 
 PILOT = "example.com/istio/pilot:1"
@@ -180,7 +180,7 @@ def wanted(tmp_path, monkeypatch):
     monkeypatch.delenv(lab.MIRROR, raising=False)
 
     def ask(**given):
-        found = lab.wanted(environment(images=Images(**given)), needs.DEFAULTS.images)
+        found = lab.wanted(environment(images=Images(**given)), defaults.DEFAULTS.images)
         return [archive.path for archive in found]
 
     return ask
@@ -191,7 +191,7 @@ def test_the_lab_makes_its_own_images_and_needs_no_archive(wanted):
 
 
 def test_the_lab_s_list_of_what_it_makes_is_what_it_uses():
-    listed = images.needed(environment(), needs.DEFAULTS.images)
+    listed = images.needed(environment(), defaults.DEFAULTS.images)
     assert set(listed) == lab.MADE - {names.PAUSE, names.COREDNS}
 
 

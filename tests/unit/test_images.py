@@ -8,12 +8,12 @@ from archives import in_plan
 from click.testing import CliRunner
 from world import istio
 
-from isthmus import images, plan, providers, stacks, tools
+from isthmus import binaries, images, plan, providers, stacks
 from isthmus.adapters import istioctl
 from isthmus.cli.main import isthmus
 from isthmus.environment import Environment, Images, load
 from isthmus.images.names import HUB
-from isthmus.providers.contract import Defaults
+from isthmus.providers.base import Defaults
 
 MIRROR = "harbor.example/mirror"
 STACKS = stacks.names()
@@ -113,7 +113,7 @@ def test_the_list_is_every_image_of_the_plan_and_no_other(monkeypatch, federatio
     """Istio's objects are stand-ins here, with hub and tag as it is given them; a live test has
     the real ones (tests/live/test_14_images.py)."""
     monkeypatch.setattr(providers, "of", lambda environment: Everywhere())
-    monkeypatch.setattr(tools, "ensure", lambda environment, name: Path("/", name))
+    monkeypatch.setattr(binaries, "ensure", lambda environment, name: Path("/", name))
     monkeypatch.setattr(istioctl, "manifests", lambda program, operator: [*istio(), *ran(operator)])
     asked = of(stack, federation, registry=registry)
     assert set(plan.image_names(asked)) == set(in_plan(plan.entries(asked, Path("istioctl"))))

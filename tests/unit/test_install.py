@@ -5,9 +5,9 @@ import shutil
 import pytest
 from world import environment
 
-from isthmus import providers, state, tools, trust
+from isthmus import binaries, mesh_ca, providers, state
 from isthmus.adapters import istioctl, kube
-from isthmus.providers.contract import Defaults
+from isthmus.providers.base import Defaults
 from tasks import install
 
 GUIDE = environment(stack="guide")
@@ -18,7 +18,7 @@ def told(cluster, folders, monkeypatch):
     """Return the host in memory, and the operators that istioctl is given."""
     host, given = cluster(), []
     monkeypatch.setattr(kube, "connect", lambda access: host)
-    monkeypatch.setattr(tools, "ensure", lambda environment, name: name)
+    monkeypatch.setattr(binaries, "ensure", lambda environment, name: name)
     monkeypatch.setattr(providers, "of", lambda environment: Existing())
     monkeypatch.setattr(istioctl, "manifests", lambda program, made: given.append(made) or [])
     return host, given
@@ -45,7 +45,7 @@ def test_a_renewed_intermediate_starts_a_new_istiod_where_the_old_one_would_not_
     host, given = told
     ca = state.ensure_folder(GUIDE.name) / "ca"
     for _ in range(2):
-        trust.cacerts(ca, "beijing", "rsa")
+        mesh_ca.cacerts(ca, "beijing", "rsa")
         for _ in range(2):
             install.host_manifests(GUIDE, host.access)
         shutil.rmtree(ca / "beijing")

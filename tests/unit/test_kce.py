@@ -9,10 +9,10 @@ import pytest
 from fakes import FakeKube, limit
 from kce import COMMON, of
 
-from isthmus import providers, state, waiting
+from isthmus import polling, providers, state
 from isthmus.adapters import kube
 from isthmus.errors import ClusterUnreachable, NotReady, Rejected, Unprepared
-from isthmus.providers.kce import credentials, requests
+from isthmus.providers.kce import credentials, payloads
 from isthmus.providers.kce.provider import Kce
 
 NAMES = ("beijing", "shanghai")
@@ -218,7 +218,7 @@ def test_clusters_in_a_region_that_the_file_has_no_more_are_found_too(cloud, clu
 
 def test_a_cluster_that_is_still_being_made_is_deleted_as_soon_as_kce_takes_it(cloud, clusters):
     cloud.polls = 6
-    cloud.put("pair_beijing", requests.mark("pair", "beijing"), "creating")
+    cloud.put("pair_beijing", payloads.mark("pair", "beijing"), "creating")
     next(iter(cloud.clusters.values()))["left"] = 6
     Kce().delete(of())
     assert cloud.clusters == {}
@@ -280,7 +280,7 @@ def test_a_cluster_that_is_not_marked_as_ours_is_neither_used_nor_deleted(cloud,
 
 def test_two_clusters_of_one_name_are_for_a_person_to_sort_out(cloud, clusters):
     for _ in range(2):
-        cloud.put("pair_beijing", requests.mark("pair", "beijing"))
+        cloud.put("pair_beijing", payloads.mark("pair", "beijing"))
     with pytest.raises(Rejected, match="two clusters pair_beijing"):
         ensure(of())
     Kce().delete(of())
@@ -288,7 +288,7 @@ def test_two_clusters_of_one_name_are_for_a_person_to_sort_out(cloud, clusters):
 
 
 def test_one_that_is_being_deleted_is_awaited_and_bought_anew(cloud, clusters):
-    old = cloud.put("pair_beijing", requests.mark("pair", "beijing"), "deleting")
+    old = cloud.put("pair_beijing", payloads.mark("pair", "beijing"), "deleting")
     cloud.clusters[old]["left"] = 9
     assert [line.split(":")[0] for line in Kce().to_buy(of())] == ["beijing", "shanghai"]
     ensure(of())
@@ -306,7 +306,7 @@ def test_protection_against_deletion_is_told_with_what_to_do(cloud, clusters):
 
 def test_more_clusters_than_one_answer_holds_are_all_seen(cloud, clusters):
     for number in range(45):
-        cloud.put(f"pair_c{number}", requests.mark("pair", f"c{number}"))
+        cloud.put(f"pair_c{number}", payloads.mark("pair", f"c{number}"))
     assert len(Kce().to_delete(of())) == 45
 
 
@@ -422,7 +422,7 @@ def test_a_stopped_run_stops_waiting_for_the_cloud(cloud, clusters, monkeypatch)
         if next(calls) == 5:
             raise Stopped("asked to end")
 
-    monkeypatch.setattr(waiting, "go_on", go_on)
+    monkeypatch.setattr(polling, "go_on", go_on)
     with pytest.raises(Stopped):
         ensure(of())
     assert not (state.folder("pair") / "kce" / "beijing.asked").exists()

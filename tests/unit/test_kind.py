@@ -11,11 +11,11 @@ import yaml
 from dockers import DOWN, Engine, begin, changing
 from fakes import FakeKube, limit
 
-from isthmus import state, waiting
+from isthmus import polling, state
 from isthmus.adapters import kube, kubeconfigs, processes
 from isthmus.environment import Environment
 from isthmus.errors import ClusterUnreachable, NotReady, Rejected, Unprepared
-from isthmus.providers.kind import balancer
+from isthmus.providers.kind import cloud_provider
 from isthmus.providers.kind.provider import Kind
 
 DENIED = "permission denied while trying to connect to the Docker daemon socket"
@@ -24,15 +24,15 @@ DENIED = "permission denied while trying to connect to the Docker daemon socket"
 @pytest.fixture
 def engine(folders, monkeypatch):
     """Docker as this machine has it; no other test's cloud-provider-kind is seen."""
-    monkeypatch.setattr(balancer, "PROGRAM", f"cloud-provider-kind-{uuid.uuid4().hex}")
-    made = Engine(folders, balancer.PROGRAM)
+    monkeypatch.setattr(cloud_provider, "PROGRAM", f"cloud-provider-kind-{uuid.uuid4().hex}")
+    made = Engine(folders, cloud_provider.PROGRAM)
     monkeypatch.setenv("PATH", str(made.bin))
     monkeypatch.setenv("KUBECONFIG", str(folders / "own"))
     (folders / "own").write_text("the user's")
     monkeypatch.setattr(kube, "connect", lru_cache(Server))
     limit(monkeypatch, api_server=0.5)
     yield made
-    for process in processes.named(balancer.PROGRAM):
+    for process in processes.named(cloud_provider.PROGRAM):
         processes.end(process, 5)
     assert (folders / "own").read_text() == "the user's"
 
@@ -76,12 +76,12 @@ def balanced(engine, **clusters):
 
 
 def running():
-    return processes.named(balancer.PROGRAM)
+    return processes.named(cloud_provider.PROGRAM)
 
 
 def awaken(engine):
     """Wait until cloud-provider-kind listens to being told to end."""
-    waiting.until(
+    polling.until(
         lambda: engine["balancing"] if "balancing" in keys(engine) else None, "it", timeout=30
     )
 
@@ -199,7 +199,7 @@ def test_down_also_takes_what_an_interrupted_up_has_left(engine):
 
 
 def test_down_of_what_was_never_built_needs_no_docker(engine):
-    for name in ("docker", "kind", balancer.PROGRAM):
+    for name in ("docker", "kind", cloud_provider.PROGRAM):
         engine.remove(name)
     Kind().delete(environment())
 
@@ -214,10 +214,11 @@ def test_load_balancers_go_even_if_their_cluster_went_before(engine):
 
 def test_addresses_come_from_the_cloud_provider_kind_that_runs_already_and_it_stays(engine):
     theirs = processes.detach(
-        [str(engine.bin / balancer.PROGRAM), "--gateway-channel", "disabled"], engine.bin / "log"
+        [str(engine.bin / cloud_provider.PROGRAM), "--gateway-channel", "disabled"],
+        engine.bin / "log",
     )
     awaken(engine)
-    engine.remove(balancer.PROGRAM)
+    engine.remove(cloud_provider.PROGRAM)
     Kind().check(environment())
     built()
     assert running() == [theirs]
@@ -272,7 +273,7 @@ def cripple(engine, lack):
             with changing(engine.file) as now:
                 begin(now, "pair-beijing")
         case name:
-            engine.remove(balancer.PROGRAM if name == "balancer" else name)
+            engine.remove(cloud_provider.PROGRAM if name == "balancer" else name)
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,11 @@ import refusing
 import yaml
 from fakes import limited
 
-from isthmus import waiting
+from isthmus import polling
 from isthmus.adapters import api_server, kube
-from isthmus.adapters.manifests import LABEL
+from isthmus.adapters.diff import LABEL
 from isthmus.errors import Busy, ClusterUnreachable, NotReady, Rejected, Unprepared
-from isthmus.facts import Access
+from isthmus.step_results import Access
 
 TOKEN = "canary-token-of-the-administrator"
 MAP = {
@@ -415,7 +415,7 @@ def test_a_write_that_is_tried_again_asks_for_the_runs_turn_again(api, access, m
         if len(checks) > 1:
             raise Busy("the turn has ended")
 
-    with waiting.in_turn(check), pytest.raises(Busy):
+    with polling.in_turn(check), pytest.raises(Busy):
         kube.Kube(access).apply([MAP])
     assert len(writes(api)) == 1
 

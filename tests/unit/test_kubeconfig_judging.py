@@ -8,11 +8,18 @@ import pytest
 import yaml
 
 from isthmus import errors
-from isthmus.adapters.manifests import KEEP, LABEL
+from isthmus.adapters.diff import KEEP, LABEL
 from isthmus.environment import Environment
 from isthmus.errors import BadEnvironment, ClusterUnreachable, NotReady, Rejected, Unprepared
-from isthmus.providers.kubeconfig import addresses, calls, leftovers, needs, rights, room
-from isthmus.providers.kubeconfig.leftovers import Content
+from isthmus.providers.kubeconfig import (
+    addresses,
+    capacity,
+    conflicts,
+    rbac,
+    reachability,
+    requirements,
+)
+from isthmus.providers.kubeconfig.conflicts import Content
 
 PAGE = Path(__file__).parents[2] / "docs/kubeconfig.md"
 
@@ -60,21 +67,21 @@ def test_a_private_address_is_not_refused_unasked():
 
 
 def test_rights_that_lack_are_named_one_by_one():
-    missing = [rights.Right("create", "roles", rights.RBAC), rights.Right("get", "pods", "")]
-    [found] = rights.lacking("south", missing)
+    missing = [rbac.Right("create", "roles", rbac.RBAC), rbac.Right("get", "pods", "")]
+    [found] = rbac.lacking("south", missing)
     assert "create roles (rbac.authorization.k8s.io), get pods (core)" in found.message
     assert found.cluster == "south" and "docs/kubeconfig.md" in found.hint
-    assert rights.lacking("south", []) == []
+    assert rbac.lacking("south", []) == []
 
 
 def test_a_question_about_a_part_of_a_resource_names_both():
-    asked = rights.Right("create", "pods/exec", "").review["spec"]["resourceAttributes"]
+    asked = rbac.Right("create", "pods/exec", "").review["spec"]["resourceAttributes"]
     assert (asked["resource"], asked["subresource"]) == ("pods", "exec")
 
 
 def test_only_the_host_of_a_federation_needs_rights_on_its_kinds():
     def groups(**role):
-        return {rule.group for rule in rights.needed(**role)}
+        return {rule.group for rule in rbac.needed(**role)}
 
     both = {"core.kubefed.io", "types.kubefed.io"}
     assert both <= groups(host=True, kubefed=True, istiod=True)
@@ -88,9 +95,9 @@ def test_the_page_shows_the_role_that_is_asked_for():
     blocks = re.findall(r"^```yaml\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
     [role] = [d for d in map(yaml.safe_load, blocks) if d.get("kind") == "ClusterRole"]
     roles = [(True, True), (False, True), (False, False)]
-    wanted = {r for host, i in roles for r in rights.needed(host=host, kubefed=True, istiod=i)}
+    wanted = {r for host, i in roles for r in rbac.needed(host=host, kubefed=True, istiod=i)}
     shown = [
-        rights.Rule(group, tuple(r["resources"]), tuple(r["verbs"]))
+        rbac.Rule(group, tuple(r["resources"]), tuple(r["verbs"]))
         for r in role["rules"]
         for group in r["apiGroups"]
     ]
@@ -103,7 +110,7 @@ def test_the_page_shows_the_role_that_is_asked_for():
      ("3920332Ki", 3920332 * 1024), ("100n", 1e-7), ("250u", 0.00025), ("1Ti", 2**40)],
 )  # fmt: skip
 def test_quantities_are_read(text, number):
-    assert float(room.quantity(text)) == pytest.approx(number)
+    assert float(capacity.quantity(text)) == pytest.approx(number)
 
 
 def node(name="n", cpu="4", memory="8Gi", **spec):
@@ -121,23 +128,23 @@ def pod(cpu, memory, on="n", phase="Running", first=()):
 
 
 def left(*pods, nodes=None):
-    return room.free(nodes or [node()], pods)
+    return capacity.free(nodes or [node()], pods)
 
 
 def test_what_pods_of_others_request_is_not_free():
     assert left(pod("1", "2Gi"), pod("500m", "1Gi")) == [
-        room.amount({"cpu": "2500m", "memory": "5Gi"})
+        capacity.amount({"cpu": "2500m", "memory": "5Gi"})
     ]
 
 
 def test_pods_that_have_ended_or_are_elsewhere_take_no_room():
     gone = [pod("4", "8Gi", phase="Succeeded"), pod("4", "8Gi", phase="Failed")]
-    assert left(*gone, pod("4", "8Gi", on="")) == [room.amount({"cpu": "4", "memory": "8Gi"})]
+    assert left(*gone, pod("4", "8Gi", on="")) == [capacity.amount({"cpu": "4", "memory": "8Gi"})]
 
 
 def test_a_large_init_container_counts():
     first = [("3", "1Gi")]
-    assert left(pod("1", "2Gi", first=first)) == [room.amount({"cpu": "1", "memory": "6Gi"})]
+    assert left(pod("1", "2Gi", first=first)) == [capacity.amount({"cpu": "1", "memory": "6Gi"})]
 
 
 @pytest.mark.parametrize(
@@ -146,7 +153,7 @@ def test_a_large_init_container_counts():
 )
 def test_nodes_that_take_no_pods_give_no_room(spec):
     assert left(nodes=[node(**spec)]) == []
-    [found] = room.judge("south", [], [])
+    [found] = capacity.judge("south", [], [])
     assert "no node that takes pods" in found.message
 
 
@@ -156,17 +163,19 @@ def test_a_taint_that_only_prefers_hinders_nobody():
 
 
 def test_too_little_room_says_what_there_is_and_what_is_needed():
-    small = room.amount({"cpu": "1", "memory": "1Gi"})
-    [found] = room.judge("south", [small], [room.amount({"cpu": "500m", "memory": "2Gi"})])
+    small = capacity.amount({"cpu": "1", "memory": "1Gi"})
+    [found] = capacity.judge("south", [small], [capacity.amount({"cpu": "500m", "memory": "2Gi"})])
     assert "1.00 cores, 1.00 GiB left" in found.message
     assert "requests 0.50 cores, 2.00 GiB" in found.message and "resources" in found.hint
 
 
 def test_the_largest_pod_must_find_one_node():
-    halves = [room.amount({"cpu": "1", "memory": "1.5Gi"})] * 2
-    [found] = room.judge("south", halves, [room.amount({"cpu": "500m", "memory": "2Gi"})])
+    halves = [capacity.amount({"cpu": "1", "memory": "1.5Gi"})] * 2
+    [found] = capacity.judge("south", halves, [capacity.amount({"cpu": "500m", "memory": "2Gi"})])
     assert "no node with" in found.message
-    assert room.judge("south", halves, [room.amount({"cpu": "1", "memory": "1Gi"})] * 2) == []
+    assert (
+        capacity.judge("south", halves, [capacity.amount({"cpu": "1", "memory": "1Gi"})] * 2) == []
+    )
 
 
 @pytest.mark.parametrize(
@@ -174,8 +183,8 @@ def test_the_largest_pod_must_find_one_node():
     [("4", "7934216Ki", True), ("2", "16Gi", False), ("8", "4Gi", False)],
 )
 def test_a_host_is_as_large_as_its_stack_says(cpu, memory, fits):
-    wanted = room.amount({"cpu": "4", "memory": "8G"})
-    found = room.judge_size("north", [node(cpu=cpu, memory=memory)], wanted, "guide")
+    wanted = capacity.amount({"cpu": "4", "memory": "8G"})
+    found = capacity.judge_size("north", [node(cpu=cpu, memory=memory)], wanted, "guide")
     assert (found == []) is fits
 
 
@@ -191,10 +200,10 @@ def environment(**more):
 
 def test_the_mesh_requests_what_istio_requests():
     north, south = environment().clusters
-    assert room.total(needs.pods(environment(), north)) == room.amount(
+    assert capacity.total(requirements.pods(environment(), north)) == capacity.amount(
         {"cpu": "820m", "memory": "2560Mi"}
     )
-    assert room.total(needs.pods(environment(), south)) == room.amount(
+    assert capacity.total(requirements.pods(environment(), south)) == capacity.amount(
         {"cpu": "300m", "memory": "384Mi"}
     )
 
@@ -203,14 +212,14 @@ def test_resources_of_the_environment_are_what_is_requested():
     small = {"cpu": "10m", "memory": "40Mi"}
     chosen = {"istiod": {"memory": "256Mi"}, "gateway": small, "sidecar": small}
     tuned = environment(federation="direct", resources=chosen)
-    assert room.total(needs.pods(tuned, tuned.host)) == room.amount(
+    assert capacity.total(requirements.pods(tuned, tuned.host)) == capacity.amount(
         {"cpu": "530m", "memory": "376Mi"}
     )
 
 
 def test_in_the_guides_stack_a_remote_has_an_istiod_too():
     guide = environment(stack="guide")
-    assert max(p.memory for p in needs.pods(guide, guide.remotes[0])) == 2 * 2**30
+    assert max(p.memory for p in requirements.pods(guide, guide.remotes[0])) == 2 * 2**30
 
 
 def test_the_probe_gets_the_gateways_own_load_balancer():
@@ -222,11 +231,11 @@ def test_the_probe_gets_the_gateways_own_load_balancer():
         },
     }
     tuned = environment(overlays={"host": {"components": {"ingressGateways": [gateway]}}})
-    assert needs.balancer(tuned, tuned.host) == (
+    assert requirements.balancer(tuned, tuned.host) == (
         {"cloud/internal": "true"},
         {"loadBalancerClass": "outer"},
     )
-    assert needs.balancer(tuned, tuned.remotes[0]) == ({}, {})
+    assert requirements.balancer(tuned, tuned.remotes[0]) == ({}, {})
 
 
 def named(name, owner="", **more):
@@ -242,7 +251,7 @@ def webhook(owner="", called="rev.namespace.sidecar-injector.istio.io", policy="
 
 def judged(kubefed=True, namespaces=(), webhooks=(), definitions=(), services=()):
     content = Content(namespaces, webhooks, definitions, frozenset(services))
-    return leftovers.judge("south", "pair", content, kubefed=kubefed, carried=kubefed)
+    return conflicts.judge("south", "pair", content, kubefed=kubefed, carried=kubefed)
 
 
 def kept(name, owner="pair"):
@@ -316,16 +325,16 @@ def test_a_webhook_that_fails_without_its_service_says_so():
     assert "kubectl delete mutatingwebhookconfiguration old" in found.hint
 
 
-SERVER = calls.server("south", "https://10.0.0.1:6443/", "CA")
-STANDIN = calls.gateway("south", "1.2.3.4", 15443, stands=False)
-STANDS = calls.gateway("south", "fd00::1", 15443, stands=True)
+SERVER = reachability.server("south", "https://10.0.0.1:6443/", "CA")
+STANDIN = reachability.gateway("south", "1.2.3.4", 15443, stands=False)
+STANDS = reachability.gateway("south", "fd00::1", 15443, stands=True)
 NOBODY = "curl: (7) Failed to connect to 1.2.3.4 port 15443: Connection refused"
 
 
 def test_an_api_server_is_called_with_the_ca_that_istiod_knows_it_by():
     assert SERVER.url == "https://10.0.0.1:6443/version"
     assert "--cacert" in SERVER.command[2] and SERVER.command[-1] == "CA"
-    assert "-k" in calls.server("south", "https://a", "").command[2]
+    assert "-k" in reachability.server("south", "https://a", "").command[2]
 
 
 def test_an_address_of_six_is_written_in_brackets():
@@ -342,46 +351,46 @@ def test_an_address_of_six_is_written_in_brackets():
 def test_a_certificate_of_another_name_is_asked_for_by_that_name_at_the_same_address(
     url, asked, found
 ):
-    call = calls.server("south", url, "CA", "api")
+    call = reachability.server("south", url, "CA", "api")
     assert call.command[3] == asked and f"--connect-to '{found}'" in call.command[2]
     assert call.url == f"{url.rstrip('/')}/version", "what a person is told of"
 
 
 def test_a_certificate_that_pods_do_not_trust_is_no_closed_way():
-    found = calls.refusal("north", SERVER, "curl: (60) SSL certificate problem")
+    found = reachability.refusal("north", SERVER, "curl: (60) SSL certificate problem")
     assert isinstance(found, BadEnvironment) and "do not trust" in found.message
     assert "in its kubeconfig" in found.hint and "open it" not in found.hint
 
 
 @pytest.mark.parametrize("code", ["200", "401", "403", "404"])
 def test_every_status_is_an_answer(code):
-    assert calls.problem(SERVER, code, "") == ""
+    assert reachability.problem(SERVER, code, "") == ""
 
 
 @pytest.mark.parametrize("said", [NOBODY, "curl: (28) Connection timed out", "curl: (60) SSL: no"])
 def test_no_answer_is_told_in_curls_words(said):
-    assert calls.problem(SERVER, "000", f"{said}\n") == said
+    assert reachability.problem(SERVER, "000", f"{said}\n") == said
 
 
 def test_a_stand_in_must_answer_but_a_gateway_that_stands_need_only_be_there():
     reset = "curl: (56) Recv failure: Connection reset by peer"
-    assert calls.problem(STANDIN, "000", reset) == reset
-    assert calls.problem(STANDS, "000", reset) == ""
-    assert calls.problem(STANDS, "000", NOBODY) == NOBODY
+    assert reachability.problem(STANDIN, "000", reset) == reset
+    assert reachability.problem(STANDS, "000", reset) == ""
+    assert reachability.problem(STANDS, "000", NOBODY) == NOBODY
 
 
 def test_a_pod_without_the_command_is_told():
-    assert calls.problem(STANDIN, "", "") == "no answer"
+    assert reachability.problem(STANDIN, "", "") == "no answer"
 
 
 def test_a_private_server_that_is_not_reached_is_refused_with_the_key_that_helps():
-    found = calls.refusal("north", SERVER, "curl: (28) timed out")
+    found = reachability.refusal("north", SERVER, "curl: (28) timed out")
     assert isinstance(found, BadEnvironment) and found.cluster == "south"
     assert "a private address" in found.message and "`server:" in found.hint
 
 
 def test_a_gateway_that_is_not_reached_names_both_ends():
-    found = calls.refusal("north", STANDIN, NOBODY)
+    found = reachability.refusal("north", STANDIN, NOBODY)
     assert isinstance(found, Unprepared) and found.cluster == "north"
     assert "south's load balancer at http://1.2.3.4:15443/" in found.message
 

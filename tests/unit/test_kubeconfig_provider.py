@@ -9,11 +9,11 @@ import pytest
 from fakes import FakeKube, limit
 
 from isthmus import providers
-from isthmus.adapters import foreign_access, kube, reaching
-from isthmus.adapters.manifests import KEEP, LABEL
+from isthmus.adapters import connectivity, cross_cluster_access, kube
+from isthmus.adapters.diff import KEEP, LABEL
 from isthmus.environment import Environment
 from isthmus.errors import BadEnvironment, ClusterUnreachable, Rejected, Unprepared
-from isthmus.providers.kubeconfig import Kubeconfig, ground, probing
+from isthmus.providers.kubeconfig import Kubeconfig, pod_probes, probe_namespace
 
 ADDRESSES = {"one": "198.18.0.3", "two": "198.18.1.3"}
 READY = {"conditions": [{"type": "Ready", "status": "True"}]}
@@ -134,9 +134,9 @@ def clusters(monkeypatch):
         return f"https://{client.name}:6443", client.version
 
     monkeypatch.setattr(kube, "connect", connect)
-    monkeypatch.setattr(reaching, "reach", reach)
-    monkeypatch.setattr(reaching, "connect", lambda address, port: "")
-    monkeypatch.setattr(foreign_access, "refused", lambda access, token, own: "")
+    monkeypatch.setattr(connectivity, "reach", reach)
+    monkeypatch.setattr(connectivity, "connect", lambda address, port: "")
+    monkeypatch.setattr(cross_cluster_access, "refused", lambda access, token, own: "")
     limit(monkeypatch, load_balancer=0, answer=0, connect=0)
     return connect
 
@@ -270,7 +270,7 @@ def test_a_server_on_loopback_is_refused_unless_another_address_is_given(
     environment, one, two, monkeypatch
 ):
     near = "https://127.0.0.1:6443"
-    monkeypatch.setattr(reaching, "reach", lambda access: (near, "v1.36.3"))
+    monkeypatch.setattr(connectivity, "reach", lambda access: (near, "v1.36.3"))
     found = refused(environment("direct"))
     assert type(found) is BadEnvironment and found.cluster == "two"
     Kubeconfig().check(environment("direct", server="https://two:6443"))
@@ -288,7 +288,7 @@ def test_an_address_that_takes_no_token_of_a_serviceaccount_is_told_before_anyth
         asked.append((access.cluster, token, own))
         return RANCHER if access.cluster == "two" else ""
 
-    monkeypatch.setattr(foreign_access, "refused", refuse)
+    monkeypatch.setattr(cross_cluster_access, "refused", refuse)
     found = refused(environment("direct", server="https://rancher.example/k8s/clusters/c-1"))
     assert asked == [("two", TOKEN, ROOT + "two")], "nobody logs in at the host without KubeFed"
     assert type(found) is BadEnvironment and found.cluster == "two"
@@ -298,13 +298,13 @@ def test_an_address_that_takes_no_token_of_a_serviceaccount_is_told_before_anyth
     )
     assert "authorized cluster endpoint" in found.hint and "config get-contexts" in found.hint
     assert TOKEN not in str(found)
-    assert ground.NAMESPACE not in one.spaces() + two.spaces()
+    assert probe_namespace.NAMESPACE not in one.spaces() + two.spaces()
 
 
 def test_with_kubefed_the_hosts_own_address_must_take_such_tokens_too(
     environment, one, two, monkeypatch
 ):
-    monkeypatch.setattr(foreign_access, "refused", lambda access, *_: RANCHER)
+    monkeypatch.setattr(cross_cluster_access, "refused", lambda access, *_: RANCHER)
     assert [p.cluster for p in refused(environment()).parts] == ["one", "two"]
 
 
@@ -326,7 +326,7 @@ def test_a_load_balancer_that_gives_no_address_is_refused_and_nothing_stays(envi
     two.balances = False
     found = refused(environment())
     assert found.cluster == "two" and "no address" in found.message
-    assert ground.NAMESPACE not in one.spaces() + two.spaces()
+    assert probe_namespace.NAMESPACE not in one.spaces() + two.spaces()
 
 
 def test_probes_are_as_a_clusters_keepers_want_pods(environment, one, two):
@@ -353,7 +353,7 @@ def test_a_cluster_that_refuses_pods_with_a_sidecar_is_told_and_nothing_stays(
     assert found.cluster == "two" and 'violates PodSecurity "baseline:latest"' in found.message
     assert "pod-security.kubernetes.io/enforce: privileged" in found.hint
     assert "istio-system, sample" in found.hint
-    assert ground.NAMESPACE not in one.spaces() + two.spaces()
+    assert probe_namespace.NAMESPACE not in one.spaces() + two.spaces()
     cni = {"host": {"components": {"cni": {"enabled": True}}}}
     wanted = environment().model_dump() | {"overlays": cni}
     Kubeconfig().check(Environment.model_validate(wanted))
@@ -396,7 +396,7 @@ def test_ways_that_lead_nowhere_are_all_named(environment, one, two):
 
 
 def test_a_machine_that_does_not_reach_the_host_is_told(environment, one, two, monkeypatch):
-    monkeypatch.setattr(reaching, "connect", lambda address, port: f"{address}:{port} is far")
+    monkeypatch.setattr(connectivity, "connect", lambda address, port: f"{address}:{port} is far")
     found = refused(environment())
     assert found.cluster == "one" and "198.18.0.3:15012 is far" in found.message
 
@@ -406,7 +406,7 @@ def test_what_a_killed_run_left_is_removed_first(environment, one, two):
     one.put(old)
     Kubeconfig().check(environment())
     assert one.writes[0] == "DELETE /api/v1/namespaces/isthmus-probe"
-    assert ground.NAMESPACE not in one.spaces()
+    assert probe_namespace.NAMESPACE not in one.spaces()
 
 
 def test_where_all_gateways_stand_nothing_is_written(environment, one, two):
@@ -443,7 +443,7 @@ def test_a_gateway_that_a_build_left_half_made_need_not_listen_yet(
 ):
     one.stand(without)
     one.closed = two.closed = {"http://198.18.0.3:15443/", "http://198.18.0.3:15012/"}
-    monkeypatch.setattr(reaching, "connect", lambda address, port: "connection refused")
+    monkeypatch.setattr(connectivity, "connect", lambda address, port: "connection refused")
     Kubeconfig().check(environment())
     assert not {*two.closed} & {url for url, _ in two.called}
 
@@ -464,10 +464,10 @@ def test_a_failure_on_the_way_leaves_no_probe(environment, one, two, monkeypatch
     def fail(*_):
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(probing, "_ways", fail)
+    monkeypatch.setattr(pod_probes, "_ways", fail)
     with pytest.raises(RuntimeError):
         Kubeconfig().check(environment())
-    assert ground.NAMESPACE not in one.spaces() + two.spaces()
+    assert probe_namespace.NAMESPACE not in one.spaces() + two.spaces()
 
 
 def test_what_was_just_looked_at_is_not_looked_at_again(environment, one, two):

@@ -11,9 +11,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import NameOID
 
 from isthmus import certificates
-from isthmus.adapters import connecting, kubeconfigs
+from isthmus.adapters import kube_client, kubeconfigs
 from isthmus.errors import Unprepared
-from isthmus.facts import Access
+from isthmus.step_results import Access
 
 
 @pytest.fixture
@@ -176,14 +176,14 @@ def test_what_is_relative_to_the_file_is_so_no_more_in_the_merged_one(tmp_path, 
 def test_requests_are_made_as_whom_the_kubeconfig_says(folders, user, headers):
     access = written(folders, user={**user, "token": "t"})
     assert kubeconfigs.impersonated(access) == headers
-    sent = connecting.new_client(access).default_headers
+    sent = kube_client.new_client(access).default_headers
     assert {k: v for k, v in sent.items() if k.startswith("Impersonate")} == headers
 
 
 def test_who_is_to_be_several_groups_at_once_is_refused_and_not_somebody_else(folders):
     access = written(folders, user={"as": "r", "as-groups": ["a", "b"], "token": "t"})
     with pytest.raises(Unprepared, match="several groups"):
-        connecting.new_client(access)
+        kube_client.new_client(access)
 
 
 @pytest.mark.parametrize(
@@ -215,7 +215,7 @@ def test_a_login_plugin_that_fails_is_told_with_its_last_words(folders, caplog):
     plugin = {"apiVersion": api, "command": "./login", "interactiveMode": "Never"}
     access = written(folders, user={"exec": plugin})
     with pytest.raises(Unprepared, match="your session has ended; run: cloud login") as caught:
-        connecting.new_client(access)
+        kube_client.new_client(access)
     assert caught.value.cluster == "one" and "kubectl --kubeconfig" in caught.value.hint
     assert not caplog.records
 
@@ -231,7 +231,7 @@ def test_no_key_of_a_client_stays_in_a_file(folders, monkeypatch):
     }
     user = {k: base64.b64encode(v.encode()).decode() for k, v in parts.items()}
     (folders / "home").mkdir(exist_ok=True)
-    connecting.new_client(written(folders, user=user))
+    kube_client.new_client(written(folders, user=user))
     left = [p for p in folders.rglob("*") if p.is_file() and b"PRIVATE" in p.read_bytes()]
     assert not left
-    assert not [p for p in folders.rglob("*") if p.name.startswith(connecting.KEYS)]
+    assert not [p for p in folders.rglob("*") if p.name.startswith(kube_client.KEYS)]

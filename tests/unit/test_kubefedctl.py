@@ -8,10 +8,10 @@ from contextlib import ExitStack
 import pytest
 import refusing
 
-from isthmus import waiting
+from isthmus import polling
 from isthmus.adapters import kubefedctl
 from isthmus.errors import Busy, NotReady, Rejected
-from isthmus.facts import Access
+from isthmus.step_results import Access
 
 FATAL = """#!/bin/sh
 echo 'F1124 join.go:129] Error: {said}' >&2
@@ -136,6 +136,6 @@ def test_a_join_under_way_changes_nothing_once_its_run_has_lost_its_turn(servers
         if not (sure and sure.pop()):
             raise Busy("this run is not sure of its turn any more")
 
-    with waiting.in_turn(check), pytest.raises(Busy, match="not sure of its turn"):
+    with polling.in_turn(check), pytest.raises(Busy, match="not sure of its turn"):
         kubefedctl.join(program(tmp_path, JOIN), host, member)
     assert one.asked == two.asked == []

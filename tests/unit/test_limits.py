@@ -11,10 +11,10 @@ import pytest
 import refusing
 from fakes import limited
 
-from isthmus.adapters import kube, reaching
+from isthmus.adapters import connectivity, kube
 from isthmus.environment import Timeouts
 from isthmus.errors import ClusterUnreachable
-from isthmus.facts import Access
+from isthmus.step_results import Access
 
 ROOT = Path(__file__).parents[2]
 SOURCES = "\n".join(
@@ -41,7 +41,7 @@ def test_a_request_takes_no_longer_than_its_limit(silent):
     with limited(request=0.2, retry=0), pytest.raises(ClusterUnreachable, match="timed out"):
         kube.Kube(silent).version()
     with limited(request=0.2), pytest.raises(ClusterUnreachable, match=r"within 0\.2 s"):
-        reaching.reach(kube.Kube(silent))
+        connectivity.reach(kube.Kube(silent))
     assert time.monotonic() - begun < 5
 
 
@@ -57,14 +57,14 @@ def test_a_server_that_refuses_is_asked_for_as_long_as_the_file_says(folders, se
 
 BESIDE = {
     "how often is looked, said or tried": """
-        adapters/api_server.PAUSE adapters/download.INTERVAL adapters/standing.EVERY
-        adapters/probing.PERIOD adapters/removal.LONG adapters/retrying.PAUSE
-        providers/kce/api.PAUSE providers/kce/buying.LOOK tasks/asking.PAUSE
-        tasks/artifacts.INTERVAL flows/pulse.LOOK flows/pulse.BEAT""",
+        adapters/api_server.PAUSE adapters/download.INTERVAL adapters/debounce.EVERY
+        adapters/helm_post_renderer.PERIOD adapters/prune.LONG adapters/replicaset_backoff.PAUSE
+        providers/kce/api.PAUSE providers/kce/create.LOOK tasks/traffic.PAUSE
+        tasks/artifacts.INTERVAL flows/heartbeat.LOOK flows/heartbeat.BEAT""",
     "how long this machine's own programs take": """
-        adapters/processes.KILL_TIMEOUT adapters/supervising.HALT_TIMEOUT
-        providers/kind/balancer.GRACE providers/lab/cgroups.ENDING
-        providers/lab/images/loading.TIMEOUT cli/checking.GRACE flows/steps.GRACE
+        adapters/processes.KILL_TIMEOUT adapters/supervisord.HALT_TIMEOUT
+        providers/kind/cloud_provider.GRACE providers/lab/cgroups.ENDING
+        providers/lab/images/loading.TIMEOUT cli/preflight.GRACE flows/step_runner.GRACE
         releases/__init__.OTHERS""",
     "Prefect: its server on this machine, its worker, leases and heartbeats": """
         adapters/prefect_api.REACH_TIMEOUT adapters/prefect_api.LAST_WORD_TIMEOUT
@@ -72,14 +72,15 @@ BESIDE = {
         adapters/prefect_record.PORT_PATIENCE adapters/prefect_runs.GRACE
         adapters/prefect_runs.TELL_TIMEOUT adapters/prefect_start.START_TIMEOUT
         adapters/prefect_supervisor.START_TIMEOUT adapters/prefect_supervisor.STOP_GRACE
-        cli/client.LAST_WORD_TIMEOUT flows/lease.LEASE flows/lease.AWAY flows/lease.HEARD
-        flows/pulse.WORKERS flows/turns.PATIENCE tasks/artifacts.PATIENCE
+        cli/prefect_client.LAST_WORD_TIMEOUT flows/concurrency_limit.LEASE
+        flows/concurrency_limit.AWAY flows/concurrency_limit.HEARD
+        flows/heartbeat.WORKERS flows/environment_lock.PATIENCE tasks/artifacts.PATIENCE
         tasks/artifacts.LAST_WORD""",
     "how long something must be so until it is believed, or may be old": """
-        adapters/standing.FINAL adapters/federated.WATCHING adapters/connecting.STALE
-        adapters/balancer_failures.FRESH adapters/pod_exec.SLOW""",
-    "how much of its time a verification spends on a second look": "tasks/asking.QUICK",
-    "a key of the file has more to say: verification.timeout": "tasks/asking.PATIENCE",
+        adapters/debounce.FINAL adapters/kubefed.WATCHING adapters/kube_client.STALE
+        adapters/load_balancer_failures.FRESH adapters/pod_exec.SLOW""",
+    "how much of its time a verification spends on a second look": "tasks/traffic.QUICK",
+    "a key of the file has more to say: verification.timeout": "tasks/traffic.PATIENCE",
     "no seconds": "verification/shares.Z",
 }
 """What stands beside the object, and why no file may set it."""

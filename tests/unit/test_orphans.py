@@ -3,8 +3,8 @@
 import pytest
 from fakes import limited
 
-from isthmus.adapters import federated, orphans
-from isthmus.adapters.manifests import LABEL
+from isthmus.adapters import kubefed, orphans
+from isthmus.adapters.diff import LABEL
 from isthmus.errors import NotReady, Rejected
 
 KIND = "CustomResourceDefinition"
@@ -30,7 +30,7 @@ def held(api, kind, name, owner="pair"):
 def host(cluster):
     """A host that lets what was deleted end as an API server does: a kind with its last object."""
     made = cluster()
-    made.served[federated.CORE].append("FederatedTypeConfig")
+    made.served[kubefed.CORE].append("FederatedTypeConfig")
     made.reactions.append(lambda cluster, changed: collect(cluster))
     return made
 
@@ -49,9 +49,9 @@ def collect(cluster):
 @pytest.mark.parametrize(
     ("api", "kind", "owner"),
     [
-        (federated.TYPES, "FederatedNamespace", "pair"),
-        (federated.TYPES, "FederatedSecret", "pair"),
-        (federated.CORE, "FederatedTypeConfig", ""),
+        (kubefed.TYPES, "FederatedNamespace", "pair"),
+        (kubefed.TYPES, "FederatedSecret", "pair"),
+        (kubefed.CORE, "FederatedTypeConfig", ""),
     ],
 )
 def test_what_is_ours_of_a_kind_that_was_deleted_is_let_go(host, api, kind, owner):
@@ -62,15 +62,15 @@ def test_what_is_ours_of_a_kind_that_was_deleted_is_let_go(host, api, kind, owne
 
 
 def test_nothing_is_let_go_whose_kind_stays(host):
-    host.put(definition(federated.TYPES, "FederatedNamespace"))
-    host.put(held(federated.TYPES, "FederatedNamespace", "sample"))
+    host.put(definition(kubefed.TYPES, "FederatedNamespace"))
+    host.put(held(kubefed.TYPES, "FederatedNamespace", "sample"))
     orphans.let_kinds_end(host, "pair")
     assert not host.writes
 
 
 def test_what_others_federate_stays_and_is_named_as_what_the_end_waits_for(host):
-    host.put(definition(federated.TYPES, "FederatedSecret", deletionTimestamp="now"))
-    host.put(held(federated.TYPES, "FederatedSecret", "theirs", owner=""))
+    host.put(definition(kubefed.TYPES, "FederatedSecret", deletionTimestamp="now"))
+    host.put(held(kubefed.TYPES, "FederatedSecret", "theirs", owner=""))
     said = r"FederatedSecret theirs/theirs \(finalizer kubefed.io/x\)"
     with limited(deletion=0), pytest.raises(NotReady, match=said):
         orphans.let_kinds_end(host, "pair")
@@ -84,8 +84,8 @@ def test_a_kind_of_somebody_elses_that_is_ending_is_not_waited_for(host):
 
 
 def test_what_ends_while_it_is_let_go_is_no_failure(host, monkeypatch):
-    host.put(definition(federated.TYPES, "FederatedSecret", deletionTimestamp="now"))
-    secret = host.put(held(federated.TYPES, "FederatedSecret", "sample"))
+    host.put(definition(kubefed.TYPES, "FederatedSecret", deletionTimestamp="now"))
+    secret = host.put(held(kubefed.TYPES, "FederatedSecret", "sample"))
 
     def gone(*what):
         secret["metadata"]["finalizers"] = None

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from isthmus import tools
+from isthmus import binaries
 from isthmus.errors import Unprepared
 from isthmus.providers.lab.images import own, packages, recipes
 from isthmus.providers.lab.images.archive import write_layer
@@ -60,7 +60,9 @@ def unpacked(built, folder):
 
 def test_a_run_in_it_finds_its_command_lines(image, tmp_path):
     root = unpacked(image.built, tmp_path / "root")
-    program, chart = (tools.given(root / own.TOOLS, name) for name in ("kubefedctl", tools.CHART))
+    program, chart = (
+        binaries.given(root / own.TOOLS, name) for name in ("kubefedctl", binaries.CHART)
+    )
     assert program.read_text() == "bin/hyperfed"
     assert (chart / "Chart.yaml").read_text() == "share/kubefed-chart/Chart.yaml"
 
@@ -69,7 +71,7 @@ def test_it_holds_the_project_whole_compiled_and_its_packages(image, tmp_path):
     place = unpacked(image.built, tmp_path / "root") / packages.PLACE
     for name in ("flows/build.py", "templates/sample/deployment.yaml.j2", "click/core.py"):
         assert (place / name).is_file()
-    source = place / "isthmus/tools.py"
+    source = place / "isthmus/binaries.py"
     compiled = Path(importlib.util.cache_from_source(str(source)))
     # Python believes a compiled file that bears its source's time and size.
     stamp = int.from_bytes(compiled.read_bytes()[8:12], "little")

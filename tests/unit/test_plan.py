@@ -14,9 +14,9 @@ import pytest
 import yaml
 from world import istio
 
-from isthmus import plan, state, trust
+from isthmus import mesh_ca, plan, state
 from isthmus.adapters import istioctl
-from isthmus.adapters.manifests import LABEL
+from isthmus.adapters.diff import LABEL
 from isthmus.environment import Environment, Timeouts
 from isthmus.plan.istio import SAMPLE_ADDRESS
 from isthmus.stacks import load
@@ -218,7 +218,7 @@ def test_all_that_is_applied_bears_the_environments_name(written, about):
 @pytest.mark.parametrize("about", EVERY)
 def test_no_secret_is_in_it_though_the_environment_has_been_built(programs, folders, about):
     folder = state.ensure_folder("pair") / "ca"
-    secrets = [trust.cacerts(folder, c.name)["ca-key.pem"] for c in environment(*about).clusters]
+    secrets = [mesh_ca.cacerts(folder, c.name)["ca-key.pem"] for c in environment(*about).clusters]
     secrets.append((folder / "root-key.pem").read_text())
     order, files = read(plan.write(environment(*about), folders / "plan", ISTIOCTL))
     whole = order + "".join(files.values())

@@ -17,7 +17,7 @@ from websockets.utils import accept_key
 
 from isthmus.adapters import kube, pod_exec
 from isthmus.errors import ClusterUnreachable, NotReady, Rejected
-from isthmus.facts import Access
+from isthmus.step_results import Access
 
 TOKEN = "canary-token"
 SUCCESS = {"status": "Success"}

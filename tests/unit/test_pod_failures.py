@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from fakes import limited
 
-from isthmus.adapters import balancer_failures, pod_failures, retrying, workloads
+from isthmus.adapters import load_balancer_failures, pod_failures, readiness, replicaset_backoff
 from isthmus.errors import NotReady, Unprepared
 
 
@@ -167,11 +167,11 @@ def test_a_pod_that_will_not_run_is_told_from_one_that_may(pod, final):
 @pytest.fixture
 def moments(monkeypatch):
     """A clock by which each wait of 0.2 s is one."""
-    from isthmus import waiting
+    from isthmus import polling
 
     now = [0.0]
-    monkeypatch.setattr(waiting._stopped, "wait", lambda s: now.__setitem__(0, now[0] + s))
-    monkeypatch.setattr(waiting.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(polling._stopped, "wait", lambda s: now.__setitem__(0, now[0] + s))
+    monkeypatch.setattr(polling.time, "monotonic", lambda: now[0])
     return now
 
 
@@ -188,7 +188,7 @@ def test_a_wait_ends_in_seconds_for_what_time_cannot_mend(cluster, moments):
     with pytest.raises(
         Unprepared, match=r"Deployment s/istiod does not come to run: exceeded"
     ) as e:
-        workloads.await_deployment(client, "istiod", "s")
+        readiness.await_deployment(client, "istiod", "s")
     assert moments[0] < 10 and e.value.cluster == "beijing" and "resourcequota -n s" in e.value.hint
 
 
@@ -204,7 +204,7 @@ def test_a_refusal_of_a_moment_ends_no_wait(cluster, moments):
 
     client.request = request
     with limited(deployment=30), pytest.raises(NotReady):
-        workloads.await_deployment(client, "istiod", "s")
+        readiness.await_deployment(client, "istiod", "s")
 
 
 def test_pods_that_our_own_webhook_refused_are_tried_again_and_not_minutes_later(cluster, moments):
@@ -213,13 +213,13 @@ def test_pods_that_our_own_webhook_refused_are_tried_again_and_not_minutes_later
     client.put({**deployment(), "status": refused(said)["status"]})
 
     def made(cluster, changed):
-        if changed["metadata"].get("annotations", {}).get(retrying.TRIED):
+        if changed["metadata"].get("annotations", {}).get(replicaset_backoff.TRIED):
             new = {"observedGeneration": 1, "updatedReplicas": 1, "replicas": 1}
             client.put(deployment(**new, availableReplicas=1, conditions=[]))
             changed["metadata"]["generation"] = 1
 
     client.reactions.append(made)
-    workloads.await_deployment(client, "istiod", "s")
+    readiness.await_deployment(client, "istiod", "s")
     assert moments[0] < 5
     assert client.writes == ["PATCH /apis/apps/v1/namespaces/s/deployments/istiod"]
 
@@ -229,7 +229,7 @@ def test_they_are_not_tried_again_all_the_time(cluster, moments):
     said = 'failed calling webhook "object.sidecar-injector.istio.io": connection refused'
     client.put({**deployment(), "status": refused(said)["status"]})
     with limited(deployment=4), pytest.raises(NotReady, match="connection refused"):
-        workloads.await_deployment(client, "istiod", "s")
+        readiness.await_deployment(client, "istiod", "s")
     assert len(client.writes) <= 2
 
 
@@ -281,7 +281,7 @@ def test_a_pod_that_no_node_will_take_is_not_waited_for(
     client = cluster()
     placeless(client, said, node, events)
     with pytest.raises(Unprepared, match="Deployment s/istiod does not come to run: 0/1") as caught:
-        workloads.await_deployment(client, "istiod", "s")
+        readiness.await_deployment(client, "istiod", "s")
     assert seconds - 10 <= moments[0] <= seconds and "node" in caught.value.hint
 
 
@@ -298,7 +298,7 @@ def test_a_pod_for_which_a_node_comes_is_waited_for(cluster, moments, said, node
     client = cluster()
     placeless(client, said, node, events)
     with limited(deployment=120), pytest.raises(NotReady, match="0/1 nodes are available"):
-        workloads.await_deployment(client, "istiod", "s")
+        readiness.await_deployment(client, "istiod", "s")
 
 
 NOW = datetime(2026, 11, 27, 6, 0, tzinfo=UTC)
@@ -324,12 +324,12 @@ def ago(seconds):
 def test_a_load_balancer_that_will_not_come_is_told_in_the_clouds_words(
     cluster, moments, monkeypatch, reason, message, final
 ):
-    monkeypatch.setattr(balancer_failures, "datetime", Clock)
+    monkeypatch.setattr(load_balancer_failures, "datetime", Clock)
     client = cluster()
     tell(client, "Service", "gateway", reason, message, lastTimestamp=ago(20))
     kind = Unprepared if final else NotReady
     with limited(load_balancer=60), pytest.raises(kind) as caught:
-        workloads.address_of(client, "gateway", "s")
+        readiness.address_of(client, "gateway", "s")
     if final:
         assert message in caught.value.message and moments[0] < 10
         assert "kubectl describe service -n s gateway" in caught.value.hint
@@ -342,12 +342,12 @@ class Clock(datetime):
 
 
 def test_what_was_said_before_somebody_raised_the_quota_ends_no_wait(cluster, moments, monkeypatch):
-    monkeypatch.setattr(balancer_failures, "datetime", Clock)
+    monkeypatch.setattr(load_balancer_failures, "datetime", Clock)
     client = cluster()
     told = {"lastTimestamp": ago(300)}
     tell(client, "Service", "gateway", "SyncLoadBalancerFailed", QUOTA, **told)
     with limited(load_balancer=30), pytest.raises(NotReady):
-        workloads.address_of(client, "gateway", "s")
+        readiness.address_of(client, "gateway", "s")
     ask = client.request
 
     def request(method, path, body=None, content=""):
@@ -357,5 +357,5 @@ def test_what_was_said_before_somebody_raised_the_quota_ends_no_wait(cluster, mo
 
     client.request = request
     with limited(load_balancer=60), pytest.raises(Unprepared, match="QUOTA_EXCEEDED"):
-        workloads.address_of(client, "gateway", "s")
+        readiness.address_of(client, "gateway", "s")
     assert 45 < moments[0] < 50

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from isthmus.deploying import pools
 from isthmus.errors import BadEnvironment
+from isthmus.prefect_deploy import pools
 from isthmus.providers.lab.images import own
 
 FOLDER = Path(__file__).parents[2] / "deployments/kubernetes"

@@ -10,9 +10,9 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import TaskRun
 
 import tasks
-from isthmus import progress, waiting
+from isthmus import events, polling
 from isthmus.errors import ClusterUnreachable, NotReady, Rejected
-from isthmus.facts import Access, Done
+from isthmus.step_results import Access, Done
 from tasks.policies import RETRIES, step
 
 HOST = Access(cluster="beijing", kubeconfig="/nowhere", context="c")
@@ -27,7 +27,7 @@ STEPS = {
 def told(body, *args, **kwargs):
     """Run a step without Prefect; return what it told and its error."""
     heard, error = [], None
-    with progress.listening(heard.append):
+    with events.listening(heard.append):
         try:
             step("install host", of="host")(body).fn(*args, **kwargs)
         except Exception as raised:
@@ -58,7 +58,7 @@ def test_an_error_says_where_it_happened_unless_it_knows_better():
 
 def test_what_a_step_says_is_told_as_its_own():
     def body(host):
-        progress.say("half")
+        events.say("half")
 
     heard, _ = told(body, HOST)
     assert [(e.kind, e.name, e.text) for e in heard][1] == ("noted", "install host", "half")
@@ -113,6 +113,6 @@ def test_a_limit_that_ran_out_is_not_waited_for_again():
     from tasks.policies import is_transient
 
     with pytest.raises(NotReady) as caught:
-        waiting.until(lambda: None, "a Deployment", timeout=0)
+        polling.until(lambda: None, "a Deployment", timeout=0)
     assert not is_transient(None, tried(1), _State(caught.value))
     assert not is_transient(None, tried(1), _State(pickle.loads(pickle.dumps(caught.value))))

@@ -8,12 +8,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from isthmus import progress
+from isthmus import events
 from isthmus.environment import Environment
 from isthmus.errors import Unprepared
-from isthmus.progress import Event
-from isthmus.providers.lab import inotify, machine, preflight, tools
-from isthmus.providers.lab.machine import GB, Lack
+from isthmus.events import Event
+from isthmus.providers.lab import host_requirements, inotify, preflight, tools
+from isthmus.providers.lab.host_requirements import GB, Lack
 
 WATCHING = inotify.watching
 ROOT = Path(__file__).parents[2]
@@ -31,11 +31,11 @@ def good_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine that lacks nothing and has a toolchain, whatever the real one is."""
     monkeypatch.setenv("ISTHMUS_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("ISTHMUS_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(machine, "rights", list)
-    monkeypatch.setattr(machine, "kernel", lambda home: [])
-    monkeypatch.setattr(machine, "_is_here", lambda name: True)
-    monkeypatch.setattr(machine, "free_disk", lambda path: 100 * GB)
-    monkeypatch.setattr(machine, "available_memory", lambda: 100 * GB)
+    monkeypatch.setattr(host_requirements, "rights", list)
+    monkeypatch.setattr(host_requirements, "kernel", lambda home: [])
+    monkeypatch.setattr(host_requirements, "_is_here", lambda name: True)
+    monkeypatch.setattr(host_requirements, "free_disk", lambda path: 100 * GB)
+    monkeypatch.setattr(host_requirements, "available_memory", lambda: 100 * GB)
     monkeypatch.setattr(inotify, "watching", dict)
     monkeypatch.setattr(tools, "known_toolchain", lambda: object())
     monkeypatch.setattr(tools, "begun", lambda: False)
@@ -55,10 +55,12 @@ def test_a_machine_that_has_everything_is_let_through_and_left_alone(tmp_path: P
 def test_everything_that_is_missing_is_told_in_one_message(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(machine, "rights", lambda: [Lack("not root", "sudo")])
-    monkeypatch.setattr(machine, "_is_here", lambda name: name not in ("runc", "iptables"))
-    monkeypatch.setattr(machine, "free_disk", lambda path: GB)
-    monkeypatch.setattr(machine, "available_memory", lambda: 2 * GB)
+    monkeypatch.setattr(host_requirements, "rights", lambda: [Lack("not root", "sudo")])
+    monkeypatch.setattr(
+        host_requirements, "_is_here", lambda name: name not in ("runc", "iptables")
+    )
+    monkeypatch.setattr(host_requirements, "free_disk", lambda path: GB)
+    monkeypatch.setattr(host_requirements, "available_memory", lambda: 2 * GB)
     text = lacking()
     assert "nothing was changed" in text
     assert "- not root\n    sudo" in text
@@ -74,7 +76,7 @@ def test_a_toolchain_that_is_still_to_be_compiled_needs_more_disk(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(tools, "known_toolchain", lambda: None)
-    monkeypatch.setattr(machine, "free_disk", lambda path: 13 * GB)
+    monkeypatch.setattr(host_requirements, "free_disk", lambda path: 13 * GB)
     assert "13.0 GB free" in lacking()
     assert "14.0 GB needed" in lacking()
 
@@ -84,15 +86,15 @@ def test_a_build_that_was_interrupted_is_not_asked_for_its_room_twice(
 ) -> None:
     monkeypatch.setattr(tools, "known_toolchain", lambda: None)
     monkeypatch.setattr(tools, "begun", lambda: True)
-    monkeypatch.setattr(machine, "free_disk", lambda path: 5 * GB)
+    monkeypatch.setattr(host_requirements, "free_disk", lambda path: 5 * GB)
     preflight.check_machine(ENVIRONMENT)
 
 
 def test_regions_that_exist_already_need_no_more_room(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(machine, "free_disk", lambda path: 0)
-    monkeypatch.setattr(machine, "available_memory", lambda: 0)
+    monkeypatch.setattr(host_requirements, "free_disk", lambda path: 0)
+    monkeypatch.setattr(host_requirements, "available_memory", lambda: 0)
     for name in ("beijing", "shanghai"):
         (tmp_path / "home/environments/two/regions" / name).mkdir(parents=True)
     preflight.check_machine(ENVIRONMENT)
@@ -138,18 +140,18 @@ def test_with_a_toolchain_no_go_is_needed(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def two_disks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "device", lambda path: 1 if path.name == "home" else 2)
+    monkeypatch.setattr(host_requirements, "device", lambda path: 1 if path.name == "home" else 2)
 
 
 def test_two_disks_are_allowed_and_it_is_said_what_that_costs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     two_disks(monkeypatch)
-    events: list[Event] = []
+    told: list[Event] = []
     step = Event("started", "check", "check")
-    with progress.listening(events.append), progress.inside(step):
+    with events.listening(told.append), events.inside(step):
         preflight.check_machine(ENVIRONMENT)
-    assert "every region gets copies of the images" in events[0].text
+    assert "every region gets copies of the images" in told[0].text
 
 
 def test_of_two_disks_each_is_asked_for_its_own_part(
@@ -157,7 +159,7 @@ def test_of_two_disks_each_is_asked_for_its_own_part(
 ) -> None:
     two_disks(monkeypatch)
     monkeypatch.setattr(tools, "known_toolchain", lambda: None)
-    monkeypatch.setattr(machine, "free_disk", lambda path: GB)
+    monkeypatch.setattr(host_requirements, "free_disk", lambda path: GB)
     text = lacking()
     assert f"at {tmp_path}/home, 4.0 GB needed" in text
     assert f"at {tmp_path}/cache, 12.0 GB needed" in text
@@ -165,8 +167,8 @@ def test_of_two_disks_each_is_asked_for_its_own_part(
 
 def test_lacking_is_told_of_other_systems(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
-    monkeypatch.setattr(machine.sys, "platform", "darwin")
-    assert [lack.what for lack in machine.rights()] == [
+    monkeypatch.setattr(host_requirements.sys, "platform", "darwin")
+    assert [lack.what for lack in host_requirements.rights()] == [
         "not Linux: the lab is made of Linux namespaces"
     ]
 
@@ -179,26 +181,28 @@ class TestProbes:
         monkeypatch.undo()
 
     def test_who_is_not_root_is_told_so_and_no_more(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(machine.os, "geteuid", lambda: 1000)
-        assert [lack.do for lack in machine.rights()] == ["run it again with sudo"]
+        monkeypatch.setattr(host_requirements.os, "geteuid", lambda: 1000)
+        assert [lack.do for lack in host_requirements.rights()] == ["run it again with sudo"]
 
     def test_root_without_rights_is_told_what_the_kernel_said(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         refused = subprocess.CompletedProcess([], 1, "", "unshare: Operation not permitted\n")
-        monkeypatch.setattr(machine.os, "geteuid", lambda: 0)
-        monkeypatch.setattr(machine.shutil, "which", lambda name, path: f"/usr/bin/{name}")
-        monkeypatch.setattr(machine.subprocess, "run", lambda *args, **kwargs: refused)
-        [lack] = machine.rights()
+        monkeypatch.setattr(host_requirements.os, "geteuid", lambda: 0)
+        monkeypatch.setattr(
+            host_requirements.shutil, "which", lambda name, path: f"/usr/bin/{name}"
+        )
+        monkeypatch.setattr(host_requirements.subprocess, "run", lambda *args, **kwargs: refused)
+        [lack] = host_requirements.rights()
         assert "unshare: Operation not permitted" in lack.what
         assert "CAP_SYS_ADMIN" in lack.do
 
     def test_no_control_groups_and_a_disk_that_takes_no_overlay_are_told(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(machine, "_has_overlay", lambda: False)
-        monkeypatch.setattr(machine, "filesystem", lambda path: "overlay")
-        told = [lack.what for lack in machine.kernel(tmp_path, cgroups=tmp_path)]
+        monkeypatch.setattr(host_requirements, "_has_overlay", lambda: False)
+        monkeypatch.setattr(host_requirements, "filesystem", lambda path: "overlay")
+        told = [lack.what for lack in host_requirements.kernel(tmp_path, cgroups=tmp_path)]
         assert told == [
             f"no control groups to write to below {tmp_path}",
             "the kernel has no overlayfs",
@@ -209,53 +213,53 @@ class TestProbes:
     def test_control_groups_of_both_versions_will_do(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names: list[str]
     ) -> None:
-        monkeypatch.setattr(machine, "_has_overlay", lambda: True)
-        monkeypatch.setattr(machine, "filesystem", lambda path: "ext4")
+        monkeypatch.setattr(host_requirements, "_has_overlay", lambda: True)
+        monkeypatch.setattr(host_requirements, "filesystem", lambda path: "ext4")
         for name in names:
             (tmp_path / name).mkdir()
-        assert machine.kernel(tmp_path, cgroups=tmp_path) == []
+        assert host_requirements.kernel(tmp_path, cgroups=tmp_path) == []
 
     def test_memory_is_what_the_kernel_says_is_available(self, tmp_path: Path) -> None:
         meminfo = tmp_path / "meminfo"
         meminfo.write_text("MemTotal: 9000 kB\nMemFree: 100 kB\nMemAvailable: 2000 kB\n")
-        assert machine.available_memory(meminfo) == 2000 * 1024
+        assert host_requirements.available_memory(meminfo) == 2000 * 1024
 
     def test_the_file_system_of_a_folder_yet_to_be_is_that_of_the_one_above(
         self, tmp_path: Path
     ) -> None:
         mounts = tmp_path / "mounts"
         mounts.write_text(f"a / ext4 rw 0 0\nb {tmp_path} overlay rw 0 0\nc /proc proc rw 0 0\n")
-        assert machine.filesystem(tmp_path / "x/y", mounts) == "overlay"
-        assert machine.filesystem(Path("/nowhere"), mounts) == "ext4"
+        assert host_requirements.filesystem(tmp_path / "x/y", mounts) == "overlay"
+        assert host_requirements.filesystem(Path("/nowhere"), mounts) == "ext4"
 
     def test_a_busybox_that_needs_libraries_does_not_count(self, tmp_path: Path) -> None:
         (tmp_path / "static").write_bytes(b"\x7fELF")
         (tmp_path / "dynamic").write_bytes(b"\x7fELF.../lib64/ld-linux-x86-64.so.2")
-        assert machine._is_static(tmp_path / "static")
-        assert not machine._is_static(tmp_path / "dynamic")
-        assert not machine._is_static(tmp_path / "gone")
+        assert host_requirements._is_static(tmp_path / "static")
+        assert not host_requirements._is_static(tmp_path / "dynamic")
+        assert not host_requirements._is_static(tmp_path / "gone")
 
     def test_a_cache_where_no_program_may_run_is_told_with_its_variable(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        assert machine.noexec("ISTHMUS_CACHE", tmp_path / "yet/to/be") == []
+        assert host_requirements.noexec("ISTHMUS_CACHE", tmp_path / "yet/to/be") == []
         mounted = SimpleNamespace(f_flag=os.ST_NOEXEC | os.ST_NOSUID)
-        monkeypatch.setattr(machine.os, "statvfs", lambda path: mounted)
-        [lack] = machine.noexec("ISTHMUS_CACHE", tmp_path / "yet/to/be")
+        monkeypatch.setattr(host_requirements.os, "statvfs", lambda path: mounted)
+        [lack] = host_requirements.noexec("ISTHMUS_CACHE", tmp_path / "yet/to/be")
         assert "noexec" in lack.what and "ISTHMUS_CACHE=" in lack.do
 
     def test_a_program_outside_path_is_not_called_missing(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(machine, "FOLDERS", (str(tmp_path / "sbin"),))
+        monkeypatch.setattr(host_requirements, "FOLDERS", (str(tmp_path / "sbin"),))
         monkeypatch.setattr(
-            machine, "PACKAGES", {"conntrack": "conntrack", "no-such-program": "nothing"}
+            host_requirements, "PACKAGES", {"conntrack": "conntrack", "no-such-program": "nothing"}
         )
         program = tmp_path / "sbin/conntrack"
         program.parent.mkdir()
         program.touch(mode=0o755)
         monkeypatch.setenv("PATH", str(tmp_path))
-        [missing] = machine.programs()
+        [missing] = host_requirements.programs()
         assert missing.what == "not installed: no-such-program"
 
     def test_make_can_ask_before_anything_is_installed(self, tmp_path: Path) -> None:
@@ -265,4 +269,4 @@ class TestProbes:
         asked = [sys.executable, "-I", "-S", script, "packages"]
         done = subprocess.run(asked, env=env, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
-        assert set(done.stdout.split()) == set(machine.missing_packages())
+        assert set(done.stdout.split()) == set(host_requirements.missing_packages())

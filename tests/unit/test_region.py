@@ -6,8 +6,8 @@ import subprocess
 
 import pytest
 
-from isthmus import waiting
-from isthmus.providers.lab import cgroups, programs, region
+from isthmus import polling
+from isthmus.providers.lab import cgroups, components, region
 from isthmus.providers.lab.network import LabNetwork
 
 NET = LabNetwork(id="abc123", subnet=ipaddress.IPv4Network("198.18.7.0/24"))
@@ -90,11 +90,11 @@ def test_a_region_has_ended_only_when_its_first_process_has():
     child = subprocess.Popen(["sleep", "60"])
     assert not region.has_ended(child.pid)
     child.kill()
-    waiting.until(lambda: region.has_ended(child.pid) or None, "its end", timeout=10)
+    polling.until(lambda: region.has_ended(child.pid) or None, "its end", timeout=10)
     child.wait()
     assert region.has_ended(child.pid)
 
 
 def test_no_file_says_that_the_machines_process_1_is_a_regions(place):
-    text = programs.supervisor_config({"etcd": ["etcd"]})
-    assert "pidfile = /run/supervisor.pid" in text and str(programs.HOME) != "/run"
+    text = components.supervisor_config({"etcd": ["etcd"]})
+    assert "pidfile = /run/supervisor.pid" in text and str(components.HOME) != "/run"

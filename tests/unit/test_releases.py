@@ -160,7 +160,7 @@ def test_a_hostile_archive_is_refused_whole(web, tmp_path, member):
 
 
 def test_an_archive_that_swells_is_refused(web, monkeypatch):
-    monkeypatch.setattr(releases.unpacking, "MOST_BYTES", 10)
+    monkeypatch.setattr(releases.extract, "MOST_BYTES", 10)
     with pytest.raises(Unprepared, match="more is in it"):
         ensure(web)
 

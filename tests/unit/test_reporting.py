@@ -16,11 +16,11 @@ from isthmus.reporting import (
     Table,
     progress_key,
     progress_line,
-    scrub,
+    redact,
     topology,
     what_is_left,
 )
-from isthmus.reporting import words as text
+from isthmus.reporting import escape as text
 from isthmus.verification import Reason, Unproven, Verification
 
 PAIR = environment()
@@ -218,7 +218,7 @@ def test_progress_is_a_line_of_what_is_done_and_what_runs():
 
 @pytest.mark.parametrize("kind", SECRETS)
 def test_what_looks_like_a_secret_is_taken_out_and_the_words_around_it_stay(kind):
-    shown = scrub(f"shanghai: before {SECRETS[kind]}")
+    shown = redact(f"shanghai: before {SECRETS[kind]}")
     assert "CANARY" not in shown
     assert shown.startswith("shanghai: before ")
 
@@ -238,7 +238,7 @@ def test_what_looks_like_a_secret_is_taken_out_and_the_words_around_it_stay(kind
     ],
 )
 def test_what_is_no_secret_stays_as_it_is(plain):
-    assert scrub(plain) == plain
+    assert redact(plain) == plain
 
 
 def test_secrets_that_come_by_mistake_are_in_nothing_that_a_run_leaves():

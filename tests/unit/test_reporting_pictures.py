@@ -9,7 +9,7 @@ import pytest
 import stories
 from stories import STEPS, environment, known, step
 
-from isthmus.reporting import Known, canvas, gantt, topology
+from isthmus.reporting import Known, gantt, mermaid_theme, topology
 from isthmus.verification import Reason
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -81,13 +81,13 @@ def test_a_mesh_is_drawn_with_its_addresses_and_the_share_of_answers_on_each_arr
     for word in ("network network2", "198.18.0.3:15443", "198.18.1.3:15443", "198.18.0.3:15012"):
         assert word in shown
     assert shown.count("50 % (30-70)") == 4
-    assert f"stroke:{canvas.RED}" not in topology.picture(known(environment()))
+    assert f"stroke:{mermaid_theme.RED}" not in topology.picture(known(environment()))
 
 
 def test_what_is_at_fault_is_red_and_says_why(draw):
     source = topology.picture(known(environment(), silent="shanghai"))
     assert {"0 % (30-70)", "finding: gateway down"} <= set(draw(source).split("\n"))
-    assert re.findall(rf"^(\w+ \w+) stroke:{canvas.RED}", source, re.M) == [
+    assert re.findall(rf"^(\w+ \w+) stroke:{mermaid_theme.RED}", source, re.M) == [
         "style c1",
         "linkStyle 0",
     ]

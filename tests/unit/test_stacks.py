@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from isthmus import stacks
 from isthmus.environment import Environment, Images
-from isthmus.environment.parts import PLACES
+from isthmus.environment.sections import PLACES
 from isthmus.errors import BadEnvironment
 
 

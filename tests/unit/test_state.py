@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from isthmus import state, turn
+from isthmus import file_lock, state
 from isthmus.errors import Busy
 
 pytestmark = pytest.mark.usefixtures("folders")
@@ -57,13 +57,13 @@ def test_many_threads_may_write_one_file_and_it_is_always_whole(tmp_path):
 
 
 def test_only_one_run_has_an_environment_and_the_next_one_gets_it():
-    with turn.taken("pair"):
-        with pytest.raises(Busy, match="pair is in use") as caught, turn.taken("pair"):
+    with file_lock.taken("pair"):
+        with pytest.raises(Busy, match="pair is in use") as caught, file_lock.taken("pair"):
             pass
         assert "isthmus status pair" in caught.value.hint
-        with turn.taken("other"):
+        with file_lock.taken("other"):
             pass
-    with turn.taken("pair"):
+    with file_lock.taken("pair"):
         pass
 
 

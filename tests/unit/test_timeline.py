@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from isthmus.progress import Event
+from isthmus.events import Event
 from isthmus.timeline import Step, Steps, critical_path
 
 

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from isthmus.errors import NotReady
-from isthmus.facts import Gateway
+from isthmus.step_results import Gateway
 from isthmus.verification import (
     Reported,
     SeenEndpoint,

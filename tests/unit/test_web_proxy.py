@@ -12,10 +12,10 @@ import pytest
 import socksproxy
 from fakes import limit
 
-from isthmus.adapters import connecting, download, kube, reaching, web_proxy
+from isthmus.adapters import connectivity, download, kube, kube_client, web_proxy
 from isthmus.adapters.api_server import ApiServer
 from isthmus.errors import ClusterUnreachable, Unprepared
-from isthmus.facts import Access
+from isthmus.step_results import Access
 
 PROXY = "http://127.0.0.1:7890"
 CLASH = {"ALL_PROXY": "socks5://127.0.0.1:7890", "NO_PROXY": "127.0.0.1,localhost"}
@@ -195,12 +195,12 @@ def access(tmp_path):
 @pytest.mark.parametrize("variables", [EVERY, CLASH, GNOME, {"HTTPS_PROXY": "ftp://x"}])
 def test_a_client_asks_a_region_of_the_lab_directly(shell, access, variables):
     shell(variables, settled=True)
-    assert not connecting.new_client(access("https://198.18.3.2:6443")).configuration.proxy
+    assert not kube_client.new_client(access("https://198.18.3.2:6443")).configuration.proxy
 
 
 def test_a_client_asks_another_cluster_through_the_proxy_and_knows_its_password(shell, access):
     shell({"HTTPS_PROXY": "http://user:p%40ss@127.0.0.1:7890"})
-    found = connecting.new_client(access("https://one.example")).configuration
+    found = kube_client.new_client(access("https://one.example")).configuration
     assert found.proxy == PROXY
     assert found.proxy_headers == {"proxy-authorization": "Basic dXNlcjpwQHNz"}
 
@@ -208,11 +208,11 @@ def test_a_client_asks_another_cluster_through_the_proxy_and_knows_its_password(
 def test_proxy_url_of_a_kubeconfig_goes_before_the_shell_and_its_list(shell, access):
     shell({"HTTPS_PROXY": PROXY, "NO_PROXY": "one.example"})
     kept = access("https://one.example", ', proxy-url: "socks5://127.0.0.1:1"')
-    api = connecting.new_client(kept)
+    api = kube_client.new_client(kept)
     assert api.configuration.proxy == "socks5://127.0.0.1:1"
     assert "SOCKS" in type(api.rest_client.pool_manager).__name__
     with pytest.raises(Unprepared, match="proxy-url"):
-        connecting.new_client(access("https://one.example", ", proxy-url: quic://x"))
+        kube_client.new_client(access("https://one.example", ", proxy-url: quic://x"))
 
 
 @pytest.fixture
@@ -244,7 +244,7 @@ def test_a_proxy_that_refuses_or_is_dead_is_told_by_its_variable(shell, access, 
     for port in (dead, listener.port):
         shell({"https_proxy": f"{scheme}://127.0.0.1:{port}"})
         with pytest.raises(ClusterUnreachable, match="proxy that HTTPS_PROXY names") as caught:
-            reaching.reach(ApiServer(access("https://one.example")))
+            connectivity.reach(ApiServer(access("https://one.example")))
         assert "NO_PROXY=one.example" in caught.value.hint
         with pytest.raises(ClusterUnreachable, match="the proxy in HTTPS_PROXY"):
             kube.Kube(access("https://one.example")).version()
@@ -290,7 +290,7 @@ def test_what_is_behind_a_socks_proxy_is_reached_through_it(shell, web, tmp_path
         # An address for socks5: with that, httpx and urllib3 want to know it before they ask.
         assert download.fetch("http://192.0.2.7/version", tmp_path / "file") is True
         shell({"http_proxy": found}, settled=True)
-        assert reaching.reach(ApiServer(access("http://192.0.2.7")))[1] == "v1.36.3"
+        assert connectivity.reach(ApiServer(access("http://192.0.2.7")))[1] == "v1.36.3"
     assert len(proxy.names) == 2
 
 

@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import Any
 from urllib.parse import urlsplit
 
-from isthmus import waiting
+from isthmus import polling
 from isthmus.adapters import web_proxy
 from isthmus.errors import ClusterUnreachable, IsthmusError, Rejected
 from isthmus.providers.kce.credentials import ACCESS, SECRET, Keys
@@ -142,10 +142,10 @@ class Cloud:
                 failure.timed_out = True  # final: what may be there would be asked for twice
             raise failure
 
-        return waiting.until(
+        return polling.until(
             answer,
             f"an answer of KCE in {self.region} to {action}",
-            timeout=waiting.limits().cloud,
+            timeout=polling.limits().cloud,
             interval=PAUSE,
         )
 
@@ -170,7 +170,7 @@ def _profile() -> ClientProfile:
     http = HttpProfile(
         protocol=address.scheme,
         endpoint=address.netloc or None,
-        reqTimeout=2 * waiting.limits().request,
+        reqTimeout=2 * polling.limits().request,
         proxy=proxy,
     )
     return ClientProfile(httpProfile=http, language="en-US")

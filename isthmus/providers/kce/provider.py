@@ -2,11 +2,18 @@
 
 from isthmus.environment import ClusterSpec, Environment
 from isthmus.errors import ClusterUnreachable, NotReady, Rejected, Unprepared
-from isthmus.facts import Access
-from isthmus.providers.contract import Defaults
-from isthmus.providers.kce import buying, credentials, keeping, leaving, notes, requests
+from isthmus.providers.base import Defaults
+from isthmus.providers.kce import (
+    create,
+    credentials,
+    delete,
+    kubeconfig_store,
+    payloads,
+    purchase_record,
+)
 from isthmus.providers.kce.api import Cloud, Found
 from isthmus.stacks import load
+from isthmus.step_results import Access
 
 
 class Kce:
@@ -29,39 +36,39 @@ class Kce:
                 hint="take another `version` (below `kce`), or another `stack`",
             )
         for cluster in environment.clusters:
-            buying.find(_cloud(environment, cluster), environment, cluster)
+            create.find(_cloud(environment, cluster), environment, cluster)
 
     def to_buy(self, environment: Environment, anew: bool = False) -> list[str]:
         """Return in words what `ensure` would buy; if `anew`, as if there were nothing yet."""
         lacking = [
             cluster
             for cluster in environment.clusters
-            if anew or not buying.stands(_cloud(environment, cluster), environment, cluster)
+            if anew or not create.stands(_cloud(environment, cluster), environment, cluster)
         ]
-        return [requests.purchase(environment, cluster) for cluster in lacking]
+        return [payloads.purchase(environment, cluster) for cluster in lacking]
 
     def to_release(self, environment: Environment, leaving: list[ClusterSpec]) -> list[str]:
         """Return in words which of these clusters `release` would delete."""
-        looked = [buying.find(_cloud(environment, c), environment, c) for c in leaving]
+        looked = [create.find(_cloud(environment, c), environment, c) for c in leaving]
         return [_words(found) for found in looked if found]
 
     def to_delete(self, environment: Environment) -> list[str]:
         """Return in words what `delete` would delete."""
         clouds = self._clouds(environment)
-        return [_words(f) for cloud in clouds for f in buying.all_of(cloud, environment)]
+        return [_words(f) for cloud in clouds for f in create.all_of(cloud, environment)]
 
     def ensure(self, environment: Environment, cluster: ClusterSpec) -> Access:
         """Make the cluster exist, run and answer; nothing is bought twice."""
         cloud = _cloud(environment, cluster)
-        identity = buying.ensure(cloud, environment, cluster)
+        identity = create.ensure(cloud, environment, cluster)
         return self._access(environment, cluster, identity)
 
     def access(self, environment: Environment, cluster: ClusterSpec) -> Access:
         """Return how to reach the cluster; KCE is asked only if what is kept works no more."""
-        if identity := keeping.known(environment.name, cluster.name):
-            if access := keeping.kept(environment.name, cluster.name, identity):
+        if identity := kubeconfig_store.known(environment.name, cluster.name):
+            if access := kubeconfig_store.kept(environment.name, cluster.name, identity):
                 return _as_member(environment, access, identity)
-        found = buying.find(_cloud(environment, cluster), environment, cluster)
+        found = create.find(_cloud(environment, cluster), environment, cluster)
         if found is None:
             hint = f"isthmus up {environment.name}"
             raise NotReady("is not in KCE", cluster=cluster.name, hint=hint)
@@ -70,46 +77,46 @@ class Kce:
     def release(self, environment: Environment, cluster: ClusterSpec) -> None:
         """Leave nothing of one cluster in KCE; one that is not there, or not ours, is let be."""
         cloud = _cloud(environment, cluster)
-        found = buying.awaited(cloud, environment, cluster)
+        found = create.awaited(cloud, environment, cluster)
         self._leave(environment, [(cloud, found)] if found else [])
 
     def delete(self, environment: Environment) -> None:
         """Leave no cluster of the environment's in KCE, and none that may still appear."""
         clouds = self._clouds(environment)
-        found = [(cloud, one) for cloud in clouds for one in buying.all_of(cloud, environment)]
+        found = [(cloud, one) for cloud in clouds for one in create.all_of(cloud, environment)]
         listed = {one.name for _, one in found}
         for cluster in environment.clusters:
-            if requests.name(environment.name, cluster.name) not in listed:
+            if payloads.name(environment.name, cluster.name) not in listed:
                 cloud = _cloud(environment, cluster)
-                late = buying.awaited(cloud, environment, cluster)
+                late = create.awaited(cloud, environment, cluster)
                 found += [(cloud, late)] if late else []
         self._leave(environment, found)
 
     def _leave(self, environment: Environment, found: list[tuple[Cloud, Found]]) -> None:
         for cloud, one in found:
             if access := self._reachable(environment, cloud, one):
-                leaving.release(access)
-            leaving.ask(cloud, one)
+                delete.release(access)
+            delete.ask(cloud, one)
         for cloud, one in found:
-            buying.await_gone(cloud, one)
+            create.await_gone(cloud, one)
 
     def _reachable(self, environment: Environment, cloud: Cloud, one: Found) -> Access | None:
         """Return how to reach a cluster that is to go; a half-made one cannot be reached."""
-        if one.status.lower() != buying.RUNNING:
+        if one.status.lower() != create.RUNNING:
             return None
         name = one.name.partition("_")[2]
         try:
-            kept = keeping.kept(environment.name, name, one.identity)
-            return kept or keeping.fetch(cloud, environment.name, name, one.identity)
+            kept = kubeconfig_store.kept(environment.name, name, one.identity)
+            return kept or kubeconfig_store.fetch(cloud, environment.name, name, one.identity)
         except (Rejected, NotReady, ClusterUnreachable):
             return None
 
     def _access(self, environment: Environment, cluster: ClusterSpec, identity: str) -> Access:
-        access = keeping.kept(environment.name, cluster.name, identity)
+        access = kubeconfig_store.kept(environment.name, cluster.name, identity)
         if access is None:
             cloud = _cloud(environment, cluster)
-            access = buying.until_it_answers(
-                lambda: keeping.fetch(cloud, environment.name, cluster.name, identity),
+            access = create.until_it_answers(
+                lambda: kubeconfig_store.fetch(cloud, environment.name, cluster.name, identity),
                 cluster.name,
             )
         return _as_member(environment, access, identity)
@@ -119,7 +126,7 @@ class Kce:
         regions = [cluster.region for cluster in environment.clusters]
         return [
             Cloud(region, keys)
-            for region in dict.fromkeys([*regions, *notes.regions(environment.name)])
+            for region in dict.fromkeys([*regions, *purchase_record.regions(environment.name)])
         ]
 
 

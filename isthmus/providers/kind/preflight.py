@@ -6,7 +6,7 @@ import sys
 
 from isthmus.environment import Environment
 from isthmus.errors import Rejected, Unprepared
-from isthmus.providers.kind import balancer, programs, records
+from isthmus.providers.kind import cloud_provider, commands, records
 from isthmus.stacks import load
 
 DESKTOP = "Docker Desktop"
@@ -52,7 +52,7 @@ def _programs() -> list[Lack]:
 
 def _engine() -> list[Lack]:
     try:
-        system = programs.engine()
+        system = commands.engine()
     except Rejected as error:
         if "permission denied" in error.message:
             return [("you may not use Docker", "sudo usermod -aG docker $USER, and log in again")]
@@ -63,12 +63,12 @@ def _engine() -> list[Lack]:
 
 
 def _addresses() -> list[Lack]:
-    lack = balancer.lack()
-    return [(lack, balancer.INSTALL)] if lack else []
+    lack = cloud_provider.lack()
+    return [(lack, cloud_provider.INSTALL)] if lack else []
 
 
 def _clashes(environment: Environment) -> list[Lack]:
-    there = programs.clusters()
+    there = commands.clusters()
     names = {c.name: records.full_name(environment.name, c.name) for c in environment.clusters}
     return [
         clash(name)

@@ -4,13 +4,13 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
-from isthmus import state, waiting
+from isthmus import polling, state
 from isthmus.adapters import kube
 from isthmus.environment import ClusterSpec, Environment
 from isthmus.errors import ClusterUnreachable, NotReady, Unprepared
-from isthmus.facts import Access
-from isthmus.providers.contract import Defaults
-from isthmus.providers.kind import balancer, preflight, programs, records
+from isthmus.providers.base import Defaults
+from isthmus.providers.kind import cloud_provider, commands, preflight, records
+from isthmus.step_results import Access
 
 
 class Kind:
@@ -28,19 +28,19 @@ class Kind:
         name = records.full_name(environment.name, cluster.name)
         if not _stands(environment, cluster, name):
             _create(environment, cluster, name)
-        programs.start(name)
-        balancer.ensure()
+        commands.start(name)
+        cloud_provider.ensure()
         access = _access(environment.name, cluster.name, name)
         what = "the API server's answer"
-        limit = waiting.limits().api_server
-        uid = waiting.until(lambda: _uid(access), what, timeout=limit, cluster=cluster.name)
+        limit = polling.limits().api_server
+        uid = polling.until(lambda: _uid(access), what, timeout=limit, cluster=cluster.name)
         return access.model_copy(update={"uid": uid})
 
     def access(self, environment: Environment, cluster: ClusterSpec) -> Access:
         """Return how to reach the cluster; raises NotReady if it was not made or is stopped."""
         name = records.full_name(environment.name, cluster.name)
         known = records.read(environment.name).get(cluster.name)
-        if not known or name not in programs.clusters():
+        if not known or name not in commands.clusters():
             hint = f"isthmus up {environment.name}"
             raise NotReady("was never built, or is gone", cluster=cluster.name, hint=hint)
         access = _access(environment.name, cluster.name, name)
@@ -49,19 +49,19 @@ class Kind:
     def release(self, environment: Environment, cluster: ClusterSpec) -> None:
         """Leave nothing of one cluster; a cluster that somebody put in its place stays."""
         if cluster.name in records.read(environment.name):
-            _delete(environment.name, cluster.name, programs.clusters())
+            _delete(environment.name, cluster.name, commands.clusters())
             records.drop(environment.name, cluster.name)
 
     def delete(self, environment: Environment) -> None:
         """Leave no kind cluster of the environment and none of its load balancers."""
         known = records.read(environment.name)
-        there = programs.clusters() if known else []
+        there = commands.clusters() if known else []
         for cluster in known:
             _delete(environment.name, cluster, there)
         shutil.rmtree(_folder(environment.name), ignore_errors=True)
         records.forget(environment.name)
         if known:
-            balancer.release()
+            cloud_provider.release()
 
 
 def _delete(environment: str, cluster: str, there: list[str]) -> None:
@@ -69,19 +69,19 @@ def _delete(environment: str, cluster: str, there: list[str]) -> None:
     if name in there:
         if records.is_foreign(environment, cluster):
             return  # somebody has put another in its place
-        programs.delete(name, _kubeconfig(environment, cluster))
-    balancer.remove_of(name)
+        commands.delete(name, _kubeconfig(environment, cluster))
+    cloud_provider.remove_of(name)
 
 
 def _stands(environment: Environment, cluster: ClusterSpec, name: str) -> bool:
     """Tell whether the cluster is there as a whole; one that was left half-made is deleted."""
-    if name not in programs.clusters():
+    if name not in commands.clusters():
         return False
     if records.is_foreign(environment.name, cluster.name):
         what, hint = preflight.clash(name)
         raise Unprepared(what, cluster=cluster.name, hint=hint)
     if records.read(environment.name)[cluster.name] == records.BEGUN:
-        programs.delete(name, _kubeconfig(environment.name, cluster.name))
+        commands.delete(name, _kubeconfig(environment.name, cluster.name))
         return False
     return True
 
@@ -91,18 +91,18 @@ def _create(environment: Environment, cluster: ClusterSpec, name: str) -> None:
     records.note(environment.name, cluster.name, records.BEGUN)
     path = _kubeconfig(environment.name, cluster.name)
     path.parent.mkdir(exist_ok=True, mode=0o700)
-    programs.create(name, preflight.node_image(environment), cluster.region, path)
-    records.note(environment.name, cluster.name, programs.node(name).identity)
+    commands.create(name, preflight.node_image(environment), cluster.region, path)
+    records.note(environment.name, cluster.name, commands.node(name).identity)
     kube.forget()  # one of the same name before it had other keys
 
 
 def _access(environment: str, cluster: str, name: str) -> Access:
     path = _kubeconfig(environment, cluster)
     # Asked each time: Docker may have given the node another port or address since.
-    server, text = programs.server(name), programs.kubeconfig(name)
+    server, text = commands.server(name), commands.kubeconfig(name)
     if not path.exists() or path.read_text() != text:
         state.private(path, text)
-    return Access(cluster=cluster, kubeconfig=path, context=programs.context(name), server=server)
+    return Access(cluster=cluster, kubeconfig=path, context=commands.context(name), server=server)
 
 
 def _uid(access: Access) -> str | None:

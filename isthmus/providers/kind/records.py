@@ -6,7 +6,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from isthmus import state
-from isthmus.providers.kind import programs
+from isthmus.providers.kind import commands
 
 FILE = "kind.json"
 BEGUN = ""
@@ -57,7 +57,7 @@ def is_foreign(environment: str, cluster: str) -> bool:
     known = read(environment).get(cluster)
     if known in (None, BEGUN):
         return known is None
-    return known != programs.node(full_name(environment, cluster)).identity
+    return known != commands.node(full_name(environment, cluster)).identity
 
 
 def _path(environment: str) -> Path:

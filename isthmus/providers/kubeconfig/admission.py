@@ -8,13 +8,13 @@ from contextlib import contextmanager
 
 from isthmus import images
 from isthmus.adapters import pod_failures
+from isthmus.adapters.diff import LABEL, Manifest
 from isthmus.adapters.kube import Kube
-from isthmus.adapters.manifests import LABEL, Manifest
 from isthmus.environment import ClusterSpec, Environment, Images
 from isthmus.errors import Rejected, Unprepared
-from isthmus.providers.kubeconfig import needs
-from isthmus.providers.kubeconfig.asking import SYSTEM
-from isthmus.providers.kubeconfig.leftovers import SPACES
+from isthmus.providers.kubeconfig import requirements
+from isthmus.providers.kubeconfig.conflicts import SPACES
+from isthmus.providers.kubeconfig.inspection import SYSTEM
 from isthmus.render import render
 
 
@@ -36,14 +36,14 @@ def _tried(environment: Environment, cluster: ClusterSpec, space: str) -> list[M
 
     Only there: policies tend to spare istio-system by its name, so that no other stands for it.
     """
-    chosen, wanted = images.chosen(environment, Images()), needs.requests(environment)
+    chosen, wanted = images.chosen(environment, Images()), requirements.requests(environment)
     proxy = images.of_istio(chosen, "proxyv2")
     if space == SYSTEM:
         istiod = images.of_istio(chosen, "pilot")
         return render(
             "probe/control-plane.yaml.j2",
             space=space,
-            istiod=istiod if needs.runs_istiod(environment, cluster) else "",
+            istiod=istiod if requirements.runs_istiod(environment, cluster) else "",
             proxy=proxy,
             istiod_requests=wanted["istiod"],
             gateway_requests=wanted["gateway"],

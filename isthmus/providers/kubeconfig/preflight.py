@@ -8,12 +8,12 @@ itself is the proof, and nothing is written.
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from isthmus import progress, waiting
+from isthmus import events, polling
 from isthmus.environment import ClusterSpec, Environment
 from isthmus.errors import BadEnvironment, IsthmusError, together
-from isthmus.facts import Access
-from isthmus.providers.kubeconfig import asking, probing
-from isthmus.providers.kubeconfig.asking import Sight
+from isthmus.providers.kubeconfig import inspection, pod_probes
+from isthmus.providers.kubeconfig.inspection import Sight
+from isthmus.step_results import Access
 
 
 def check(environment: Environment, accesses: Sequence[Access]) -> None:
@@ -26,14 +26,14 @@ def check(environment: Environment, accesses: Sequence[Access]) -> None:
 
 def look(environment: Environment, accesses: Sequence[Access]) -> list[IsthmusError]:
     """Return every refusal, in the order of the clusters; what was probed is removed again."""
-    progress.say(f"asking {', '.join(c.name for c in environment.clusters)}")
+    events.say(f"asking {', '.join(c.name for c in environment.clusters)}")
     pairs = list(zip(environment.clusters, accesses, strict=True))
 
     def look_at(pair: tuple[ClusterSpec, Access]) -> Sight:
-        return asking.look(environment, *pair)
+        return inspection.look(environment, *pair)
 
     with ThreadPoolExecutor(len(pairs)) as pool:
-        sights = list(pool.map(waiting.carried(look_at), pairs))
+        sights = list(pool.map(polling.carried(look_at), pairs))
     _refuse_twins(sights)
     _expect_listeners(environment, sights)
     refusals = [error for sight in sights for error in sight.refusals]
@@ -45,8 +45,8 @@ def look(environment: Environment, accesses: Sequence[Access]) -> list[IsthmusEr
 def _probe(environment: Environment, sound: Sequence[Sight]) -> list[IsthmusError]:
     if not sound:
         return []
-    progress.say(f"probing {', '.join(s.cluster.name for s in sound)} by pods and load balancers")
-    return probing.probe(environment, sound)
+    events.say(f"probing {', '.join(s.cluster.name for s in sound)} by pods and load balancers")
+    return pod_probes.probe(environment, sound)
 
 
 def _expect_listeners(environment: Environment, sights: Sequence[Sight]) -> None:

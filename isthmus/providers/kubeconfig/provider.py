@@ -3,9 +3,9 @@
 from isthmus.adapters import kube
 from isthmus.environment import ClusterSpec, Environment
 from isthmus.errors import Unprepared, together
-from isthmus.facts import Access
-from isthmus.providers.contract import Defaults
+from isthmus.providers.base import Defaults
 from isthmus.providers.kubeconfig import preflight
+from isthmus.step_results import Access
 
 
 class Kubeconfig:

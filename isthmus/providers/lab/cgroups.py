@@ -4,7 +4,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from isthmus import waiting
+from isthmus import polling
 from isthmus.errors import NotReady
 
 ROOT = Path("/sys/fs/cgroup")
@@ -23,7 +23,7 @@ def remove(parent: str, folder: Path) -> None:
     """
     names = [parent, *(f"{CONTAINERS}/{identity}" for identity in _containers(folder))]
     with suppress(NotReady):
-        waiting.until(
+        polling.until(
             lambda: None if _left(names) else True,
             "end of the region's control groups",
             timeout=ENDING,

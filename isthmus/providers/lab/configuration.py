@@ -4,8 +4,7 @@ import base64
 import json
 from typing import Any
 
-from isthmus.providers.lab.images import names
-from isthmus.providers.lab.programs import (
+from isthmus.providers.lab.components import (
     DNS,
     ETC,
     HOME,
@@ -15,6 +14,7 @@ from isthmus.providers.lab.programs import (
     RUNTIME,
     RUNTIME_IN_FILE,
 )
+from isthmus.providers.lab.images import names
 
 POD_SUBNET = "10.244.0.0/24"
 SINCE = {

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from isthmus.providers.lab.machine import Lack
+from isthmus.providers.lab.host_requirements import Lack
 
 LIMIT = Path("/proc/sys/fs/inotify/max_user_instances")
 INSTANCES = {0: 16, 1337: 14}

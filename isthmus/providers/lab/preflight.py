@@ -4,12 +4,12 @@ import importlib.util
 import sys
 from pathlib import Path
 
-from isthmus import progress, state
+from isthmus import events, state
 from isthmus.adapters import golang
 from isthmus.environment import Environment
 from isthmus.errors import Unprepared
-from isthmus.providers.lab import inotify, machine, tools
-from isthmus.providers.lab.machine import Lack
+from isthmus.providers.lab import host_requirements, inotify, tools
+from isthmus.providers.lab.host_requirements import Lack
 from isthmus.providers.lab.toolchain import compiling
 
 
@@ -19,20 +19,20 @@ def check_machine(environment: Environment) -> None:
     new = _new_regions(environment)
     known = tools.known_toolchain() is not None
     lacks = [
-        *machine.rights(),
-        *machine.programs(),
-        *machine.kernel(home),
-        *machine.room(home, cache, new, cold=not known and not tools.begun()),
-        *machine.noexec("ISTHMUS_CACHE", cache),
-        *machine.noexec("", Path(sys.prefix)),  # etcd and Envoy lie there
-        *machine.memory(new),
+        *host_requirements.rights(),
+        *host_requirements.programs(),
+        *host_requirements.kernel(home),
+        *host_requirements.room(home, cache, new, cold=not known and not tools.begun()),
+        *host_requirements.noexec("ISTHMUS_CACHE", cache),
+        *host_requirements.noexec("", Path(sys.prefix)),  # etcd and Envoy lie there
+        *host_requirements.memory(new),
         *inotify.lacking(new),
         *([] if known else _go()),
     ]
     if lacks:
         raise _unprepared(environment, lacks)
-    if machine.device(home) != machine.device(cache):
-        progress.say(f"{home} and {cache} are on two disks: every region gets copies of the images")
+    if host_requirements.device(home) != host_requirements.device(cache):
+        events.say(f"{home} and {cache} are on two disks: every region gets copies of the images")
 
 
 def _new_regions(environment: Environment) -> int:

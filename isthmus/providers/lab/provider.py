@@ -10,10 +10,18 @@ from isthmus import state
 from isthmus.adapters import kube
 from isthmus.environment import ClusterSpec, Environment
 from isthmus.errors import ClusterUnreachable, NotReady
-from isthmus.facts import Access
-from isthmus.providers.contract import Defaults
-from isthmus.providers.lab import archives, needs, network, parts, preflight, region, start
+from isthmus.providers.base import Defaults
+from isthmus.providers.lab import (
+    archives,
+    bootstrap,
+    defaults,
+    kubernetes_release,
+    network,
+    preflight,
+    region,
+)
 from isthmus.providers.lab.images import ensure_golden, supply
+from isthmus.step_results import Access
 
 
 @dataclass(frozen=True)
@@ -26,7 +34,7 @@ class Lab:
     @property
     def defaults(self) -> Defaults:
         """The lab's images, small requests, and what a vanilla Envoy needs."""
-        return needs.of(self.stack)
+        return defaults.of(self.stack)
 
     def check(self, environment: Environment) -> None:
         """Raise Unprepared with all that this machine lacks for so many regions.
@@ -35,16 +43,16 @@ class Lab:
         is neither made here nor in an archive.
         """
         preflight.check_machine(environment)
-        parts.check(environment.stack)
+        kubernetes_release.check(environment.stack)
         archives.wanted(environment, self.defaults.images)
 
     def ensure(self, environment: Environment, cluster: ClusterSpec) -> Access:
         """Make the cluster's region run and its API server answer."""
-        tools = parts.ensure(environment.stack)
+        tools = kubernetes_release.ensure(environment.stack)
         given = archives.wanted(environment, self.defaults.images)
         golden = ensure_golden(tools, given)
         place = _place(environment, cluster)
-        start.bring_up(place, tools, golden)
+        bootstrap.bring_up(place, tools, golden)
         supply(place.folder, given)
         return _access(place)
 

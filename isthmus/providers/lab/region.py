@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from xmlrpc.client import Fault, ServerProxy
 
-from isthmus import state, waiting
-from isthmus.adapters import supervising, surroundings
+from isthmus import polling, state
+from isthmus.adapters import subprocess_env, supervisord
 from isthmus.errors import NotReady
-from isthmus.providers.lab import cgroups, configuration, network, pki, programs
+from isthmus.providers.lab import cgroups, components, configuration, network, pki
 from isthmus.providers.lab.images import copy_golden
 from isthmus.providers.lab.tools import Toolchain
 
@@ -87,11 +87,11 @@ def start(region: Region) -> int:
             start_new_session=True,
             cwd="/",
             # It outlives the run: neither its password nor a shell's proxy goes with it.
-            env=surroundings.alone(),
+            env=subprocess_env.alone(),
             # A worker's own is 077, and pods could not read the layers that are unpacked for them.
             umask=0o022,
         )
-    return waiting.until(
+    return polling.until(
         lambda: supervisor(region) if (region.folder / "supervisor.sock").exists() else None,
         f"supervisor (log: {region.folder}/logs/start.log)",
         timeout=20,
@@ -105,7 +105,7 @@ def launch(region: Region, names: list[str]) -> None:
     control = _control(region)
     for name in names:
         try:
-            supervising.launch(control, name)
+            supervisord.launch(control, name)
         except Fault as fault:
             raise NotReady(f"{name}: {fault.faultString}", cluster=region.cluster) from fault
 
@@ -115,7 +115,7 @@ def stop(region: Region) -> None:
     pid = supervisor(region)
     if pid is not None:
         os.kill(pid, signal.SIGKILL)
-        waiting.until(
+        polling.until(
             lambda: True if has_ended(pid) else None,
             "end of the region's processes",
             timeout=30,
@@ -179,7 +179,7 @@ def _is_init_of(process: Path, home: os.stat_result) -> bool:
 
 def _control(region: Region) -> ServerProxy:
     # Through the process's own root: the path from outside may be too long for a socket.
-    return supervising.control(f"/proc/{supervisor(region)}/root/run/region/supervisor.sock")
+    return supervisord.control(f"/proc/{supervisor(region)}/root/run/region/supervisor.sock")
 
 
 def _kubeconfig(region: Region, account: str) -> str:
@@ -189,13 +189,13 @@ def _kubeconfig(region: Region, account: str) -> str:
 
 
 def _configure(region: Region, tools: Toolchain) -> None:
-    node = programs.Node(
+    node = components.Node(
         cluster=region.cluster,
         region=region.label,
         address=region.network.node(region.index),
         pool=region.network.pool(region.index),
     )
     texts = configuration.files(region.cgroup, region.cluster, tools.minor)
-    texts["supervisord.conf"] = programs.supervisor_config(programs.programs(node, tools))
+    texts["supervisord.conf"] = components.supervisor_config(components.programs(node, tools))
     for name, text in texts.items():
         state.private(region.folder / "etc" / name, text)

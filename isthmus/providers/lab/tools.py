@@ -11,7 +11,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from isthmus import progress, state
+from isthmus import events, state
 from isthmus.errors import Unprepared
 from isthmus.providers.lab.toolchain import compiling
 
@@ -103,7 +103,7 @@ def _building(folder: Path) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        progress.say("another step or run builds the toolchain; waiting for it")
+        events.say("another step or run builds the toolchain; waiting for it")
         lock.acquire()
     try:
         yield

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from isthmus import progress, state, waiting
-from isthmus.adapters import shell, surroundings
+from isthmus import events, polling, state
+from isthmus.adapters import shell, subprocess_env
 from isthmus.errors import Rejected
 from isthmus.images import Archive
 from isthmus.providers.lab.images.archive import write_archive
@@ -77,12 +77,12 @@ def _ensured(key: str, make: Callable[[Path], None]) -> Path:
 def _make(part: Path, tools: Toolchain) -> None:
     work = part / "work"
     work.mkdir()
-    progress.say("making images from packages and binaries")
+    events.say("making images from packages and binaries")
     images = build(work, tools)
     archive = work / "images.tar"
     write_archive(archive, images)
     with _containerd(part) as socket:
-        progress.say(f"unpacking {len(images)} images")
+        events.say(f"unpacking {len(images)} images")
         shell.run(["ctr", "-a", socket, "-n", "k8s.io", "images", "import", archive], timeout=600)
 
 
@@ -117,11 +117,11 @@ def _containerd(part: Path) -> Iterator[Path]:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            env=surroundings.alone(),
+            env=subprocess_env.alone(),
             umask=READABLE,
         )
     try:
-        waiting.until(lambda: True if _answers(socket, process) else None, "containerd", timeout=30)
+        polling.until(lambda: True if _answers(socket, process) else None, "containerd", timeout=30)
         yield socket
     finally:
         process.kill()

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from isthmus import progress, state
+from isthmus import events, state
 from isthmus.adapters import shell
 from isthmus.errors import Rejected, Unprepared
 from isthmus.images import Archive, contents
@@ -31,7 +31,7 @@ def load(root: Path, socket: Path, archives: Sequence[Archive]) -> None:
     # Backwards: where two hold an image of one name, the first archive's is to stay.
     lacking = [archive for archive in reversed(archives) if archive.key() not in had]
     for archive in lacking:
-        progress.say(f"importing {archive.path.name}: {len(archive.names)} images")
+        events.say(f"importing {archive.path.name}: {len(archive.names)} images")
         _import(socket, archive)
     if lacking:
         state.private(record, json.dumps([*had, *(archive.key() for archive in lacking)]))

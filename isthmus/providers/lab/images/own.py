@@ -12,7 +12,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from isthmus import progress, state
+from isthmus import events, state
 from isthmus.adapters import shell
 from isthmus.errors import Unprepared
 from isthmus.providers.lab.images import names, packages, recipes
@@ -57,7 +57,7 @@ def load(region: Path, tools: Toolchain) -> str:
         work = Path(folder)
         archive = work / "isthmus.tar"
         write_archive(archive, [build(work, tools)])
-        progress.say(f"loading {NAME}")
+        events.say(f"loading {NAME}")
         with socket_of(region) as socket:
             command = ["ctr", "-a", socket, "-n", "k8s.io", "images", "import", archive]
             shell.run(command, timeout=600)
@@ -89,7 +89,7 @@ def _kept(name: str, contents: str, make: Callable[[Path], Path]) -> Path:
     path = folder / f"{name}-{key}.tar"
     with FileLock(folder / f"{name}.lock"):
         if not path.exists():
-            progress.say(f"making layer {name}")
+            events.say(f"making layer {name}")
             part = path.with_suffix(".part.tar")
             make(part)
             for old in folder.glob(f"{name}-*.tar"):

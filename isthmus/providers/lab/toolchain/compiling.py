@@ -6,12 +6,12 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from isthmus import progress, state
+from isthmus import events, state
 from isthmus.adapters import golang
 from isthmus.adapters.golang import Go, GoFailed
 from isthmus.errors import Unprepared
-from isthmus.providers.lab import machine
-from isthmus.providers.lab.toolchain.complaints import explained
+from isthmus.providers.lab import host_requirements
+from isthmus.providers.lab.toolchain.compile_errors import explained
 
 SOURCES = Path(__file__).parent
 STACK = "istio-1.31"
@@ -80,12 +80,12 @@ class Count:
         left = sum(len(packages) for packages in self._left.values())
         done = self._total - left
         text = f"compiling {done} of {self._total} packages" if left else "linking programs"
-        progress.say(text, done / self._total if self._total else None)
+        events.say(text, done / self._total if self._total else None)
 
 
 def _fetching(line: str) -> None:
     if line.startswith("go: downloading "):
-        progress.say(f"fetching modules: {line.removeprefix('go: downloading ')}")
+        events.say(f"fetching modules: {line.removeprefix('go: downloading ')}")
 
 
 def _ignore(line: str) -> None:
@@ -108,7 +108,7 @@ class Builder:
         """Fetch what is not here and return each module's packages that have to be compiled."""
         found: dict[str, set[str]] = {}
         standard: set[str] = set()
-        progress.say("fetching modules")
+        events.say("fetching modules")
         for module, flags in MODULES.items():
             args = ["list", "-deps", "-trimpath", *flags, "-f", LEFT, "tool"]
             rows = [line.split() for line in self._run(args, module, _fetching).splitlines()]
@@ -118,7 +118,7 @@ class Builder:
 
     def check_room(self, packages: int) -> None:
         """Raise Unprepared if the disk cannot take what that many packages become."""
-        cache = machine.existing(Path(self._run(["env", "GOCACHE"], ".").strip()))
+        cache = host_requirements.existing(Path(self._run(["env", "GOCACHE"], ".").strip()))
         needed = {cache: packages * A_PACKAGE, self._target: PROGRAMS}
         if cache.stat().st_dev == self._target.stat().st_dev:
             needed = {self._target: sum(needed.values())}
@@ -162,7 +162,7 @@ def compile_all(target: Path) -> None:
 
     Raises Unprepared for a missing Go, a failed download, a full disk; Rejected for the compiler.
     """
-    progress.say("looking for Go")
+    events.say("looking for Go")
     builder = Builder(golang.ensure(installed_go(), SOURCES / "go.lock"), target)
     left = builder.fetch()
     builder.check_room(sum(len(packages) for packages in left.values()))

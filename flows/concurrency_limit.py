@@ -1,0 +1,156 @@
+"""A run's place in a strict limit of Prefect's server: it makes it the only one among machines.
+
+It is held by a lease that ends when nobody renews it. A run that was suspended or cut off for
+longer cannot know who was there meanwhile, so it changes nothing any more.
+"""
+
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from httpx import HTTPError, HTTPStatusError
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.exceptions import ObjectNotFound
+
+from isthmus import file_lock, polling
+from isthmus.adapters import prefect_record
+from isthmus.errors import Busy, NotReady
+
+LEASE = 60.0
+"""Seconds; the shortest that Prefect's server grants (api/concurrency_limits_v2.py)."""
+SURE = LEASE - 5.0
+"""Seconds after a renewal was asked for in which the turn is surely ours: a request on its way ends
+within the rest."""
+AWAY = 60.0
+"""Seconds that a run waits, writing nothing, for a server which is away longer than its lease."""
+HEARD = 9.0
+"""Seconds after which a run whose record is gone has stopped: it looks every 3
+(flows.heartbeat)."""
+PREFIX = "isthmus-"
+LOCKED, GONE, MISSING = 423, 410, 404
+UNKNOWN = (HTTPError, ObjectNotFound)
+"""What the client raises if the server does not answer, or knows nothing of what is asked for."""
+
+
+class Lost(Busy):
+    """The run's turn ended before the run did; another one may have changed the environment."""
+
+
+def clock() -> float:
+    """Return seconds that go on while the process, or the machine, is suspended."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+@dataclass
+class Lease:
+    """A run's place in the server's limit."""
+
+    client: SyncPrefectClient
+    name: str
+    identity: UUID
+    local: file_lock.Turn
+    sure_until: float = field(default_factory=lambda: clock() + SURE)
+    """When, by our clock, the server may give the place to another run."""
+    lost: Lost | None = None
+    _one: threading.Lock = field(default_factory=threading.Lock)
+
+    def check(self) -> None:
+        """Raise Lost unless no other run can have had this turn; renew it first if it is late.
+
+        A server that is away is waited for: while it is, it gives the turn to nobody else here,
+        but another machine may reach it.
+        """
+        if self.lost:
+            raise self.lost
+        if clock() < self.sure_until:
+            return
+        try:
+            polling.until(self._renewed, "its Prefect server", timeout=AWAY, interval=1)
+        except NotReady as error:
+            raise self._lose(f"{error.message}, and its lease has ended") from None
+
+    def renew(self) -> None:
+        """Keep it for another LEASE seconds; take it anew if the server forgot it in time.
+
+        Raises Lost if the server may have given it to another run.
+        """
+        with self._one:
+            begun = clock()
+            try:
+                self.client.renew_concurrency_lease(self.identity, LEASE)
+            except HTTPStatusError as error:
+                if error.response.status_code not in (GONE, MISSING):
+                    raise
+                self._take_again(begun)
+            self.sure_until = begun + SURE
+
+    def release(self) -> None:
+        """Give it back; a server that does not answer forgets it by itself."""
+        with suppress(*UNKNOWN):
+            self.client.release_concurrency_slots_with_lease(self.identity)
+
+    def _renewed(self) -> bool | None:
+        try:
+            self.renew()
+        except HTTPError:
+            return None
+        return True
+
+    def _take_again(self, now: float) -> None:
+        """Take a place that the server forgot, unless another run can have had it meanwhile."""
+        if now >= self.sure_until:
+            raise self._lose("it was suspended, or cut off from the Prefect server, for too long")
+        try:
+            self.identity = occupy(self.client, self.name)
+        except Busy as error:
+            raise self._lose(error.message) from None
+
+    def _lose(self, why: str) -> Lost:
+        environment = self.name.removeprefix(PREFIX)
+        text = f"this run is not sure any more that no other one changes {environment}: {why}"
+        self.lost = Lost(text, hint=f"it stopped; look: isthmus status {environment}; run it again")
+        self.lost.timed_out = True
+        return self.lost
+
+
+def limit(environment: str) -> str:
+    """Return the name of the environment's limit."""
+    return f"{PREFIX}{environment}"
+
+
+def take(client: SyncPrefectClient, name: str, local: file_lock.Turn) -> Lease:
+    """Return a place in the environment's limit; raises Busy if another run has it."""
+    begun = clock()
+    return Lease(client, name, occupy(client, name), local, begun + SURE)
+
+
+def occupy(client: SyncPrefectClient, name: str) -> UUID:
+    """Return the lease of a place that was free; raises Busy if it was not."""
+    try:
+        answer = client.increment_concurrency_slots_with_lease([name], 1, "concurrency", LEASE)
+    except HTTPStatusError as error:
+        if error.response.status_code != LOCKED:
+            raise
+        environment = name.removeprefix(PREFIX)
+        raise Busy(f"{environment} is in use by a run on another machine") from None
+    if not answer.json()["limits"]:
+        client.upsert_global_concurrency_limit_by_name(name, 1)
+        _let_unknown_runs_end(client)
+        return occupy(client, name)
+    return UUID(answer.json()["lease_id"])
+
+
+def _let_unknown_runs_end(client: SyncPrefectClient) -> None:
+    """Wait until runs that the server does not know have heard of it, and have stopped.
+
+    A server that never heard of an environment may have got another database a moment ago, with a
+    run of another machine still at work. Our own server has runs of this machine alone: its lock
+    knows them all.
+    """
+    if not prefect_record.is_own(client.api_url):
+        end = clock() + HEARD
+        polling.until(
+            lambda: clock() >= end or None, "the end of runs unknown to it", timeout=2 * HEARD
+        )

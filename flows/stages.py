@@ -1,0 +1,174 @@
+"""The chapters of the story. Each starts its steps and returns what later ones wait for."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from flows.step_runner import Steps
+from isthmus.environment import Environment
+from tasks import clusters as cluster_tasks
+from tasks import decommission as parting_tasks
+from tasks import federation as federation_tasks
+from tasks import gateways as gateway_tasks
+from tasks import install as install_tasks
+from tasks import remote_secrets as wiring_tasks
+from tasks import sample as sample_tasks
+from tasks import teardown as teardown_tasks
+from tasks import verify as verify_tasks
+
+Future = Any
+"""A Prefect future; its type parameters differ from step to step."""
+
+
+@dataclass(frozen=True)
+class Federation:
+    """What later chapters need of the federation."""
+
+    prepared: Future
+    namespace: Future
+    cacerts: Future
+    sample: Future
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """What later chapters need of the mesh; lists are in the clusters' order."""
+
+    injectors: list[Future]
+    gateways: list[Future]
+    exposed: Future
+
+
+def create(start: Steps, environment: Environment, buy: bool) -> list[Future]:
+    """Make or find every cluster, side by side."""
+    prepared = start(cluster_tasks.prepare, environment, buy)
+    create_cluster = cluster_tasks.create_cluster
+    clusters = [start(create_cluster, environment, c, prepared) for c in environment.clusters]
+    for cluster in clusters:
+        start(cluster_tasks.await_nodes, cluster)
+    return clusters
+
+
+def part(start: Steps, environment: Environment, clusters: list[Future]) -> list[Future]:
+    """Let go of each cluster that the file has no longer, once no other one sends to it."""
+    host = clusters[0]
+    parted: list[Future] = []
+    for leaver in start.found(start(parting_tasks.who_left, environment, host)):
+        unwired = start(parting_tasks.unwire, environment, host, leaver)
+        silent = start(parting_tasks.await_silence, environment, clusters, leaver, unwired)
+        drained = start(parting_tasks.drain, environment, leaver, silent)
+        left = start(parting_tasks.leave_federation, environment, host, leaver, drained)
+        start(parting_tasks.give_back, environment, leaver, left)
+        parted.append(left)
+    return parted
+
+
+def federate(
+    start: Steps, environment: Environment, clusters: list[Future], parted: list[Future]
+) -> Federation:
+    """Join all clusters, and give each istio-system and its part of the trust."""
+    host = clusters[0]
+    # A control plane that lists all networks must not lose one that is still asked.
+    prepared = start(federation_tasks.prepare_host, environment, host, wait_for=parted)
+    start(federation_tasks.merge_kubeconfigs, environment, clusters)
+    # What KubeFed is to carry to a cluster no longer, it deletes there.
+    joined: list[Future] = [*parted]
+    if environment.federation_is_given:
+        joined.append(start(federation_tasks.take_over, environment, host, clusters))
+    elif environment.federation == "kubefed":
+        kubefed = start(federation_tasks.install_federation, environment, host)
+        join = federation_tasks.join
+        joined += [start(join, environment, host, c, kubefed) for c in clusters]
+        joined.append(start(federation_tasks.start_federation, host, kubefed))
+    space = start(
+        federation_tasks.federate_namespace, environment, host, clusters, joined, prepared
+    )
+    cacerts = start(federation_tasks.federate_secret, environment, host, clusters, space)
+    sample = start(federation_tasks.federate_sample, environment, host, clusters, joined)
+    return Federation(prepared, space, cacerts, sample)
+
+
+def install(
+    start: Steps, environment: Environment, clusters: list[Future], federation: Federation
+) -> Mesh:
+    """Install the host, then attach every remote to it, side by side."""
+    host, *remotes = clusters
+    control = start(install_tasks.install_host, environment, host, federation.prepared)
+    exposed = start(gateway_tasks.expose_host, environment, host, control)
+    gateway = start(gateway_tasks.open_gateway, environment, host, control)
+    endpoint = start(gateway_tasks.check_endpoint, environment, host, gateway, exposed)
+    injectors, gateways = [control], [gateway]
+    for remote in remotes:
+        attached = start(
+            install_tasks.install_remote, environment, remote, endpoint, federation.cacerts
+        )
+        wired = start(wiring_tasks.wire_secret, host, remote, attached)
+        injectors.append(wired)
+        gateways.append(start(gateway_tasks.open_gateway, environment, remote, wired, endpoint))
+    services = start(gateway_tasks.expose_services, environment, clusters, injectors)
+    return Mesh(injectors, gateways, services)
+
+
+def deploy(
+    start: Steps,
+    environment: Environment,
+    clusters: list[Future],
+    federation: Federation,
+    mesh: Mesh,
+) -> list[Future]:
+    """Put the sample everywhere: a caller as soon as its cluster injects, helloworld in all."""
+    callers = [
+        start(sample_tasks.deploy_caller, environment, cluster, federation.sample, injector)
+        for cluster, injector in zip(clusters, mesh.injectors, strict=True)
+    ]
+    hello = start(
+        sample_tasks.deploy_sample,
+        environment,
+        clusters[0],
+        clusters,
+        federation.sample,
+        mesh.injectors,
+    )
+    return [*callers, hello, mesh.exposed]
+
+
+def verify(
+    start: Steps,
+    environment: Environment,
+    clusters: list[Future],
+    gateways: list[Future],
+    after: list[Future] | None = None,
+) -> Future:
+    """Let every region ask every other, and judge."""
+    reported = start(verify_tasks.report, environment, clusters, gateways, wait_for=after or [])
+    clients = [start(verify_tasks.verify_client, environment, c, reported) for c in clusters]
+    views = [start(verify_tasks.verify_gateway, environment, c, reported) for c in clusters]
+    return start(verify_tasks.conclude, environment, clients, views)
+
+
+def find(start: Steps, environment: Environment) -> list[Future]:
+    """Find clusters that must exist."""
+    return [start(cluster_tasks.find_cluster, environment, c) for c in environment.clusters]
+
+
+def find_gateways(start: Steps, environment: Environment, clusters: list[Future]) -> list[Future]:
+    """Find the gateways as they are now."""
+    return [start(verify_tasks.find_gateway, environment, cluster) for cluster in clusters]
+
+
+def withdraw(start: Steps, environment: Environment, anothers: bool) -> list[Future]:
+    """Take out of clusters that stay what was put there, in the order that lets each part go."""
+    host, *remotes = clusters = find(start, environment)
+    start(teardown_tasks.check_builder, environment, clusters, anothers).result()
+    leavers = start.found(start(parting_tasks.who_left, environment, host))
+    left: Future = None
+    if environment.federation == "kubefed":
+        federated = start(teardown_tasks.withdraw_federated, environment, host)
+        members = [start(teardown_tasks.leave, environment, host, c, federated) for c in clusters]
+        leave = parting_tasks.leave_federation
+        members += [start(leave, environment, host, gone, federated) for gone in leavers]
+        left = start(teardown_tasks.remove_federation, environment, host, members)
+    # The host first: as long as its istiod runs, it writes its trust into every remote again.
+    gone = start(teardown_tasks.withdraw, environment, host, left)
+    others = [start(teardown_tasks.withdraw, environment, r, gone) for r in remotes]
+    others += [start(parting_tasks.give_back, environment, c, gone) for c in leavers]
+    return [gone, *others]

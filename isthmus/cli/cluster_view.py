@@ -1,0 +1,132 @@
+"""Looking at an environment's clusters; reads, never writes. What it means is said in status."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol
+
+from isthmus import polling, providers
+from isthmus.adapters import kube, kubefedctl
+from isthmus.adapters.pod_exec import KubeletUnreachable
+from isthmus.cli.status_checks import Count, Seen, Sight
+from isthmus.environment import ClusterSpec, Environment
+from isthmus.errors import ClusterUnreachable, IsthmusError
+from isthmus.providers.kubeconfig import capacity
+from isthmus.stacks import load
+from isthmus.step_results import Access
+
+FEDERATED = "core.kubefed.io/v1beta1"
+SYSTEM = "istio-system"
+HARMLESS = ["pilot-agent", "version"]
+"""A command that every proxy has, and that asks nobody."""
+
+
+class Reader(Protocol):
+    """As much of a cluster's client as looking needs."""
+
+    access: Access
+
+    def version(self) -> str:
+        """Return the API server's version."""
+
+    def get(self, kind: str, name: str, namespace: str = "", api: str = "v1") -> Any:
+        """Return an object, or None."""
+
+    def objects(
+        self, kind: str, namespace: str = "", api: str = "v1", labels: str = ""
+    ) -> list[Any]:
+        """Return all objects of a kind."""
+
+    def execute(self, pod: str, namespace: str, container: str, argv: list[str]) -> object:
+        """Return what a command in a container printed; raises KubeletUnreachable."""
+
+
+def look(environment: Environment) -> list[Sight]:
+    """Return what each cluster shows, host first; all are asked at once."""
+    with ThreadPoolExecutor(len(environment.clusters)) as pool:
+        return list(pool.map(lambda c: look_at(environment, c, connect), environment.clusters))
+
+
+def connect(environment: Environment, cluster: ClusterSpec) -> Reader:
+    """Return a client for a cluster that exists."""
+    return kube.connect(providers.of(environment).access(environment, cluster))
+
+
+def look_at(
+    environment: Environment,
+    cluster: ClusterSpec,
+    connect: Callable[[Environment, ClusterSpec], Reader],
+) -> Sight:
+    """Return what one cluster shows; of one that cannot be asked, why."""
+    try:
+        with polling.within(environment.timeouts):
+            reader = connect(environment, cluster)
+            seen = see(reader, environment, cluster)
+    except IsthmusError as error:
+        return Sight(cluster, None, error.message, isinstance(error, ClusterUnreachable))
+    return Sight(cluster, seen, member=reader.access.member)
+
+
+def see(reader: Reader, environment: Environment, cluster: ClusterSpec) -> Seen:
+    """Return what there is in a cluster that answers."""
+    is_host = cluster == environment.host
+    gateway = load(environment.stack).gateway.selector
+    nodes = reader.objects("Node")
+    services = reader.objects("Service", SYSTEM, labels=gateway)
+    gateways = reader.objects("Pod", SYSTEM, labels=gateway)
+    return Seen(
+        version=reader.version(),
+        nodes=_ready(nodes),
+        gateway_pods=_ready(gateways),
+        gateway_address=next(filter(None, map(_address, services)), ""),
+        istiod=_ready(reader.objects("Pod", SYSTEM, labels="app=istiod")),
+        closed=() if capacity.usable(nodes) else tuple(map(_why_closed, nodes)),
+        deaf=tuple(_unreached(reader, gateways)),
+        wired=_wired(reader, environment) if is_host else (),
+        joined=_joined(reader) if is_host else (),
+    )
+
+
+def _unreached(reader: Reader, gateways: list[Any]) -> Iterator[str]:
+    """Yield what is said of kubelets that the API server does not reach; a node is asked once.
+
+    All else goes on without them, and neither `exec` nor logs do. Who may not ask is told nothing.
+    """
+    ready = [pod for pod in gateways if _is_ready(pod)]
+    for pod in {pod.get("spec", {}).get("nodeName"): pod for pod in ready}.values():
+        try:
+            reader.execute(pod["metadata"]["name"], SYSTEM, "istio-proxy", HARMLESS)
+        except KubeletUnreachable as error:
+            yield f"{error.message}; {error.hint}"
+        except IsthmusError:
+            continue
+
+
+def _wired(reader: Reader, environment: Environment) -> tuple[str, ...]:
+    names = [cluster.name for cluster in environment.remotes]
+    return tuple(n for n in names if reader.get("Secret", f"istio-remote-secret-{n}", SYSTEM))
+
+
+def _joined(reader: Reader) -> tuple[str, ...]:
+    found = reader.objects("KubeFedCluster", kubefedctl.NAMESPACE, api=FEDERATED)
+    return tuple(item["metadata"]["name"] for item in found if _is_ready(item))
+
+
+def _ready(items: list[Any]) -> Count:
+    return Count(sum(map(_is_ready, items)), len(items))
+
+
+def _why_closed(node: Any) -> str:
+    spec = node.get("spec", {})
+    taints = [f"taint {t['key']}:{t['effect']}" for t in spec.get("taints", [])]
+    reasons = ["cordoned"] if spec.get("unschedulable") else taints
+    return f"{node['metadata']['name']} ({', '.join(reasons)})"
+
+
+def _is_ready(item: Any) -> bool:
+    conditions = item.get("status", {}).get("conditions") or []
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+
+
+def _address(service: Any) -> str:
+    ingress = service.get("status", {}).get("loadBalancer", {}).get("ingress") or [{}]
+    return str(ingress[0].get("ip") or ingress[0].get("hostname") or "")

@@ -1,0 +1,82 @@
+"""From what a person types to an environment: a file, or the name of one that was built."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from isthmus import file_lock, state
+from isthmus.cli import terminal
+from isthmus.errors import BadEnvironment, Findings, Usage
+
+if TYPE_CHECKING:
+    from isthmus.environment import Environment
+
+
+def find(text: str) -> "Environment":
+    """Return the environment that a file or a known name stands for.
+
+    Raises BadEnvironment for a file that is missing or wrong, Usage for an unknown name.
+    """
+    from isthmus.environment import load
+
+    if _is_path(text):
+        return load(_existing(text))
+    if text in state.known():
+        return load(state.stored(text))
+    if Path(text).is_file():
+        return load(Path(text))
+    raise Usage(f"{text}: neither a file nor an environment built here", hint=_known_names())
+
+
+def is_gone(text: str) -> bool:
+    """Tell whether that is the name of an environment that was here once, and is no more."""
+    from isthmus import environment_store
+
+    return not (_is_path(text) or Path(text).is_file()) and environment_store.is_gone(text)
+
+
+def remember(environment: "Environment") -> None:
+    """Keep a copy, so that from now on the name is enough.
+
+    Raises BadEnvironment if that would lose sight of clusters that an earlier `up` has made, Busy
+    while another run is at work on the environment.
+    """
+    from isthmus import environment_store
+
+    with file_lock.taken(environment.name):
+        environment_store.remember(environment)
+
+
+def accept_checksums(environment: "Environment") -> None:
+    """Fetch what the environment needs, pin what has no checksum, and say what was pinned."""
+    from isthmus import binaries
+
+    terminal.say("looking for the programs of the stack, and fetching what is not here")
+    for file, checksum in binaries.accept(environment).items():
+        terminal.say(f"accepted: {file} {checksum}")
+
+
+def require_built(environment: "Environment", text: str) -> None:
+    """Raise Findings if no `up` has been at this environment, which the person called `text`."""
+    if not state.stored(environment.name).exists():
+        raise not_built(environment, text)
+
+
+def not_built(environment: "Environment", text: str) -> Findings:
+    """Return the error that says so."""
+    return Findings(f"{environment.name}: not built", hint=f"build it: isthmus up {text}")
+
+
+def _existing(text: str) -> Path:
+    path = Path(text).expanduser()
+    if not path.exists():
+        raise BadEnvironment(f"{text}: no such file", hint=f"write one: isthmus init {text}")
+    return path
+
+
+def _is_path(text: str) -> bool:
+    return "/" in text or text.endswith((".yaml", ".yml"))
+
+
+def _known_names() -> str:
+    names = ", ".join(state.known())
+    return f"known: {names}" if names else "none is built yet: isthmus init, then isthmus up FILE"

@@ -1,0 +1,148 @@
+"""What is seen in the clusters, judged: pure checks, each naming what is not as it should be."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from isthmus.errors import ClusterUnreachable, Findings, IsthmusError
+
+if TYPE_CHECKING:
+    from isthmus.environment import ClusterSpec, Environment
+
+
+@dataclass(frozen=True)
+class Count:
+    """How many of them are ready."""
+
+    ready: int
+    total: int
+
+    @property
+    def ok(self) -> bool:
+        """Whether there are some, and all are ready."""
+        return 0 < self.total == self.ready
+
+    def __str__(self) -> str:
+        """Say so."""
+        return f"{self.ready} of {self.total} ready"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a cluster that answers has."""
+
+    version: str
+    nodes: Count
+    gateway_pods: Count
+    gateway_address: str
+    istiod: Count
+    wired: tuple[str, ...] = ()
+    """Of a host: the remotes whose reader secret it has."""
+    joined: tuple[str, ...] = ()
+    """Of a host: the clusters that KubeFed calls Ready."""
+    closed: tuple[str, ...] = ()
+    """If no node takes pods: every node with the reason, `one (cordoned)`."""
+    deaf: tuple[str, ...] = ()
+    """What is said of each kubelet that the API server does not reach, with what to do."""
+
+
+@dataclass(frozen=True)
+class Sight:
+    """One cluster, with what was seen in it or why nothing was."""
+
+    cluster: "ClusterSpec"
+    seen: Seen | None
+    trouble: str = ""
+    unreachable: bool = False
+    member: str = ""
+    """Its name in the federation, where only the cluster's provider knows it."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that should be so, in one cluster."""
+
+    cluster: str
+    name: str
+    ok: bool
+    text: str
+
+
+def checks(environment: "Environment", sights: Sequence[Sight]) -> list[Check]:
+    """Return every check of every cluster, in the order in which one would repair."""
+    host = next((s.seen for s in sights if s.cluster == environment.host), None)
+    return [check for sight in sights for check in _of_cluster(environment, sight, host)]
+
+
+def error(found: Sequence[Check], sights: Sequence[Sight], name: str) -> IsthmusError | None:
+    """Return what `status` ends with: nothing, ClusterUnreachable or Findings."""
+    hint = f"repair it: isthmus up {name}"
+    if unreachable := [sight for sight in sights if sight.unreachable]:
+        troubles = "; ".join(f"{sight.cluster.name}: {sight.trouble}" for sight in unreachable)
+        return ClusterUnreachable(f"{name}: does not answer: {troubles}", hint=hint)
+    if failed := [f"{check.cluster}: {check.name}" for check in found if not check.ok]:
+        return Findings(f"{name}: {len(failed)} not well: {', '.join(failed)}", hint=hint)
+    return None
+
+
+def document(
+    environment: "Environment", sights: Sequence[Sight], found: Sequence[Check]
+) -> dict[str, Any]:
+    """Return the status as JSON has it."""
+    return {
+        "environment": environment.name,
+        "verdict": "pass" if all(check.ok for check in found) else "fail",
+        "clusters": [
+            {
+                "name": sight.cluster.name,
+                "region": sight.cluster.region,
+                "network": sight.cluster.network,
+                "reachable": sight.seen is not None,
+                "version": sight.seen.version if sight.seen else None,
+                "gateway": (sight.seen.gateway_address or None) if sight.seen else None,
+                "checks": [_plain(check) for check in found if check.cluster == sight.cluster.name],
+            }
+            for sight in sights
+        ],
+    }
+
+
+def _plain(check: Check) -> dict[str, Any]:
+    return {key: value for key, value in asdict(check).items() if key != "cluster"}
+
+
+def _nodes(name: str, seen: Seen) -> Check:
+    but = "".join(f", but {said}" for said in seen.deaf)
+    if seen.closed:
+        open_it = "kubectl uncordon it, or take the taint away"
+        but += f", but none takes pods: {', '.join(seen.closed)}; {open_it}"
+    return Check(name, "nodes", seen.nodes.ok and not but, f"{seen.nodes}{but}")
+
+
+def _of_cluster(environment: "Environment", sight: Sight, host: Seen | None) -> Iterator[Check]:
+    name = sight.cluster.name
+    if sight.seen is None:
+        yield Check(name, "reachable", False, sight.trouble)
+        return
+    yield Check(name, "reachable", True, sight.seen.version)
+    yield _nodes(name, sight.seen)
+    if environment.federation == "kubefed" and host:
+        member = sight.member or sight.cluster.in_federation
+        ready, away = "KubeFed calls it Ready", "KubeFed does not call it Ready"
+        yield _present(name, "federated", member in host.joined, ready, away)
+    if sight.cluster == environment.host:
+        yield Check(name, "istiod", sight.seen.istiod.ok, str(sight.seen.istiod))
+    elif host:
+        there, gone = "its reader secret is on the host", "its reader secret is not on the host"
+        yield _present(name, "wired", name in host.wired, there, gone)
+    yield _gateway(name, sight.seen)
+
+
+def _present(cluster: str, name: str, ok: bool, there: str, gone: str) -> Check:
+    return Check(cluster, name, ok, there if ok else gone)
+
+
+def _gateway(cluster: str, seen: Seen) -> Check:
+    ok = seen.gateway_pods.ok and bool(seen.gateway_address)
+    text = f"{seen.gateway_address or 'no address'}, pods {seen.gateway_pods}"
+    return Check(cluster, "gateway", ok, text)

@@ -1,0 +1,139 @@
+"""The verbs that change or prove an environment: up, down, verify."""
+
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from isthmus import state
+from isthmus.cli import confirm, environment_argument, options, preflight, terminal
+
+if TYPE_CHECKING:
+    from isthmus.cli.run_flow import Result
+    from isthmus.cli.run_history import Run
+    from isthmus.environment import Environment
+    from isthmus.verification import Verification
+
+
+@click.command()
+@options.environment
+@options.as_json
+@options.wait
+@options.timeout
+@options.color
+@options.yes
+@options.accept_checksum
+@click.option("--steps", is_flag=True, help="Show at the end what took how long, and why.")
+def up(
+    env: str,
+    output: str,
+    wait: bool,
+    timeout: float | None,
+    yes: bool,
+    accept_checksum: bool,
+    steps: bool,
+) -> None:
+    """Build ENV, or what is missing of it, and prove it by traffic.
+
+    ENV is an environment file, or the name of an environment already built. Safe to run again.
+    """
+    environment = environment_argument.find(env)
+    begun = time.monotonic()
+    if accept_checksum:
+        environment_argument.accept_checksums(environment)
+    preflight.check(environment, timeout)
+    agreed = confirm.confirm_purchase(environment, env, yes)
+    environment_argument.remember(environment)
+    if not wait:
+        return _in_background("up", environment, timeout, output, agreed)
+    from isthmus.cli import run_flow, verdict_output
+
+    result = run_flow.run(run_flow.Order("up", environment, env, timeout, begun, agreed))
+    _report(result.run, steps)
+    verdict_output.show(_verification(result), output)
+
+
+@click.command()
+@options.environment
+@options.wait
+@options.timeout
+@options.yes
+@options.color
+@options.accept_checksum
+def down(env: str, wait: bool, timeout: float | None, yes: bool, accept_checksum: bool) -> None:
+    """Take ENV down and leave nothing of it.
+
+    ENV is the name of an environment already built, or its file; also one that was half built.
+    """
+    if environment_argument.is_gone(env):
+        return terminal.emit(f"{env}: gone already")
+    environment = environment_argument.find(env)
+    if accept_checksum:
+        environment_argument.accept_checksums(environment)
+    confirm.ready(environment)
+    agreed = confirm.confirm_deletion(environment, env, yes)
+    if not wait:
+        return _in_background("down", environment, timeout, "text", agreed)
+    from isthmus import environment_store
+    from isthmus.cli import run_flow
+
+    result = run_flow.run(run_flow.Order("down", environment, env, timeout, agreed=agreed))
+    _report(result.run, steps=False)
+    result.get()
+    environment_store.forget(environment.name)
+    terminal.emit(f"{environment.name}: gone")
+
+
+@click.command(short_help="Prove ENV by traffic from every region.")
+@options.environment
+@options.as_json
+@options.timeout
+@options.color
+def verify(env: str, output: str, timeout: float | None) -> None:
+    """Prove ENV by traffic: requests from every region, answered by every region."""
+    environment = environment_argument.find(env)
+    environment_argument.require_built(environment, env)
+    from isthmus.cli import run_flow, verdict_output
+
+    result = run_flow.run(run_flow.Order("verify", environment, env, timeout))
+    _report(result.run, steps=False)
+    verdict_output.show(_verification(result), output)
+
+
+def _verification(result: "Result") -> "Verification":
+    """Return what the run found, were it that the mesh is not one; raises any other failure."""
+    from isthmus.verification import Unproven
+
+    if isinstance(result.failure, Unproven):
+        return result.failure.verification
+    verification: Verification = result.get()
+    return verification
+
+
+def _in_background(
+    verb: str, environment: "Environment", timeout: float | None, output: str, agreed: bool
+) -> None:
+    from isthmus.adapters import processes
+
+    name = environment.name
+    log = state.home() / "logs" / f"{verb}-{name}.log"
+    limit = [f"--timeout={timeout:.0f}s"] if timeout else []
+    yes = ["--yes"] if agreed else []
+    process = processes.again([verb, name, *yes, *limit], log)
+    if output == "json":
+        fields = {"environment": name, "verb": verb, "pid": process.pid, "log": str(log)}
+        terminal.document("Start", fields)
+    else:
+        terminal.emit(f"{name}: {verb} runs in the background, pid {process.pid}, log {log}")
+    terminal.say(f"look: isthmus status {name}")
+
+
+def _report(run: "Run", steps: bool) -> None:
+    """Say on stderr how long it took and, if asked, what took how long."""
+    from isthmus.cli import bar_chart
+
+    if steps:
+        terminal.stderr().print(bar_chart.chart(run, terminal.marks(sys.stderr)))
+        terminal.say(bar_chart.summary(run))
+    terminal.say(f"{run.verb} {run.environment}: {run.end - run.start:.1f} s", "dim")

@@ -1,0 +1,100 @@
+"""cloud-provider-kind: one a machine, it gives the Services of all kind clusters their addresses.
+
+When it ends it takes every load balancer along, whoever's it is (its pkg/controller/controller.go,
+cleanup). So one that runs is used, and ours only ends when nobody needs it.
+"""
+
+import json
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+
+from filelock import FileLock
+
+from isthmus import events, polling, state
+from isthmus.adapters import processes, shell
+from isthmus.adapters.processes import Process
+from isthmus.errors import Rejected, Unprepared
+from isthmus.providers.kind import commands, records
+
+PROGRAM = "cloud-provider-kind"
+FLAG = "--gateway-channel"
+"""Unless it is `disabled`, the Gateway API's kinds go into every kind cluster, a user's too."""
+GRACE = 30.0
+"""Seconds to remove load balancers; each takes one or two."""
+INSTALL = f"go install sigs.k8s.io/{PROGRAM}@latest, and its folder onto PATH"
+
+
+def runs() -> bool:
+    """Tell whether one is at work on this machine, on its own or in a container."""
+    return bool(processes.named(PROGRAM))
+
+
+def lack() -> str:
+    """Return why none can give addresses here, or nothing."""
+    if runs():
+        return ""
+    if not (program := shutil.which(PROGRAM)):
+        return f"no {PROGRAM} on PATH, and none runs"
+    if FLAG not in shell.run([program, "--help"]):
+        return f"{program} is too old: it does not know {FLAG}"
+    return ""
+
+
+def ensure() -> None:
+    """Make one run; its log is in the home folder. Raises Unprepared if there is no program."""
+    with _lock():
+        if runs():
+            return
+        if not (program := shutil.which(PROGRAM)):
+            raise Unprepared(lack(), hint=INSTALL)
+        command = [program, FLAG, "disabled"]
+        log, env = _file("log"), commands.environment()
+        started = processes.detach(command, log, env, cwd=state.home())
+        state.private(_file("json"), json.dumps(asdict(started)))
+
+
+def remove_of(cluster: str) -> None:
+    """Leave no load balancer of a cluster that is gone; cloud-provider-kind may be at it, too."""
+
+    def gone() -> bool | None:
+        if not (left := commands.balancers(cluster)):
+            return True
+        try:
+            commands.remove(left)
+        except Rejected as error:
+            seen.append(error.message)
+        return None
+
+    seen = ["they are still there"]
+    what = f"the end of the load balancers of {cluster}"
+    polling.until(gone, what, timeout=GRACE, seen=lambda: seen[-1])
+
+
+def release() -> None:
+    """End the one that we started, unless somebody's clusters need it."""
+    with _lock():
+        if not (ours := _ours()):
+            return
+        users = [*records.environments(), *commands.balancers()]
+        if users:
+            events.say(f"{PROGRAM} stays: needed by {', '.join(users)}")
+            return
+        processes.end(ours, GRACE)
+        for suffix in ("json", "log"):
+            _file(suffix).unlink(missing_ok=True)
+
+
+def _ours() -> Process | None:
+    record = _file("json")
+    process = Process(**json.loads(record.read_text())) if record.exists() else None
+    return process if process and process.alive else None
+
+
+def _file(suffix: str) -> Path:
+    return state.home() / f"{PROGRAM}.{suffix}"
+
+
+def _lock() -> FileLock:
+    state.home().mkdir(parents=True, exist_ok=True, mode=0o700)
+    return FileLock(_file("lock"))

@@ -1,0 +1,129 @@
+"""Whether what will be requested finds room on a cluster's nodes; pure.
+
+The scheduler counts requests, so they are counted here too: what nodes can give, less what pods of
+others request, must hold what we shall request. A stack may also say how large the host has to be
+in all, as the guide does; whoever sets `resources` has thought of that, and is believed.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from isthmus.adapters.diff import Manifest
+from isthmus.errors import Unprepared
+
+SUFFIXES: dict[str, Fraction | int] = {
+    "": 1, "n": Fraction(1, 10**9), "u": Fraction(1, 10**6), "m": Fraction(1, 1000),
+    "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15, "E": 10**18,
+    "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "Pi": 2**50, "Ei": 2**60,
+}  # fmt: skip
+QUANTITY = re.compile(r"^([0-9.]+(?:[eE][-+]?[0-9]+)?)([KMGTPE]i|[numkMGTPE]|)$")
+ENDED = ("Succeeded", "Failed")
+NEAR = Fraction(95, 100)
+"""A machine that is sold with 8 GB reports less, as its firmware and kernel keep some."""
+
+
+@dataclass(frozen=True)
+class Amount:
+    """CPU in cores, memory in bytes."""
+
+    cpu: Fraction = Fraction(0)
+    memory: Fraction = Fraction(0)
+
+    def __add__(self, other: "Amount") -> "Amount":
+        """Sum both."""
+        return Amount(self.cpu + other.cpu, self.memory + other.memory)
+
+    def __sub__(self, other: "Amount") -> "Amount":
+        """Return what is left of each."""
+        return Amount(self.cpu - other.cpu, self.memory - other.memory)
+
+    def holds(self, other: "Amount") -> bool:
+        """Tell whether there is as much of each."""
+        return self.cpu >= other.cpu and self.memory >= other.memory
+
+    def __str__(self) -> str:
+        """Say it as people do: 3.9 cores, 7.2 GiB."""
+        return f"{float(self.cpu):.2f} cores, {float(self.memory / 2**30):.2f} GiB"
+
+
+def amount(given: dict[str, str] | None) -> Amount:
+    """Return what a container requests or a node has; what is not said is nothing."""
+    given = given or {}
+    return Amount(quantity(given.get("cpu", "0")), quantity(given.get("memory", "0")))
+
+
+def quantity(text: str) -> Fraction:
+    """Return a Kubernetes quantity as a number."""
+    match = QUANTITY.match(str(text))
+    return Fraction(match[1]) * SUFFIXES[match[2]] if match else Fraction(0)
+
+
+def total(amounts: Iterable[Amount]) -> Amount:
+    """Return the sum."""
+    return sum(amounts, Amount())
+
+
+def free(nodes: Sequence[Manifest], pods: Iterable[Manifest]) -> list[Amount]:
+    """Return what each node that takes pods has left."""
+    left = {n["metadata"]["name"]: amount(n["status"].get("allocatable")) for n in usable(nodes)}
+    for pod in pods:
+        node = pod["spec"].get("nodeName", "")
+        if node in left and pod.get("status", {}).get("phase") not in ENDED:
+            left[node] -= requested(pod)
+    return list(left.values())
+
+
+def usable(nodes: Sequence[Manifest]) -> list[Manifest]:
+    """Return the nodes on which a pod without tolerations may be put."""
+    return [n for n in nodes if not n.get("spec", {}).get("unschedulable") and not _tainted(n)]
+
+
+def requested(pod: Manifest) -> Amount:
+    """Return what the scheduler counts for a pod: its containers, or a larger init container."""
+    spec = pod["spec"]
+    side_by_side = total(_requests(c) for c in spec.get("containers", []))
+    first = [_requests(c) for c in spec.get("initContainers", [])]
+    return Amount(
+        max([side_by_side.cpu, *(a.cpu for a in first)]),
+        max([side_by_side.memory, *(a.memory for a in first)]),
+    )
+
+
+def judge(cluster: str, left: Sequence[Amount], pods: Sequence[Amount]) -> list[Unprepared]:
+    """Return the refusal if these pods do not fit, all of them and each on one node."""
+    if not left:
+        hint = "add a node, or take a taint away: kubectl describe nodes"
+        return [Unprepared("has no node that takes pods", cluster=cluster, hint=hint)]
+    need, have = total(pods), total(left)
+    widest = max(pods, key=lambda pod: (pod.memory, pod.cpu), default=Amount())
+    hint = "add a node, or ask for less by `resources` in the environment file"
+    if not have.holds(need):
+        message = f"has {have} left for requests; the mesh requests {need}"
+    elif not any(node.holds(widest) for node in left):
+        message = f"has no node with {widest} left, which one pod of the mesh requests"
+    else:
+        return []
+    return [Unprepared(message, cluster=cluster, hint=hint)]
+
+
+def judge_size(
+    cluster: str, nodes: Sequence[Manifest], wanted: Amount, stack: str
+) -> list[Unprepared]:
+    """Return the refusal if a host's nodes are smaller in all than its stack says."""
+    have = total(amount(n["status"].get("capacity")) for n in usable(nodes))
+    if have.cpu >= wanted.cpu and have.memory >= wanted.memory * NEAR:
+        return []
+    message = f"its nodes have {have}; stack {stack} wants {wanted} of a host"
+    hint = "add a node, or say by `resources` in the environment file that less will do"
+    return [Unprepared(message, cluster=cluster, hint=hint)]
+
+
+def _requests(container: Manifest) -> Amount:
+    return amount((container.get("resources") or {}).get("requests"))
+
+
+def _tainted(node: Manifest) -> bool:
+    taints = node.get("spec", {}).get("taints") or []
+    return any(t["effect"] in ("NoSchedule", "NoExecute") for t in taints)

@@ -1,0 +1,86 @@
+"""Which artifacts a run leaves, under which keys. Keys stay, so that their versions can be read."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from isthmus.reporting import gantt, run_summary, tables, topology
+from isthmus.reporting.escape import drawing, line, prose
+from isthmus.reporting.run_report import Story
+from isthmus.reporting.tables import Rows
+from isthmus.timeline import Step, summary
+
+NOW = 5
+"""Steps that run that the line of progress names."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page of Markdown."""
+
+    key: str
+    description: str
+    markdown: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table; every row has the same columns."""
+
+    key: str
+    description: str
+    rows: Rows
+
+
+def what_is_left(story: Story) -> list[Page | Table]:
+    """Return what the run leaves, what matters most first; nothing of what is not known.
+
+    A teardown leaves no picture: the last one stays that of the mesh as it was.
+    """
+    left = [_page(story, "outcome", "What became of the run", run_summary.text(story))]
+    return [*left, *(_mesh(story) if story.verb != "down" else ()), *_time(story)]
+
+
+def progress_key(environment: str) -> str:
+    """Return the key of the artifact that shows how far a run is."""
+    return f"progress-{environment}"
+
+
+def progress_line(done: int, total: int, running: Sequence[Step]) -> str:
+    """Return in a line how far a run is and what it is doing."""
+    now = ", ".join(step.label for step in running[:NOW])
+    more = f" and {len(running) - NOW} more" if len(running) > NOW else ""
+    return line(f"{done} of {total} steps have ended" + (f"; now: {now}{more}" if now else ""))
+
+
+def _mesh(story: Story) -> Iterator[Page | Table]:
+    known = story.known
+    if picture := topology.picture(known):
+        crowded = "\nArrows are drawn only where answers are not as expected.\n"
+        text = drawing(picture) + (crowded if topology.is_crowded(known) else "")
+        yield _page(story, "topology", "The mesh, and the share of answers on each arrow", text)
+    found = {
+        "verification": ("Answers of each client, and how many are allowed", tables.answers(known)),
+        "endpoints": ("What each client's sidecar lists", tables.endpoints(known)),
+        "clusters": ("The clusters", tables.clusters(known)),
+    }
+    yield from (_table(story, kind, *given) for kind, given in found.items() if given[1])
+
+
+def _time(story: Story) -> Iterator[Page]:
+    if not story.steps:
+        return
+    drawn = drawing(gantt.chart(story.steps, story.end))
+    text = f"{prose(summary(story.steps, story.seconds))}\n\n{drawn}"
+    yield _page(story, "steps", "What took how long; the critical path is red", text)
+
+
+def _page(story: Story, kind: str, what: str, markdown: str) -> Page:
+    return Page(f"{kind}-{story.environment}", _description(story, what), markdown)
+
+
+def _table(story: Story, kind: str, what: str, rows: Rows) -> Table:
+    return Table(f"{kind}-{story.environment}", _description(story, what), rows)
+
+
+def _description(story: Story, what: str) -> str:
+    return line(f"{what}. Run {story.run.name}, {story.moment}")

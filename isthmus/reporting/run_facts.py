@@ -1,0 +1,42 @@
+"""What a run has found out about its environment so far; what it has not is not in here."""
+
+from isthmus.environment import Environment
+from isthmus.step_results import Access, Endpoint, Gateway
+from isthmus.verification import ClientVerdict, Reason, Verification
+from isthmus.verification.evidence import causes_first
+
+
+class Known:
+    """Facts of one run, by cluster."""
+
+    def __init__(self, environment: Environment) -> None:
+        self.environment = environment
+        self.accesses: dict[str, Access] = {}
+        self.servers: dict[str, str] = {}
+        """Where each cluster's API server is reached: a URL, without anything secret."""
+        self.gateways: dict[str, Gateway] = {}
+        self.endpoint: Endpoint | None = None
+        self.clients: dict[str, ClientVerdict] = {}
+        self.verification: Verification | None = None
+
+    def learn(self, fact: object) -> None:
+        """Take in what a step returned; what says nothing of the environment is passed over."""
+        match fact:
+            case Access():
+                self.accesses[fact.cluster] = fact
+            case Gateway():
+                self.gateways[fact.cluster] = fact
+            case Endpoint():
+                self.endpoint = fact
+            case ClientVerdict():
+                self.clients[fact.cluster] = fact
+            case Verification():
+                self.verification = fact
+                self.clients |= {client.cluster: client for client in fact.clients}
+
+    @property
+    def findings(self) -> list[Reason]:
+        """Every finding once: of the whole mesh, or of the clients as long as nobody judged it."""
+        if self.verification:
+            return self.verification.all_findings
+        return causes_first(r for client in self.clients.values() for r in client.findings)

@@ -1,0 +1,149 @@
+"""The judge: from what clients saw and what clusters report to a verdict that holds or says why."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+from isthmus.environment import Environment
+from isthmus.verification import endpoint_findings, traffic_findings
+from isthmus.verification.answers import Answers, by_cluster, strangers
+from isthmus.verification.endpoints import SAMPLE_PORT, expected_endpoints, judge_endpoints
+from isthmus.verification.evidence import Reason, Reported, SeenEndpoint, members, ways_into
+from isthmus.verification.shares import Z, bound, expected_shares
+from isthmus.verification.verdict import ClientVerdict, Verification
+
+
+def judge_client(
+    client: str,
+    seen: list[SeenEndpoint],
+    answers: Answers,
+    reported: Reported,
+    port: int = SAMPLE_PORT,
+) -> ClientVerdict:
+    """Return the verdict on what one client saw, with a reason for everything that is not right."""
+    counts = {**dict.fromkeys(reported.networks, 0), **by_cluster(answers, reported.instances)}
+    where = (reported.addresses, reported.gateways, reported.networks)
+    expected = expected_shares(client, seen, *where)
+    unknown = strangers(answers, reported.instances)
+    return ClientVerdict(
+        cluster=client,
+        requests=answers.requests,
+        failed=len(answers.failures) + len(unknown),
+        answers=counts,
+        expected=expected,
+        observed_endpoints=sorted(endpoint.text for endpoint in seen),
+        expected_endpoints=sorted(expected_endpoints(client, *where, port)),
+        findings=(
+            *_judge_places(client, seen, expected, reported, port),
+            *_judge_requests(client, answers, unknown),
+            *_judge_shares(client, counts, expected, reported, seen, not answers.failures),
+        ),
+    )
+
+
+def evaluate(
+    environment: Environment, clients: Sequence[ClientVerdict], more: Sequence[Reason] = ()
+) -> Verification:
+    """Return the verdict on the whole mesh; `more` are findings made elsewhere, as on gateways."""
+    networks = {cluster.name: cluster.network for cluster in environment.clusters}
+    by_name = {client.cluster: client for client in clients}
+    in_order = [by_name[name] for name in networks if name in by_name]
+    return Verification(
+        environment=environment.name,
+        clients=in_order,
+        findings=(
+            *(traffic_findings.no_client(name) for name in networks if name not in by_name),
+            *more,
+            *_judge_together(in_order, networks),
+        ),
+    )
+
+
+def _judge_places(
+    client: str,
+    seen: list[SeenEndpoint],
+    expected: Mapping[str, float],
+    reported: Reported,
+    port: int,
+) -> list[Reason]:
+    found = judge_endpoints(client, seen, reported, port)
+    found += [endpoint_findings.no_pods(c) for c, ips in reported.addresses.items() if not ips]
+    explained = {reported.networks[reason.about] for reason in found}
+    unweighted = [c for c, share in expected.items() if not share]
+    return found + [
+        endpoint_findings.no_weight(client, c, reported.host)
+        for c in unweighted
+        if reported.networks[c] not in explained
+    ]
+
+
+def _judge_requests(client: str, answers: Answers, unknown: Sequence[str]) -> Iterable[Reason]:
+    if answers.failures:
+        yield traffic_findings.failures(client, answers.requests, answers.failures)
+    if unknown:
+        yield traffic_findings.unknown_instances(client, unknown)
+    if answers.reused:
+        yield traffic_findings.reused(client, answers.reused, answers.requests)
+
+
+def _judge_shares(
+    client: str,
+    counts: Mapping[str, int],
+    expected: Mapping[str, float],
+    reported: Reported,
+    seen: Sequence[SeenEndpoint],
+    hidden: bool,
+) -> list[Reason]:
+    good = sum(counts.values())
+    if not good or not any(expected.values()):
+        return []  # the failures, or the table, have said it all
+    # However few the requests: a region that never answered has proved nothing.
+    if silent := [c for c, share in expected.items() if share and not counts[c]]:
+        return [
+            traffic_findings.silent(
+                client,
+                c,
+                counts,
+                expected[c],
+                _ways(client, c, reported, seen),
+                hidden,
+                reported.host,
+            )
+            for c in silent
+        ]
+    if all(_within(counts[c], good, share) for c, share in expected.items()):
+        return []
+    return [traffic_findings.skewed(client, counts, expected, seen, reported.host)]
+
+
+def _ways(
+    client: str, cluster: str, reported: Reported, seen: Sequence[SeenEndpoint]
+) -> list[SeenEndpoint]:
+    """Return the gateways by which a client reaches a cluster, none if it needs none."""
+    network = reported.networks[cluster]
+    if network == reported.networks[client]:
+        return []
+    ways = ways_into(network, reported.gateways, reported.networks)
+    return [endpoint for endpoint in seen if endpoint.text in ways]
+
+
+def _within(k: int, n: int, p: float) -> bool:
+    low, high = bound(n, p)
+    return low <= k <= high
+
+
+def _judge_together(
+    clients: Sequence[ClientVerdict], networks: Mapping[str, str]
+) -> Iterable[Reason]:
+    """Yield a reason if only all clients together show answers staying in their own network."""
+    if not clients or any(client.findings for client in clients):
+        return
+    own, mean, variance = 0, 0.0, 0.0
+    for client in clients:
+        home = members(networks[client.cluster], networks)
+        share = sum(client.expected[c] for c in home)
+        own += sum(client.answers[c] for c in home)
+        mean += client.good * share
+        variance += client.good * share * (1 - share)
+    if abs(own - mean) > Z * math.sqrt(variance) + 1e-9:
+        good = sum(client.good for client in clients)
+        yield traffic_findings.together(own, good, mean, [client.cluster for client in clients])

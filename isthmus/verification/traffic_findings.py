@@ -1,0 +1,186 @@
+"""The reasons that traffic gives, a function for each way in which answers can be wrong."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from isthmus.verification.evidence import NO_CAUSE, Reason, SeenEndpoint
+from isthmus.verification.finding_text import (
+    caller_log,
+    gateway_pods,
+    kubectl,
+    listed,
+    reason,
+    rules,
+    sample_pods,
+)
+from isthmus.verification.shares import bound, enough, wilson
+
+_TOP = 3
+"""How many kinds of one thing a sentence lists."""
+_PREFERENCE = (
+    "a rule of Istio prefers some regions (DestinationRule, VirtualService, locality), or what "
+    "another finding names"
+)
+_CAUSES = (
+    ("RBAC: access denied", "an AuthorizationPolicy refuses the caller"),
+    ("CERTIFICATE_VERIFY_FAILED", "clusters without a common root of trust"),
+    ("no healthy upstream", "the sidecar has no endpoint that takes requests"),
+    ("connection timeout", "an endpoint in the table that nobody answers at (firewall, no route)"),
+    ("Connection refused", "an endpoint in the table at which nobody listens"),
+    ("Resolving timed out", "the cluster's DNS does not answer"),
+    ("Could not resolve", "the cluster's DNS does not know the Service"),
+)
+"""What a failure itself says, and what it means (Envoy's response details, curl's messages)."""
+_UNNAMED = f"{NO_CAUSE}; the sidecar's log has each request's response flags"
+
+
+def failures(client: str, requests: int, failed: Sequence[str]) -> Reason:
+    """Some requests were not answered."""
+    kinds = listed([f"{count} x {why}" for why, count in Counter(failed).most_common(_TOP)])
+    return reason(
+        "failed requests",
+        client,
+        f"{client}: {len(failed)} of {requests} requests failed ({kinds}), where none may",
+        _cause_of(failed),
+        caller_log(client),
+    )
+
+
+def unknown_instances(client: str, instances: Sequence[str]) -> Reason:
+    """Answers came from pods that no cluster reports."""
+    names = listed(sorted(set(instances))[:_TOP])
+    return reason(
+        "unknown instance",
+        client,
+        f"{client}: {len(instances)} answers came from instances that no cluster reports as its "
+        f"pods ({names}), where each must be known",
+        "a pod was replaced meanwhile (then verify again), or something else has this name",
+        sample_pods(client),
+    )
+
+
+def reused(client: str, count: int, requests: int) -> Reason:
+    """The probe did not ask as it should have."""
+    return reason(
+        "reused connections",
+        client,
+        f"{client}: {count} of {requests} answers came over a connection of an earlier request, "
+        "where each was to have its own, so the shares prove nothing",
+        "the caller has no sidecar, or one that ignores `Connection: close`",
+        kubectl(client, "-n sample get pods -l app=sleep -o yaml"),
+    )
+
+
+def _cause_of(failed: Sequence[str]) -> str:
+    """Return what the failures themselves say; nothing is guessed from their number."""
+    causes = [cause for said, cause in _CAUSES if any(said in failure for failure in failed)]
+    return listed(causes) if causes else _UNNAMED
+
+
+def silent(
+    client: str,
+    cluster: str,
+    counts: Mapping[str, int],
+    share: float,
+    ways: Sequence[SeenEndpoint],
+    hidden: bool,
+    host: str,
+) -> Reason:
+    """A cluster in the table never answered although others did (failure F33).
+
+    `ways` are its gateways if it is in another network; `hidden` if no request failed.
+    """
+    good = sum(counts.values())
+    low, high = bound(good, share)
+    finding = (
+        f"{client}: {good} good answers, all from {listed([c for c in counts if counts[c]])} and "
+        f"none from {cluster}, where about {good * share:.0f} were expected ({low} to {high} "
+        "allowed)"
+    )
+    if hidden:
+        finding += "; no request failed, because retries went to who does answer"
+    cause, command = f"{cluster}'s pods do not answer", sample_pods(cluster)
+    if ways:
+        seen, cause, command = _of_way(cluster, ways, host)
+        finding += f"; {seen}"
+    if not any(way.unconnected or way.errors for way in ways):
+        cause += _or_chance(good, share)
+    return reason("silent", cluster, finding, cause, command)
+
+
+def _of_way(cluster: str, ways: Sequence[SeenEndpoint], host: str) -> tuple[str, str, str]:
+    """Return what the caller's sidecar itself counted at a gateway, the likely cause, a command."""
+    place = f"its gateway {listed([way.text for way in ways])}"
+    refused, errors = (sum(getattr(w, n) for w in ways) for n in ("unconnected", "errors"))
+    if refused:
+        cause = "nobody listens at that address, or a firewall is between"
+        seen = f"{refused} connections to {place} failed"
+    elif errors:
+        cause = "the gateway runs and hands nothing on to the sample (its Gateway object, its pods)"
+        seen = f"{errors} requests to {place} ended in an error"
+    elif all(way.counted and not way.tried for way in ways):
+        cause = "a rule of Istio keeps requests away from it (VirtualService, DestinationRule)"
+        return f"the caller's sidecar sent none to {place}", cause, rules(host)
+    else:
+        cause, seen = "nothing behind that address answers", f"{place} is in the endpoint table"
+    return seen, cause, gateway_pods(cluster)
+
+
+def _or_chance(good: int, share: float) -> str:
+    needed = enough(share)
+    return f", or mere chance (set verification.requests to {needed})" if good < needed else ""
+
+
+def skewed(
+    client: str,
+    counts: Mapping[str, int],
+    expected: Mapping[str, float],
+    seen: Sequence[SeenEndpoint],
+    host: str,
+) -> Reason:
+    """Shares lie outside what chance explains; what the sidecar counted as failed says where."""
+    good = sum(counts.values())
+    finding = f"{client}: of {good} good answers " + listed(
+        [_share(c, counts[c], good, expected[c]) for c in counts]
+    )
+    if failing := [e for e in seen if e.errors or e.unconnected]:
+        tries = sum(max(e.errors, e.unconnected) for e in failing)
+        where = listed([e.text for e in failing])
+        finding += f"; {tries} tries at {where} failed and were repeated elsewhere"
+        cause = "that endpoint answers only at times"
+        return reason("skewed", client, finding, cause, caller_log(client))
+    return reason("skewed", client, finding, _PREFERENCE, rules(host))
+
+
+def _share(cluster: str, k: int, good: int, p: float) -> str:
+    low, high = bound(good, p)
+    least, most = wilson(k, good)
+    return (
+        f"{k} came from {cluster} (about {good * p:.0f} expected, {low} to {high} allowed; seen "
+        f"share {least:.2f} to {most:.2f})"
+    )
+
+
+def together(own: int, good: int, expected: float, clusters: Sequence[str]) -> Reason:
+    """All clients together are answered too often or too seldom by their own network."""
+    many = own > expected
+    return reason(
+        "skewed",
+        clusters[0],
+        f"{listed(clusters)} together: {own} of {good} answers came from the client's own network, "
+        f"where about {expected:.0f} were expected; too {'many' if many else 'few'} for chance, "
+        "though no client alone shows it",
+        _PREFERENCE,
+        rules(clusters[0]),
+    )
+
+
+def no_client(cluster: str) -> Reason:
+    """Nothing was asked from a cluster of the environment."""
+    return reason(
+        "no client",
+        cluster,
+        f"{cluster}: no request was sent from here, where every region must ask",
+        "there is no Ready pod of the caller",
+        kubectl(cluster, "-n sample get pods -l app=sleep"),
+    )

@@ -1,0 +1,194 @@
+"""Parting: a cluster that the file has no longer is let go, and no request of the others fails.
+
+First nobody sends to it any more, then what is on its way there ends, then it goes. One that does
+not answer is let go unheard: the host's side is cleaned all the same.
+"""
+
+from isthmus import environment_store, events, mesh_ca, polling, providers, state
+from isthmus.adapters import envoy, kube, kubefed, prune, readiness
+from isthmus.adapters.diff import LABEL, Manifest
+from isthmus.environment import ClusterSpec, Environment
+from isthmus.errors import ClusterUnreachable, NotReady, Rejected, TransientError, Unprepared
+from isthmus.istio_manifests import REMOTE_SECRET
+from isthmus.kubefed_manifests import SYSTEM
+from isthmus.reporting import redact
+from isthmus.stacks import load
+from isthmus.step_results import Access, Done, Leaver
+from isthmus.verification import connections, lists
+from tasks.policies import step
+from tasks.teardown import is_ours, unjoin
+
+
+class StillOpen(NotReady):
+    """Connections stay open for longer than they are waited for."""
+
+
+@step("find who left", of="host", looks=True)
+def who_left(environment: Environment, host: Access) -> list[Leaver]:
+    """Return the clusters that the environment had, by this machine's state or by its host."""
+    known = {cluster.name: cluster for cluster in environment_store.leavers(environment)}
+    names = {*known, *_known_to_host(environment, kube.connect(host))}
+    return [_reached(environment, name, known.get(name)) for name in sorted(names)]
+
+
+@step("unwire", of="leaver")
+def unwire(environment: Environment, host: Access, leaver: Leaver) -> Done:
+    """Leave the host no secret of the cluster: istiod takes its endpoints from every proxy."""
+    client = kube.connect(host)
+    secret = client.get("Secret", f"{REMOTE_SECRET}{leaver.cluster}", SYSTEM)
+    if not secret or secret["metadata"].get("labels", {}).get(LABEL) != environment.name:
+        return Done(cluster=leaver.cluster, found="was not wired")
+    client.delete(secret)
+    return Done(cluster=leaver.cluster, found="unwired")
+
+
+@step("wait for silence towards", of="leaver", looks=True)
+def await_silence(
+    environment: Environment, members: list[Access], leaver: Leaver, unwired: Done
+) -> Done:
+    """Make sure that no proxy of the other clusters lists the cluster's gateway any more."""
+    if not (addresses := _gateway(environment, leaver)):
+        return Done(cluster=leaver.cluster, found="has no gateway that answers")
+    asked = 0
+    for client in map(kube.connect, members):
+        for pod in envoy.sidecars(client):
+            for address in addresses:
+                _await_forgotten(client, pod, address)
+            asked += 1
+    known = ", ".join(addresses)
+    return Done(cluster=leaver.cluster, found=f"{asked} proxies know {known} no longer")
+
+
+@step("drain", of="leaver", looks=True)
+def drain(environment: Environment, leaver: Leaver, silent: Done) -> Done:
+    """Let requests end that are on their way through the cluster's gateway."""
+    if leaver.access is None:
+        return Done(cluster=leaver.cluster, found="does not answer")
+    client, left = kube.connect(leaver.access), 0
+
+    def ended() -> bool | None:
+        nonlocal left
+        left = sum(
+            connections(envoy.table(client, pod)) for pod in _gateway_pods(environment, client)
+        )
+        return None if left else True
+
+    try:
+        polling.until(ended, "requests to end", timeout=polling.limits().drain, error=StillOpen)
+    except StillOpen:
+        limit = polling.limits().drain
+        return Done(cluster=leaver.cluster, found=f"{left} connections open after {limit} s")
+    except ClusterUnreachable as error:
+        return Done(cluster=leaver.cluster, found=f"answers no more: {error.message}")
+    return Done(cluster=leaver.cluster, found="nothing on its way")
+
+
+@step("leave federation", of="leaver")
+def leave_federation(environment: Environment, host: Access, leaver: Leaver, drained: Done) -> Done:
+    """Make the cluster no member any more; one that does not answer is struck off in the host."""
+    if environment.federation_is_given:
+        return Done(cluster=leaver.cluster, found="take it out of the federation in its console")
+    if leaver.access:
+        return unjoin(environment, host, leaver.access)
+    client = kube.connect(host)
+    known_as = leaver.member or leaver.cluster
+    member = client.get("KubeFedCluster", known_as, kubefed.NAMESPACE, kubefed.CORE)
+    if not member:
+        return Done(cluster=leaver.cluster, found="was no member")
+    name, space = member["spec"].get("secretRef", {}).get("name", ""), kubefed.NAMESPACE
+    if secret := client.get("Secret", name, space) if name else None:
+        client.delete(secret)
+    client.delete(member)
+    return Done(cluster=leaver.cluster, found="struck off")
+
+
+@step("give back", of="leaver")
+def give_back(environment: Environment, leaver: Leaver, left: object) -> Done:
+    """Leave nothing of the mesh in the cluster, or nothing of the cluster if it was made for it."""
+    name, provider = leaver.cluster, providers.of(environment)
+    if not provider.disposable and leaver.access is None:
+        return Done(cluster=name, found=_unheard(environment, leaver))
+    done = "nothing there"
+    ca = state.folder(environment.name) / "ca"
+    if not provider.disposable and leaver.access:
+        client = kube.connect(leaver.access)
+        gone = prune.remove_everything(client, environment.name, mesh_ca.known_root(ca))
+        done = f"{gone} objects gone"
+    if spec := _spec(environment, name):
+        provider.release(environment, spec)
+        done = "deleted" if provider.disposable else done
+    mesh_ca.forget(ca, name)
+    environment_store.let_go(environment.name, name)
+    return Done(cluster=name, found=done)
+
+
+def _known_to_host(environment: Environment, host: kube.Kube) -> list[str]:
+    """Return the names of clusters that the host serves for this environment without need."""
+    labels = f"{LABEL}={environment.name},istio/multiCluster=true"
+    secrets = [_name(s) for s in host.objects("Secret", SYSTEM, labels=labels)]
+    names = [s.removeprefix(REMOTE_SECRET) for s in secrets if s.startswith(REMOTE_SECRET)]
+    if is_ours(environment, host):
+        names += map(_name, host.objects("KubeFedCluster", kubefed.NAMESPACE, kubefed.CORE))
+    clusters = [*environment.clusters, *environment_store.leavers(environment)]
+    known = {name for c in clusters for name in (c.name, c.in_federation)}
+    return [name for name in names if name not in known]
+
+
+def _reached(environment: Environment, name: str, spec: ClusterSpec | None) -> Leaver:
+    if spec is None:
+        return Leaver(cluster=name, silence="this machine has no record of how to reach it")
+    try:
+        access = providers.of(environment).access(environment, spec)
+    except (TransientError, Unprepared, Rejected) as error:
+        silence = redact(error.message)
+        events.say(f"{name} does not answer: {silence}")
+        return Leaver(cluster=name, member=spec.in_federation, silence=silence)
+    known = {"environment": environment.name, "member": access.member or spec.in_federation}
+    return Leaver(cluster=name, access=access.model_copy(update=known))
+
+
+def _gateway(environment: Environment, leaver: Leaver) -> list[str]:
+    if leaver.access is None:
+        return []
+    name = load(environment.stack).gateway.name
+    try:
+        return readiness.current_addresses(kube.connect(leaver.access), name, SYSTEM)
+    except ClusterUnreachable:
+        return []
+
+
+def _gateway_pods(environment: Environment, client: kube.Kube) -> list[Manifest]:
+    return readiness.running_pods(client, SYSTEM, load(environment.stack).gateway.selector)
+
+
+def _await_forgotten(client: kube.Kube, pod: Manifest, address: str) -> None:
+    where = f"{pod['metadata']['namespace']}/{_name(pod)}"
+
+    def forgotten() -> bool | None:
+        if not client.has({"apiVersion": "v1", "kind": "Pod", **pod}):
+            return True
+        return None if lists(envoy.table(client, pod), address) else True
+
+    polling.until(
+        forgotten,
+        f"the sidecar of {where} to forget the gateway {address}; restart the pod if it is stuck",
+        timeout=polling.limits().proxies,
+        cluster=client.access.cluster,
+    )
+
+
+def _unheard(environment: Environment, leaver: Leaver) -> str:
+    """Say what is left in a cluster that could not be reached, and what becomes of it."""
+    what = f"not reached ({leaver.silence}); what bears {LABEL}={environment.name} stays in it"
+    if not _spec(environment, leaver.cluster):
+        return what
+    record = environment_store.record_of(environment.name, leaver.cluster)
+    return f"{what}; the next up or down tries again, unless you delete {record}"
+
+
+def _spec(environment: Environment, name: str) -> ClusterSpec | None:
+    return next((c for c in environment_store.leavers(environment) if c.name == name), None)
+
+
+def _name(manifest: Manifest) -> str:
+    return str(manifest["metadata"]["name"])

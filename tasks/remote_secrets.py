@@ -1,0 +1,99 @@
+"""Wiring: the host may read a remote, and so the remote gets its trust and its injector."""
+
+import base64
+import json
+from typing import Any
+
+from isthmus import events, polling
+from isthmus.adapters import cross_cluster_access, kube, readiness
+from isthmus.istio_manifests import INJECTOR, READER
+from isthmus.kubefed_manifests import SYSTEM
+from isthmus.render import render
+from isthmus.step_results import Access, Done, changed
+from tasks.policies import step
+
+ROOT = "istio-ca-root-cert"
+"""What istiod writes into every namespace of a cluster that it serves."""
+
+
+@step("wire", of="remote")
+def wire_secret(host: Access, remote: Access, installed: Done) -> Done:
+    """Give the host the remote's reader, and see the host act on it. The token stays in here."""
+    known = _is_known(remote) or _is_wired(host, remote)
+    made = kube.connect(remote).apply(render("wiring/token.yaml.j2", account=READER))
+    renewed = bool(made)
+    manifest = render(
+        "wiring/remote-secret.yaml.j2", cluster=remote.cluster, kubeconfig=_kubeconfig(remote)
+    )
+    made += kube.connect(host).apply(manifest)
+    if known and renewed:
+        _restart_istiod(host)
+    _await_service(remote)
+    return changed(remote.cluster, made)
+
+
+def _is_known(remote: Access) -> bool:
+    """Tell whether an istiod of the host has written its trust here before."""
+    return bool(kube.connect(remote).get("ConfigMap", ROOT, SYSTEM))
+
+
+def _is_wired(host: Access, remote: Access) -> bool:
+    """Tell whether the host has a reader of the remote: of one whose namespace was deleted, too."""
+    return bool(kube.connect(host).get("Secret", f"istio-remote-secret-{remote.cluster}", SYSTEM))
+
+
+def _restart_istiod(host: Access) -> None:
+    """Have the host's istiod begin anew: one whose token for a remote was revoked is stuck.
+
+    It cannot end its leader election there, and until then hears of no other remote either (seen
+    with Istio 1.31: "error retrieving resource lock: Unauthorized", "remote clusters []").
+    """
+    client = kube.connect(host)
+    events.say("a remote's token was made anew: istiod is restarted to take it")
+    for pod in client.objects("Pod", SYSTEM, labels="app=istiod"):
+        client.delete({"apiVersion": "v1", "kind": "Pod", **pod})
+    readiness.await_deployment(client, "istiod", SYSTEM)
+
+
+def _kubeconfig(remote: Access) -> str:
+    """Return the kubeconfig that istiod is to use."""
+    secret = _filled_token(remote)
+    token, own = (base64.b64decode(secret[key]).decode() for key in ("token", "ca.crt"))
+    return json.dumps(cross_cluster_access.kubeconfig(remote, token, own))
+
+
+def _filled_token(remote: Access) -> dict[str, str]:
+    client = kube.connect(remote)
+
+    def filled() -> dict[str, str] | None:
+        data = (client.get("Secret", f"{READER}-isthmus", SYSTEM) or {}).get("data") or {}
+        return data if "token" in data else None
+
+    what = f"token of ServiceAccount {SYSTEM}/{READER}"
+    limit = polling.limits().control_plane
+    return polling.until(filled, what, timeout=limit, interval=0.05, cluster=remote.cluster)
+
+
+def _await_service(remote: Access) -> None:
+    """Wait until istiod has put its trust and its injector's CA into the remote."""
+    client = kube.connect(remote)
+    polling.until(
+        lambda: True if _is_known(remote) else None,
+        "istiod to write istio-ca-root-cert (does it reach this API server?)",
+        timeout=polling.limits().control_plane,
+        cluster=remote.cluster,
+    )
+    polling.until(
+        lambda: True if _is_certified(client.get(*_WEBHOOKS)) else None,
+        f"istiod to certify the injector {INJECTOR}",
+        timeout=polling.limits().control_plane,
+        cluster=remote.cluster,
+    )
+
+
+_WEBHOOKS = ("MutatingWebhookConfiguration", INJECTOR, "", "admissionregistration.k8s.io/v1")
+
+
+def _is_certified(configuration: Any) -> bool:
+    webhooks = (configuration or {}).get("webhooks", [])
+    return bool(webhooks) and all(w["clientConfig"].get("caBundle") for w in webhooks)
