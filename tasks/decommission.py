@@ -23,7 +23,7 @@ class StillOpen(NotReady):
     """Connections stay open for longer than they are waited for."""
 
 
-@step("find who left", of="host", looks=True)
+@step("find removed clusters", of="host", looks=True)
 def who_left(environment: Environment, host: Access) -> list[Leaver]:
     """Return the clusters that the environment had, by this machine's state or by its host."""
     known = {cluster.name: cluster for cluster in environment_store.leavers(environment)}
@@ -42,7 +42,7 @@ def unwire(environment: Environment, host: Access, leaver: Leaver) -> Done:
     return Done(cluster=leaver.cluster, found="unwired")
 
 
-@step("wait for silence towards", of="leaver", looks=True)
+@step("wait until proxies drop", of="leaver", looks=True)
 def await_silence(
     environment: Environment, members: list[Access], leaver: Leaver, unwired: Done
 ) -> Done:
@@ -102,7 +102,7 @@ def leave_federation(environment: Environment, host: Access, leaver: Leaver, dra
     return Done(cluster=leaver.cluster, found="struck off")
 
 
-@step("give back", of="leaver")
+@step("release cluster", of="leaver")
 def give_back(environment: Environment, leaver: Leaver, left: object) -> Done:
     """Leave nothing of the mesh in the cluster, or nothing of the cluster if it was made for it."""
     name, provider = leaver.cluster, providers.of(environment)

@@ -14,7 +14,7 @@ def clusters_go_whole(environment: Environment) -> bool:
     return providers.of(environment).disposable
 
 
-@step("look whose mesh it is", looks=True)
+@step("check owner", looks=True)
 def check_builder(environment: Environment, clusters: list[Access], anothers: bool) -> Done:
     """Make sure that the mesh is this home's, or that a person said yes to another's end.
 
@@ -29,7 +29,7 @@ def check_builder(environment: Environment, clusters: list[Access], anothers: bo
     return Done(cluster="", found="; ".join(found) or "ours")
 
 
-@step("withdraw federated objects", of="host")
+@step("remove federated objects", of="host")
 def withdraw_federated(environment: Environment, host: Access) -> Done:
     """Leave no federated object of the environment; KubeFed takes them out of every cluster."""
     client = kube.connect(host)
@@ -58,7 +58,7 @@ def remove_federation(environment: Environment, host: Access, left: list[Done]) 
     return Done(cluster=host.cluster, found="removed")
 
 
-@step("withdraw", of="access")
+@step("remove objects", of="access")
 def withdraw(environment: Environment, access: Access, federation: object) -> Done:
     """Leave nothing in the cluster that bears the environment's name, nor what grew out of it."""
     root = mesh_ca.known_root(state.folder(environment.name) / "ca")
@@ -75,7 +75,7 @@ def delete_clusters(environment: Environment, withdrawn: list[Done]) -> Done:
     return Done(cluster="", found="deleted" if provider.disposable else "left: they are not ours")
 
 
-@step("forget")
+@step("forget environment")
 def forget(environment: Environment, deleted: Done) -> Done:
     """Leave no file of the environment."""
     environment_store.forget(environment.name)

@@ -20,7 +20,7 @@ from tasks import traffic
 from tasks.policies import step
 
 
-@step("look at clusters", looks=True)
+@step("inspect clusters", looks=True)
 def report(
     environment: Environment, members: list[Access], gateways: list[Gateway | None]
 ) -> Reported:
@@ -58,7 +58,7 @@ def verify_client(
     return traffic.Caller(environment, cluster, callers[0]["metadata"]["name"], reported).verdict()
 
 
-@step("look through gateway", of="access", looks=True)
+@step("inspect gateway", of="access", looks=True)
 def verify_gateway(environment: Environment, access: Access, reported: Reported) -> list[Reason]:
     """Judge what each pod of a cluster's gateway does with requests that enter its network.
 
@@ -79,7 +79,7 @@ def verify_gateway(environment: Environment, access: Access, reported: Reported)
     return found
 
 
-@step("judge", looks=True)
+@step("evaluate", looks=True)
 def conclude(
     environment: Environment,
     clients: list[ClientVerdict | None],

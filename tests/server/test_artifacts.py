@@ -68,7 +68,7 @@ def steps():
     def open_gateway(access):
         return stories.gateway(PAIR, access.cluster)
 
-    @step("judge")
+    @step("evaluate")
     def judge(*after):
         return stories.verification(PAIR)
 

@@ -29,7 +29,7 @@ def test_rebuild_takes_all_away_before_it_builds_and_proves_it(world, told):
     verdict = rebuild()
     assert verdict.verdict == "pass"
     assert world.deleted == 1
-    assert max(at(told, "done", "forget")) < min(at(told, "started", "create cluster"))
+    assert max(at(told, "done", "forget environment")) < min(at(told, "started", "create cluster"))
 
 
 def test_rebuild_of_clusters_that_stay_takes_out_what_was_put_in(world, told):
@@ -38,7 +38,7 @@ def test_rebuild_of_clusters_that_stay_takes_out_what_was_put_in(world, told):
     assert rebuild().verdict == "pass"
     assert sorted(world.joins) == sorted(REGIONS)
     assert len(at(told, "done", "leave federation")) == len(REGIONS)
-    assert max(at(told, "done", "withdraw")) < min(at(told, "started", "install host"))
+    assert max(at(told, "done", "remove objects")) < min(at(told, "started", "install host"))
 
 
 def test_what_could_not_be_built_again_is_left_standing(world, monkeypatch):

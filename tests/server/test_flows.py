@@ -58,7 +58,7 @@ def test_each_step_comes_after_what_it_needs(world, told):
     for client in ("beijing", "shanghai"):
         before(("deploy sample", None), ("verify from", client))
         before(("open gateway", client), ("verify from", client))
-    assert told[-1] == ("done", "judge", None)
+    assert told[-1] == ("done", "evaluate", None)
 
 
 def test_a_second_build_writes_nothing_and_believes_no_endpoint_that_moved(world):

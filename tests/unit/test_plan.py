@@ -336,7 +336,7 @@ STEPS = {
     "install remote": ["IstioOperator", "istio remote", "istio remote, its own rules"],
     "deploy caller": ["service of helloworld", "caller"],
     "verify from": ["endpoint table", "requests"],
-    "look through gateway": ["view of the gateway"],
+    "inspect gateway": ["view of the gateway"],
 }
 """Step of the story -> titles in its cluster's part of the plan."""
 OTHERWISE = {
@@ -355,9 +355,9 @@ NOT_BY_HAND = {
     "create cluster": "the clusters are there",
     "wait for nodes": "the clusters are there",
     "merge kubeconfigs": "the contexts are there",
-    "find who left": "nobody has left what is built for the first time",
-    "look at clusters": "a person sees it",
-    "judge": "a person sees it",
+    "find removed clusters": "nobody has left what is built for the first time",
+    "inspect clusters": "a person sees it",
+    "evaluate": "a person sees it",
 }
 
 
