@@ -11,12 +11,12 @@ import click
 from rich.console import Console
 
 from bench import ground, product, table, walk
-from bench.measured import Bench
-from bench.product import Product
+from bench.measured import BenchResult
+from bench.product import ProductRun
 from isthmus import environment, providers
 from isthmus.cli import bar_chart, terminal
 from isthmus.cli.main import attempt
-from isthmus.cli.run_history import Run
+from isthmus.cli.run_history import RunRecord
 from isthmus.errors import Findings
 from isthmus.providers.lab.images import ensure_golden
 from isthmus.providers.lab.tools import ensure_toolchain
@@ -52,7 +52,7 @@ def bench(
         raise Findings("\n  ".join(failed))
 
 
-def _measure(runs: int, remotes: int) -> Bench:
+def _measure(runs: int, remotes: int) -> BenchResult:
     _prepare(remotes or 1)
     walks, products, wide = [], [], []
     with product.server():
@@ -67,12 +67,12 @@ def _measure(runs: int, remotes: int) -> Bench:
                 wide.append(product.run(remotes))
                 terminal.say(f"{number}/{runs} {remotes} remotes: {_told(wide[-1])}")
     moment = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    return Bench(
+    return BenchResult(
         ground.machine(), moment, quiet, tuple(walks), tuple(products), remotes, tuple(wide)
     )
 
 
-def _told(done: Product) -> str:
+def _told(done: ProductRun) -> str:
     return (
         f"up: {done.up.seconds:.1f} s and {done.memory / table.MB:.0f} MB, "
         f"again: {done.again.seconds:.1f} s, down: {done.down.seconds:.1f} s"
@@ -89,7 +89,7 @@ def _prepare(remotes: int) -> None:
     ensure_golden(ensure_toolchain())
 
 
-def _chart(run: Run) -> str:
+def _chart(run: RunRecord) -> str:
     text = StringIO()
     Console(file=text, width=terminal.PLAIN_WIDTH).print(bar_chart.chart(run, terminal.ASCII))
     return "\n".join(line.rstrip() for line in text.getvalue().splitlines())

@@ -6,14 +6,14 @@ from statistics import median
 from typing import TypeVar
 
 from bench.ground import Cost
-from bench.product import Product
+from bench.product import ProductRun
 from bench.walk import Walk
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Bench:
+class BenchResult:
     """All that was measured."""
 
     machine: str
@@ -22,10 +22,10 @@ class Bench:
     quiet: bool
     """Whether nothing else ran when it began."""
     walks: tuple[Walk, ...]
-    products: tuple[Product, ...]
+    products: tuple[ProductRun, ...]
     remotes: int = 0
     """How many the wide ones have; 0 if none was measured."""
-    wide: tuple[Product, ...] = ()
+    wide: tuple[ProductRun, ...] = ()
 
     @property
     def width(self) -> float:
@@ -53,12 +53,12 @@ class Bench:
         return _middle(self.walks, [w.cost for w in self.walks])
 
     @property
-    def product(self) -> Product:
+    def product(self) -> ProductRun:
         """The product's run whose `up` is the median, or the next above."""
         return _middle(self.products, [p.up for p in self.products])
 
     @property
-    def converged(self) -> Product:
+    def converged(self) -> ProductRun:
         """The product's run whose `up` again is the median, or the next above."""
         return _middle(self.products, [p.again for p in self.products])
 
@@ -68,7 +68,7 @@ def seconds(costs: Sequence[Cost]) -> float:
     return median(cost.seconds for cost in costs)
 
 
-def memory(products: Sequence[Product]) -> float:
+def memory(products: Sequence[ProductRun]) -> float:
     """Return the median of the bytes that `up` had in memory."""
     return median(product.memory for product in products)
 

@@ -12,7 +12,7 @@ from bench.ground import Cost, Meter
 from isthmus import state
 from isthmus.adapters import prefect_server
 from isthmus.cli import prefect_setup, run_history
-from isthmus.cli.run_history import Run
+from isthmus.cli.run_history import RunRecord
 from isthmus.errors import Rejected
 
 NAME = "bench"
@@ -34,14 +34,14 @@ TAIL = 12
 
 
 @dataclass(frozen=True)
-class Product:
+class ProductRun:
     """One environment's life, measured."""
 
     up: Cost
     again: Cost
     down: Cost
-    up_run: Run
-    again_run: Run
+    up_run: RunRecord
+    again_run: RunRecord
     memory: int = 0
     """Bytes in memory, at most, of `up` from nothing; programs that it runs are not counted."""
 
@@ -58,7 +58,7 @@ def environment(remotes: int = 1) -> str:
     )
 
 
-def run(remotes: int = 1) -> Product:
+def run(remotes: int = 1) -> ProductRun:
     """Build from nothing, build again, take down; raises Rejected if one of them fails."""
     with ground.folder() as folder:
         file = folder / "bench.yaml"
@@ -71,7 +71,7 @@ def run(remotes: int = 1) -> Product:
             up, memory, up_run = _recorded(["up", str(file), "-o", "json"], cache)
             again, _, again_run = _recorded(["up", str(file), "-o", "json"], cache)
             down, _ = _measured(["down", str(file)], cache)
-    return Product(up, again, down, up_run, again_run, memory)
+    return ProductRun(up, again, down, up_run, again_run, memory)
 
 
 @contextmanager
@@ -103,7 +103,7 @@ def _forget(file: Path, cache: Path) -> None:
         _isthmus(["down", str(file)], cache)
 
 
-def _recorded(arguments: list[str], cache: Path) -> tuple[Cost, int, Run]:
+def _recorded(arguments: list[str], cache: Path) -> tuple[Cost, int, RunRecord]:
     cost, memory = _measured(arguments, cache)
     run = run_history.last(NAME)
     if run is None:

@@ -62,7 +62,7 @@ def prepare(place: Region, tools: Toolchain, golden: Path) -> None:
 def commands(place: Region, tools: Toolchain) -> dict[str, list[str]]:
     """Return the command line of every program of the region, by name."""
     pool = NETWORK.pool(place.index)
-    node = components.Node(place.cluster, place.label, NETWORK.node(place.index), pool)
+    node = components.RegionNode(place.cluster, place.label, NETWORK.node(place.index), pool)
     return {
         name: [own(place.cluster, part) for part in command if "--audit-" not in part]
         for name, command in components.programs(node, tools).items()

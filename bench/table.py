@@ -5,11 +5,11 @@ from dataclasses import asdict
 from typing import Any
 
 from bench.ground import Cost
-from bench.measured import Bench, cpu, memory, seconds
-from bench.product import Product
+from bench.measured import BenchResult, cpu, memory, seconds
+from bench.product import ProductRun
 from bench.walk import Lap, Walk
 from isthmus.cli import bar_chart
-from isthmus.cli.run_history import Run
+from isthmus.cli.run_history import RunRecord
 from isthmus.timeline import critical_path
 
 RATIO = 0.7
@@ -27,7 +27,7 @@ LONGEST = 3
 """Steps that are named when a limit is passed."""
 
 
-def reasons(bench: Bench) -> list[str]:
+def reasons(bench: BenchResult) -> list[str]:
     """Return which limits do not hold, each with where the time went; empty if all hold."""
     found = []
     if bench.ratio > RATIO:
@@ -48,7 +48,7 @@ def reasons(bench: Bench) -> list[str]:
     return found
 
 
-def rows(bench: Bench) -> Iterator[tuple[str, ...]]:
+def rows(bench: BenchResult) -> Iterator[tuple[str, ...]]:
     """Give the table's rows, its headings first."""
     walks = [w.cost for w in bench.walks]
     ups = [p.up for p in bench.products]
@@ -65,7 +65,7 @@ def rows(bench: Bench) -> Iterator[tuple[str, ...]]:
         yield from _wide_rows(bench)
 
 
-def _wide_rows(bench: Bench) -> Iterator[tuple[str, ...]]:
+def _wide_rows(bench: BenchResult) -> Iterator[tuple[str, ...]]:
     ups, name = [p.up for p in bench.wide], f"isthmus up, {bench.remotes} remotes"
     longest = seconds([p.up for p in bench.products]) * WIDE
     yield _row(f"{name}, from nothing", f"{longest:.1f} s", ups)
@@ -76,7 +76,7 @@ def _wide_rows(bench: Bench) -> Iterator[tuple[str, ...]]:
     yield "in times of one remote", f"{bench.weight:.1f}", f"{MEMORY:.0f}", "", ""
 
 
-def _memory_row(what: str, limit: str, products: Sequence[Product]) -> tuple[str, ...]:
+def _memory_row(what: str, limit: str, products: Sequence[ProductRun]) -> tuple[str, ...]:
     every = ", ".join(f"{product.memory / MB:.0f}" for product in products)
     return what, f"{memory(products) / MB:.0f} MB", limit, "", every
 
@@ -95,13 +95,13 @@ def laps(walk: Walk) -> str:
     return "the walk: " + ", ".join(_lap(lap) for lap in walk.laps)
 
 
-def caption(bench: Bench) -> str:
+def caption(bench: BenchResult) -> str:
     """Return where and when it was measured, and whether that was fair."""
     note = "" if bench.quiet else "; something else ran, so the figures mean less"
     return f"{bench.machine}, {bench.moment}, median of {len(bench.walks)}{note}"
 
 
-def markdown(bench: Bench, chart: str) -> str:
+def markdown(bench: BenchResult, chart: str) -> str:
     """Return the page; `chart` is the tree of steps of the median `up`, as text."""
     failed = "".join(f"- {reason}\n" for reason in reasons(bench))
     return (
@@ -113,7 +113,7 @@ def markdown(bench: Bench, chart: str) -> str:
     )
 
 
-def document(bench: Bench) -> dict[str, Any]:
+def document(bench: BenchResult) -> dict[str, Any]:
     """Return the numbers as JSON has them."""
     failed = reasons(bench)
     return {
@@ -154,7 +154,7 @@ def _lap(lap: Lap) -> str:
     return f"{lap.name} {lap.seconds:.1f} s"
 
 
-def _where(cost: Cost, run: Run) -> str:
+def _where(cost: Cost, run: RunRecord) -> str:
     path = [Lap(step.label, step.seconds(run.end)) for step in critical_path(run.steps)]
     outside = cost.seconds - sum(lap.seconds for lap in path)
     steps = ", ".join(_lap(lap) for lap in _longest(path))

@@ -6,7 +6,7 @@ from flows import stages
 from flows.environment_lock import IfBusy
 from flows.stages import Future
 from flows.state_hooks import STORY, ending
-from flows.step_runner import Steps, steps_of
+from flows.step_runner import StepRunner, steps_of
 from isthmus.environment import Environment
 from isthmus.verification import Verification
 
@@ -16,7 +16,7 @@ from isthmus.verification import Verification
 def build(environment: Environment, if_busy: IfBusy = "wait", buy: bool = False) -> Verification:
     """Make the environment true and prove it; what is true already is only looked at.
 
-    Raises Unproven, with the verification, if the mesh is not what it should be.
+    Raises VerificationFailed, with the verification, if the mesh is not what it should be.
 
     Args:
         environment: What is to be built.
@@ -27,7 +27,7 @@ def build(environment: Environment, if_busy: IfBusy = "wait", buy: bool = False)
         return start.proven(tell(start, environment, buy))
 
 
-def tell(start: Steps, environment: Environment, buy: bool) -> Future:
+def tell(start: StepRunner, environment: Environment, buy: bool) -> Future:
     """Start all that makes the environment true; return the future of its verification."""
     clusters = stages.create(start, environment, buy)
     parted = stages.part(start, environment, clusters)

@@ -34,7 +34,7 @@ UNKNOWN = (HTTPError, ObjectNotFound)
 """What the client raises if the server does not answer, or knows nothing of what is asked for."""
 
 
-class Lost(Busy):
+class LeaseLost(Busy):
     """The run's turn ended before the run did; another one may have changed the environment."""
 
 
@@ -50,10 +50,10 @@ class Lease:
     client: SyncPrefectClient
     name: str
     identity: UUID
-    local: file_lock.Turn
+    local: file_lock.EnvironmentLock
     sure_until: float = field(default_factory=lambda: clock() + SURE)
     """When, by our clock, the server may give the place to another run."""
-    lost: Lost | None = None
+    lost: LeaseLost | None = None
     _one: threading.Lock = field(default_factory=threading.Lock)
 
     def check(self) -> None:
@@ -107,10 +107,12 @@ class Lease:
         except Busy as error:
             raise self._lose(error.message) from None
 
-    def _lose(self, why: str) -> Lost:
+    def _lose(self, why: str) -> LeaseLost:
         environment = self.name.removeprefix(PREFIX)
         text = f"this run is not sure any more that no other one changes {environment}: {why}"
-        self.lost = Lost(text, hint=f"it stopped; look: isthmus status {environment}; run it again")
+        self.lost = LeaseLost(
+            text, hint=f"it stopped; look: isthmus status {environment}; run it again"
+        )
         self.lost.timed_out = True
         return self.lost
 
@@ -120,7 +122,7 @@ def limit(environment: str) -> str:
     return f"{PREFIX}{environment}"
 
 
-def take(client: SyncPrefectClient, name: str, local: file_lock.Turn) -> Lease:
+def take(client: SyncPrefectClient, name: str, local: file_lock.EnvironmentLock) -> Lease:
     """Return a place in the environment's limit; raises Busy if another run has it."""
     begun = clock()
     return Lease(client, name, occupy(client, name), local, begun + SURE)

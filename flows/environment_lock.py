@@ -43,7 +43,7 @@ class Skipped(Busy):
     """The environment was in use, and this run was told not to wait."""
 
 
-class CalledOff(Busy):
+class CancelledWhileWaiting(Busy):
     """The run was cancelled while it waited for its turn."""
 
 
@@ -139,18 +139,23 @@ def _tell(client: SyncPrefectClient, run: FlowRun, why: str) -> None:
 
 
 def _heed(client: SyncPrefectClient, run: FlowRun) -> None:
-    """Raise CalledOff if the run was cancelled, or deleted: while it waits, nobody else looks."""
+    """Raise CancelledWhileWaiting if the run was cancelled or deleted.
+
+    While it waits, nobody else looks.
+    """
     try:
         state = client.read_flow_run(run.id).state
     except HTTPError:
         return
     except ObjectNotFound:
-        raise CalledOff("deleted on the Prefect server while it waited for its turn") from None
+        raise CancelledWhileWaiting(
+            "deleted on the Prefect server while it waited for its turn"
+        ) from None
     if state and (state.is_cancelling() or state.is_cancelled()):
-        raise CalledOff("cancelled while it waited for its turn")
+        raise CancelledWhileWaiting("cancelled while it waited for its turn")
 
 
-def _settle(client: SyncPrefectClient, before: file_lock.Record, run: FlowRun) -> None:
+def _settle(client: SyncPrefectClient, before: file_lock.LockRecord, run: FlowRun) -> None:
     """Give back what a run still holds that died on this machine, and say of it that it did.
 
     A record of what the server knows no more, or that makes no sense, is passed over.

@@ -18,7 +18,7 @@ from prefect.events import emit_event
 from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelled, Cancelling
 
-from flows.concurrency_limit import Lease, Lost
+from flows.concurrency_limit import Lease, LeaseLost
 from isthmus import polling
 from isthmus.adapters import processes
 
@@ -36,7 +36,7 @@ WORKERS = 9.0
 def beating(run: FlowRun, lease: Lease) -> Iterator[None]:
     """Give signs of life of the run while the block runs."""
     end = threading.Event()
-    pulse = _Pulse(run, lease, end)
+    pulse = _Heartbeat(run, lease, end)
     context = contextvars.copy_context()
     threading.Thread(target=context.run, args=[pulse.beat], name="pulse", daemon=True).start()
     try:
@@ -45,7 +45,7 @@ def beating(run: FlowRun, lease: Lease) -> Iterator[None]:
         end.set()
 
 
-class _Pulse:
+class _Heartbeat:
     def __init__(self, run: FlowRun, lease: Lease, end: threading.Event) -> None:
         self._run, self._lease, self._end = run, lease, end
         self._last_beat = 0.0
@@ -66,7 +66,7 @@ class _Pulse:
             return
         try:
             self._live()
-        except Lost:
+        except LeaseLost:
             polling.stop()
             processes.end_children()
             self._end.set()

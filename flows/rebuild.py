@@ -16,7 +16,7 @@ from tasks import clusters
 def rebuild(environment: Environment, if_busy: IfBusy = "wait", buy: bool = False) -> Verification:
     """Make the environment anew; of the one before nothing is kept, not even its root CA.
 
-    Raises Unproven, with the verification, if the mesh is not what it should be.
+    Raises VerificationFailed, with the verification, if the mesh is not what it should be.
 
     Args:
         environment: The environment to take away and to build again.

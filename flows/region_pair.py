@@ -8,7 +8,7 @@ from flows.environment_lock import IfBusy
 from flows.state_hooks import STORY, ending
 from flows.step_runner import steps_of
 from isthmus import environment as environments
-from isthmus.environment import Federation, FilePath, Provider, Region, Stack
+from isthmus.environment import FederationMode, FilePath, ProviderName, RegionName, StackName
 from isthmus.verification import Verification
 
 
@@ -20,18 +20,18 @@ def _run_name() -> str:
 @flow(name="region-pair", flow_run_name=_run_name, **STORY)
 @ending
 def region_pair(
-    host_region: Region,
-    remote_region: Region,
-    provider: Provider = "lab",
-    stack: Stack = "istio-1.31",
-    federation: Federation = "kubefed",
+    host_region: RegionName,
+    remote_region: RegionName,
+    provider: ProviderName = "lab",
+    stack: StackName = "istio-1.31",
+    federation: FederationMode = "kubefed",
     kubeconfig: FilePath | None = None,
     if_busy: IfBusy = "wait",
 ) -> Verification:
     """Build the environment of two regions and prove it; run again, it is only looked at.
 
-    Raises BadEnvironment if the two make none, and Unproven, with the verification, if the mesh is
-    not what it should be.
+    Raises BadEnvironment if the two make none, and VerificationFailed, with the verification,
+    if the mesh is not what it should be.
 
     Args:
         host_region: Where the cluster with the control plane is. The environment is called

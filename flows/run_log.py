@@ -9,7 +9,7 @@ from prefect.logging import get_run_logger
 from isthmus import events
 from isthmus.events import Event
 from isthmus.reporting import redact
-from isthmus.timeline import Steps
+from isthmus.timeline import StepRecorder
 
 LEVELS = {"done": logging.INFO, "retrying": logging.WARNING, "failed": logging.ERROR}
 
@@ -20,7 +20,7 @@ def kept() -> Iterator[None]:
 
     Prefect's own lines say "Completed()" of a step; what it found only the step itself can say.
     """
-    logger, steps = get_run_logger(), Steps()
+    logger, steps = get_run_logger(), StepRecorder()
 
     def log(event: Event) -> None:
         step = steps.heard(event)

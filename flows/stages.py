@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from flows.step_runner import Steps
+from flows.step_runner import StepRunner
 from isthmus.environment import Environment
 from tasks import clusters as cluster_tasks
 from tasks import decommission as parting_tasks
@@ -20,7 +20,7 @@ Future = Any
 
 
 @dataclass(frozen=True)
-class Federation:
+class FederationFutures:
     """What later chapters need of the federation."""
 
     prepared: Future
@@ -30,7 +30,7 @@ class Federation:
 
 
 @dataclass(frozen=True)
-class Mesh:
+class MeshFutures:
     """What later chapters need of the mesh; lists are in the clusters' order."""
 
     injectors: list[Future]
@@ -38,7 +38,7 @@ class Mesh:
     exposed: Future
 
 
-def create(start: Steps, environment: Environment, buy: bool) -> list[Future]:
+def create(start: StepRunner, environment: Environment, buy: bool) -> list[Future]:
     """Make or find every cluster, side by side."""
     prepared = start(cluster_tasks.prepare, environment, buy)
     create_cluster = cluster_tasks.create_cluster
@@ -48,7 +48,7 @@ def create(start: Steps, environment: Environment, buy: bool) -> list[Future]:
     return clusters
 
 
-def part(start: Steps, environment: Environment, clusters: list[Future]) -> list[Future]:
+def part(start: StepRunner, environment: Environment, clusters: list[Future]) -> list[Future]:
     """Let go of each cluster that the file has no longer, once no other one sends to it."""
     host = clusters[0]
     parted: list[Future] = []
@@ -63,8 +63,8 @@ def part(start: Steps, environment: Environment, clusters: list[Future]) -> list
 
 
 def federate(
-    start: Steps, environment: Environment, clusters: list[Future], parted: list[Future]
-) -> Federation:
+    start: StepRunner, environment: Environment, clusters: list[Future], parted: list[Future]
+) -> FederationFutures:
     """Join all clusters, and give each istio-system and its part of the trust."""
     host = clusters[0]
     # A control plane that lists all networks must not lose one that is still asked.
@@ -84,12 +84,15 @@ def federate(
     )
     cacerts = start(federation_tasks.federate_secret, environment, host, clusters, space)
     sample = start(federation_tasks.federate_sample, environment, host, clusters, joined)
-    return Federation(prepared, space, cacerts, sample)
+    return FederationFutures(prepared, space, cacerts, sample)
 
 
 def install(
-    start: Steps, environment: Environment, clusters: list[Future], federation: Federation
-) -> Mesh:
+    start: StepRunner,
+    environment: Environment,
+    clusters: list[Future],
+    federation: FederationFutures,
+) -> MeshFutures:
     """Install the host, then attach every remote to it, side by side."""
     host, *remotes = clusters
     control = start(install_tasks.install_host, environment, host, federation.prepared)
@@ -105,15 +108,15 @@ def install(
         injectors.append(wired)
         gateways.append(start(gateway_tasks.open_gateway, environment, remote, wired, endpoint))
     services = start(gateway_tasks.expose_services, environment, clusters, injectors)
-    return Mesh(injectors, gateways, services)
+    return MeshFutures(injectors, gateways, services)
 
 
 def deploy(
-    start: Steps,
+    start: StepRunner,
     environment: Environment,
     clusters: list[Future],
-    federation: Federation,
-    mesh: Mesh,
+    federation: FederationFutures,
+    mesh: MeshFutures,
 ) -> list[Future]:
     """Put the sample everywhere: a caller as soon as its cluster injects, helloworld in all."""
     callers = [
@@ -132,7 +135,7 @@ def deploy(
 
 
 def verify(
-    start: Steps,
+    start: StepRunner,
     environment: Environment,
     clusters: list[Future],
     gateways: list[Future],
@@ -145,17 +148,19 @@ def verify(
     return start(verify_tasks.conclude, environment, clients, views)
 
 
-def find(start: Steps, environment: Environment) -> list[Future]:
+def find(start: StepRunner, environment: Environment) -> list[Future]:
     """Find clusters that must exist."""
     return [start(cluster_tasks.find_cluster, environment, c) for c in environment.clusters]
 
 
-def find_gateways(start: Steps, environment: Environment, clusters: list[Future]) -> list[Future]:
+def find_gateways(
+    start: StepRunner, environment: Environment, clusters: list[Future]
+) -> list[Future]:
     """Find the gateways as they are now."""
     return [start(verify_tasks.find_gateway, environment, cluster) for cluster in clusters]
 
 
-def withdraw(start: Steps, environment: Environment, anothers: bool) -> list[Future]:
+def withdraw(start: StepRunner, environment: Environment, anothers: bool) -> list[Future]:
     """Take out of clusters that stay what was put there, in the order that lets each part go."""
     host, *remotes = clusters = find(start, environment)
     start(teardown_tasks.check_builder, environment, clusters, anothers).result()

@@ -10,7 +10,7 @@ from prefect.events import emit_event
 from prefect.logging import get_run_logger
 from prefect.states import Cancelled, Failed
 
-from flows.environment_lock import CalledOff, Skipped
+from flows.environment_lock import CancelledWhileWaiting, Skipped
 from isthmus.errors import IsthmusError
 from isthmus.reporting import line, redact
 from tasks import policies
@@ -67,7 +67,7 @@ def ending(story: Callable[P, R]) -> Callable[P, R | State[Any]]:
             return story(*args, **kwargs)
         except Skipped as error:
             return Cancelled(name="Skipped", message=error.message)
-        except CalledOff as error:
+        except CancelledWhileWaiting as error:
             return Cancelled(message=error.message)
         except IsthmusError as error:
             get_run_logger().error("%s", redact(str(error)))

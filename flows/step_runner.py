@@ -13,26 +13,26 @@ from prefect.futures import PrefectFuture
 
 from flows import run_log
 from flows.concurrency_limit import Lease
-from flows.environment_lock import CalledOff, IfBusy, Skipped, turn_of
+from flows.environment_lock import CancelledWhileWaiting, IfBusy, Skipped, turn_of
 from flows.heartbeat import ENDED, beating
 from isthmus import polling
 from isthmus.adapters import processes
 from isthmus.environment import Environment
 from isthmus.errors import Busy
-from isthmus.file_lock import Turn
+from isthmus.file_lock import EnvironmentLock
 from isthmus.verification import Verification
 from tasks import policies
 from tasks.artifacts import telling
-from tasks.run_tracker import Telling, this_run
+from tasks.run_tracker import RunTracker, this_run
 
 GRACE = 4.0
 """Seconds that steps get to hear that the run was asked to end."""
 
 
-class Steps:
+class StepRunner:
     """The steps of one run; call it to start one."""
 
-    def __init__(self, memory: policies.Memory, told: Telling) -> None:
+    def __init__(self, memory: policies.CacheMode, told: RunTracker) -> None:
         self._futures: list[PrefectFuture[Any]] = []
         self._memory, self._told = memory, told
 
@@ -61,7 +61,7 @@ class Steps:
         return future.result()
 
     def proven(self, verdict: PrefectFuture[Any]) -> Verification:
-        """Return the verification once every step has ended well; raises Unproven."""
+        """Return the verification once every step has ended well; raises VerificationFailed."""
         self.end()
         # Of a red one, too: its step has failed, with what it found.
         result: Verification = verdict.result(raise_on_failure=False)
@@ -82,7 +82,7 @@ class Steps:
 
 
 @contextmanager
-def steps_of(environment: Environment, if_busy: IfBusy, verb: str = "up") -> Iterator[Steps]:
+def steps_of(environment: Environment, if_busy: IfBusy, verb: str = "up") -> Iterator[StepRunner]:
     """Hold the environment for one run, and see all steps that the block starts to their end.
 
     `verb` is the command that goes on after a failure: up, verify or down. Raises Busy if another
@@ -95,7 +95,9 @@ def steps_of(environment: Environment, if_busy: IfBusy, verb: str = "up") -> Ite
         stack.enter_context(beating(run, lease))
         stack.enter_context(polling.within(environment.timeouts))
         stack.enter_context(run_log.kept())
-        steps = Steps(_memory(run, lease.local), stack.enter_context(telling(environment, verb)))
+        steps = StepRunner(
+            _memory(run, lease.local), stack.enter_context(telling(environment, verb))
+        )
         if verb != "verify":
             lease.local.change(str(run.id))
         try:
@@ -115,14 +117,14 @@ def _telling_a_refusal(environment: Environment, verb: str) -> Iterator[None]:
     """Leave what to do where a run did not get its turn, unless it was to be skipped then."""
     try:
         yield
-    except (Skipped, CalledOff):
+    except (Skipped, CancelledWhileWaiting):
         raise
     except Busy as error:
         with telling(environment, verb):
             raise error
 
 
-def _memory(run: FlowRun, local: Turn) -> policies.Memory:
+def _memory(run: FlowRun, local: EnvironmentLock) -> policies.CacheMode:
     """Return what this run may believe of what it did before, if it is a retry."""
     if run.deployment_id is None:
         return "none"  # it cannot be retried

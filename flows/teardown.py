@@ -5,7 +5,7 @@ from prefect import flow
 from flows import stages
 from flows.environment_lock import IfBusy
 from flows.state_hooks import STORY, ending
-from flows.step_runner import Steps, steps_of
+from flows.step_runner import StepRunner, steps_of
 from isthmus.environment import Environment
 from tasks import teardown as tasks
 
@@ -24,7 +24,7 @@ def teardown(environment: Environment, if_busy: IfBusy = "wait", anothers: bool 
         tell(start, environment, anothers)
 
 
-def tell(start: Steps, environment: Environment, anothers: bool = False) -> None:
+def tell(start: StepRunner, environment: Environment, anothers: bool = False) -> None:
     """Start all that takes the environment away, as much of it as there is."""
     withdrawn = []
     if not tasks.clusters_go_whole(environment):

@@ -15,7 +15,7 @@ from isthmus.verification import Verification
 def verify(environment: Environment, if_busy: IfBusy = "wait") -> Verification:
     """Return the verdict on the mesh as it is; nothing is changed.
 
-    Raises Unproven, with the verification, if the mesh is not what it should be.
+    Raises VerificationFailed, with the verification, if the mesh is not what it should be.
 
     Args:
         environment: What is to be proven.

@@ -13,12 +13,12 @@ DAYS = 3650
 """Days that a certificate is valid, as in Istio's own generator (tools/certs/common.mk)."""
 
 Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
-Kind = Literal["ec", "rsa"]
+KeyAlgorithm = Literal["ec", "rsa"]
 BITS = 3072
 """As strong as the curve P-256 (NIST SP 800-57 part 1, table 2)."""
 
 
-def new_key(kind: Kind = "ec") -> Key:
+def new_key(kind: KeyAlgorithm = "ec") -> Key:
     """Return a new key."""
     if kind == "rsa":
         return rsa.generate_private_key(65537, BITS)

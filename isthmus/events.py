@@ -7,14 +7,14 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Literal
 
-Kind = Literal["started", "noted", "retrying", "done", "failed"]
+EventKind = Literal["started", "noted", "retrying", "done", "failed"]
 
 
 @dataclass(frozen=True)
 class Event:
     """One thing that happened to one step of a run; never holds a secret."""
 
-    kind: Kind
+    kind: EventKind
     step: str
     """Identity of the step, unique within a run."""
     name: str

@@ -15,18 +15,18 @@ from filelock import FileLock, Timeout
 from isthmus import state
 from isthmus.errors import Busy
 
-Record = dict[str, str]
+LockRecord = dict[str, str]
 """Names only: `who`, as a person is told; `run` and `lease`, identities on a Prefect server."""
 
 
 @dataclass
-class Turn:
+class EnvironmentLock:
     """An environment held by this process."""
 
     path: Path
-    before: Record
+    before: LockRecord
     """The record of a run that died while it had its turn; empty if there is none."""
-    record: Record = field(default_factory=dict)
+    record: LockRecord = field(default_factory=dict)
 
     @property
     def last(self) -> str:
@@ -51,7 +51,7 @@ class Turn:
 
 
 @contextmanager
-def taken(environment: str) -> Iterator[Turn]:
+def taken(environment: str) -> Iterator[EnvironmentLock]:
     """Hold the environment for this process; the lock ends with the process, however that ends.
 
     Raises Busy, naming whoever holds it.
@@ -67,7 +67,7 @@ def taken(environment: str) -> Iterator[Turn]:
             f"{environment} is in use by {_read(path).get('who', 'another run')}",
             hint=f"wait for it, or look: isthmus status {environment}",
         ) from None
-    turn = Turn(path, _read(path))
+    turn = EnvironmentLock(path, _read(path))
     try:
         yield turn
     finally:
@@ -77,7 +77,7 @@ def taken(environment: str) -> Iterator[Turn]:
         lock.release()
 
 
-def _read(path: Path) -> Record:
+def _read(path: Path) -> LockRecord:
     """Return a record, or nothing for one that is damaged: it only saves time."""
     try:
         found = json.loads(path.read_text())

@@ -5,8 +5,8 @@ from typing import Any
 
 from isthmus import images
 from isthmus.adapters.diff import LABEL
-from isthmus.environment import Amount, ClusterSpec, Environment, Images, Resources
-from isthmus.providers.base import Defaults
+from isthmus.environment import ClusterSpec, Environment, Images, ResourceRequests, Resources
+from isthmus.providers.base import ProviderDefaults
 from isthmus.render import Manifest, merge, render, with_pods
 from isthmus.stacks import Stack, load
 
@@ -20,13 +20,13 @@ INJECTOR = "istio-sidecar-injector"
 
 
 @dataclass(frozen=True)
-class Mesh:
+class ResolvedEnvironment:
     """An environment with every default filled in."""
 
     environment: Environment
     images: Images
     resources: Resources
-    defaults: Defaults
+    defaults: ProviderDefaults
 
     @property
     def stack(self) -> Stack:
@@ -166,15 +166,17 @@ class Mesh:
         }
 
 
-def mesh(environment: Environment, defaults: Defaults) -> Mesh:
+def mesh(environment: Environment, defaults: ProviderDefaults) -> ResolvedEnvironment:
     """Fill in what the environment leaves open: the provider's needs, then the stack's values."""
     chosen = images.chosen(environment, defaults.images)
-    return Mesh(environment, chosen, _over(environment.resources, defaults.resources), defaults)
+    return ResolvedEnvironment(
+        environment, chosen, _over(environment.resources, defaults.resources), defaults
+    )
 
 
 def _over(own: Resources, defaults: Resources) -> Resources:
     parts = {
-        part: Amount(
+        part: ResourceRequests(
             cpu=getattr(own, part).cpu or getattr(defaults, part).cpu,
             memory=getattr(own, part).memory or getattr(defaults, part).memory,
         )
@@ -183,6 +185,6 @@ def _over(own: Resources, defaults: Resources) -> Resources:
     return Resources(**parts)
 
 
-def _requests(amount: Amount) -> dict[str, Any]:
+def _requests(amount: ResourceRequests) -> dict[str, Any]:
     given = {k: v for k, v in (("cpu", amount.cpu), ("memory", amount.memory)) if v}
     return {"requests": given} if given else {}

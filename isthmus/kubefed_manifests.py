@@ -12,12 +12,12 @@ SYSTEM = "istio-system"
 SAMPLE = "sample"
 CACERTS = "cacerts"
 
-Data = dict[str, str]
+SecretData = dict[str, str]
 """A Secret's content: key -> base64."""
 
 
 @dataclass(frozen=True)
-class Space:
+class NamespaceSpec:
     """A namespace that every cluster has, with what differs from cluster to cluster."""
 
     name: str
@@ -52,15 +52,15 @@ class Space:
         return manifest
 
 
-def system_space(environment: Environment) -> Space:
+def system_space(environment: Environment) -> NamespaceSpec:
     """Return istio-system: each cluster's in its own network, remotes' under the host's control.
 
     A stack with meshNetworks says neither there, but in the host's control plane.
     """
     host, given = environment.host.name, environment.namespaces.labels
     if load(environment.stack).networks == "meshNetworks":
-        return Space(SYSTEM, given, _nothing(environment), members=_members(environment))
-    return Space(
+        return NamespaceSpec(SYSTEM, given, _nothing(environment), members=_members(environment))
+    return NamespaceSpec(
         SYSTEM,
         given,
         {c.name: {"topology.istio.io/network": c.network} for c in environment.clusters},
@@ -69,16 +69,16 @@ def system_space(environment: Environment) -> Space:
     )
 
 
-def sample_space(environment: Environment) -> Space:
+def sample_space(environment: Environment) -> NamespaceSpec:
     """Return the sample's namespace: its pods are injected, in every cluster alike."""
     injected = {**environment.namespaces.labels, "istio-injection": "enabled"}
-    return Space(SAMPLE, injected, _nothing(environment), members=_members(environment))
+    return NamespaceSpec(SAMPLE, injected, _nothing(environment), members=_members(environment))
 
 
-def kubefed_space(environment: Environment) -> Space:
+def kubefed_space(environment: Environment) -> NamespaceSpec:
     """Return the namespace of KubeFed's own pods, in the host."""
     host = environment.host.name
-    return Space(kubefed.NAMESPACE, environment.namespaces.labels, {host: {}})
+    return NamespaceSpec(kubefed.NAMESPACE, environment.namespaces.labels, {host: {}})
 
 
 def _nothing(environment: Environment) -> dict[str, dict[str, str]]:
@@ -89,7 +89,7 @@ def _members(environment: Environment) -> dict[str, str]:
     return {c.name: c.in_federation for c in environment.clusters}
 
 
-def plain_secret(data: Data) -> Manifest:
+def plain_secret(data: SecretData) -> Manifest:
     """Return the Secret `cacerts` of one cluster."""
     meta = {"name": CACERTS, "namespace": SYSTEM}
     return {
@@ -97,7 +97,7 @@ def plain_secret(data: Data) -> Manifest:
     }  # fmt: skip
 
 
-def federated_secret(environment: str, clusters: dict[str, Data]) -> Manifest:
+def federated_secret(environment: str, clusters: dict[str, SecretData]) -> Manifest:
     """Return the FederatedSecret that gives every cluster a `cacerts` of its own."""
     [manifest] = render(
         "federation/secret.yaml.j2",

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
 from isthmus import state
-from isthmus.certificates import BACKDATED, Key, Kind, builder, key_pem, new_key, pem
+from isthmus.certificates import BACKDATED, Key, KeyAlgorithm, builder, key_pem, new_key, pem
 
 ROOT = "isthmus root CA"
 """Common name of every root that we make; its locality is the environment."""
@@ -40,7 +40,7 @@ def known_root(folder: Path) -> str:
     return path.read_text() if path.exists() else ""
 
 
-def cacerts(folder: Path, cluster: str, kind: Kind = "ec") -> dict[str, str]:
+def cacerts(folder: Path, cluster: str, kind: KeyAlgorithm = "ec") -> dict[str, str]:
     """Return the content of a cluster's Secret `cacerts`, key to PEM; the same at every call.
 
     `kind` is that of the intermediate's key, with which istiod signs.
@@ -98,7 +98,7 @@ def _root(folder: Path) -> tuple[Key, x509.Certificate]:
     return loaded, x509.load_pem_x509_certificate((folder / "root-cert.pem").read_bytes())
 
 
-def _current(path: Path, root: x509.Certificate, kind: Kind) -> bool:
+def _current(path: Path, root: x509.Certificate, kind: KeyAlgorithm) -> bool:
     if not (path / "ca-cert.pem").exists():
         return False
     own = x509.load_pem_x509_certificate((path / "ca-cert.pem").read_bytes())
@@ -112,7 +112,9 @@ def _current(path: Path, root: x509.Certificate, kind: Kind) -> bool:
     return left > RENEW
 
 
-def _issue(path: Path, cluster: str, root_key: Key, root: x509.Certificate, kind: Kind) -> None:
+def _issue(
+    path: Path, cluster: str, root_key: Key, root: x509.Certificate, kind: KeyAlgorithm
+) -> None:
     key = new_key(kind)
     name = _name("isthmus intermediate CA", cluster)
     certificate = _builder(name, root.subject, key, 0).add_extension(

@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 
-class Fact(BaseModel):
+class StepResult(BaseModel):
     """Immutable, strict, and therefore fit for a cache key."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -16,7 +16,7 @@ def join_host_port(address: str, port: int) -> str:
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
-class Access(Fact):
+class Access(StepResult):
     """How to reach one cluster: a kubeconfig file and one context in it. Never its content."""
 
     cluster: str
@@ -42,14 +42,14 @@ class Access(Fact):
         return "its API server answers"
 
 
-class Done(Fact):
+class Done(StepResult):
     """A step has reached its end; `found` says in a few words what it met."""
 
     cluster: str
     found: str = ""
 
 
-class Leaver(Fact):
+class RemovedCluster(StepResult):
     """A cluster that the environment has no longer and that has to be let go."""
 
     cluster: str
@@ -61,7 +61,7 @@ class Leaver(Fact):
     """Why it cannot be reached."""
 
 
-class Endpoint(Fact):
+class IstiodEndpoint(StepResult):
     """The istiod remote endpoint: where remotes reach the host's control plane."""
 
     cluster: str
@@ -74,7 +74,7 @@ class Endpoint(Fact):
         return join_host_port(self.address, self.port)
 
 
-class Gateway(Fact):
+class GatewayAddress(StepResult):
     """The load-balanced way into one cluster's network."""
 
     cluster: str

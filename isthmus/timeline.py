@@ -49,7 +49,7 @@ class Step:
         )
 
 
-class Steps:
+class StepRecorder:
     """A listener that knows all steps, in order of start; events may come from any thread."""
 
     def __init__(self) -> None:

@@ -26,7 +26,7 @@ def folder(variable: str, base: str, default: str) -> Path:
     return Path(own or Path(os.environ.get(base) or Path.home() / default) / "isthmus")
 
 
-def lacks() -> list[host_requirements.Lack]:
+def lacks() -> list[host_requirements.MissingRequirement]:
     """Find what is missing besides packages; regions that exist have their room already."""
     home = folder("ISTHMUS_HOME", "XDG_DATA_HOME", ".local/share")
     cache = folder("ISTHMUS_CACHE", "XDG_CACHE_HOME", ".cache")

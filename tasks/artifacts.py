@@ -23,8 +23,8 @@ from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from isthmus import events, polling
 from isthmus.environment import Environment
-from isthmus.reporting import Page, Table, progress_key, redact, what_is_left
-from tasks.run_tracker import Telling
+from isthmus.reporting import MarkdownArtifact, TableArtifact, progress_key, redact, what_is_left
+from tasks.run_tracker import RunTracker
 
 INTERVAL = 2.0
 """Seconds from one sign of progress to the next; each is a write to a database that steps need."""
@@ -36,13 +36,13 @@ TOO_MANY = 429
 
 
 @contextmanager
-def telling(environment: Environment, verb: str) -> Iterator[Telling]:
+def telling(environment: Environment, verb: str) -> Iterator[RunTracker]:
     """Show how far the run is while the block runs, and leave its artifacts at its end.
 
     They are left however the block ends; what it raises passes through. `verb` is the command that
     goes on after a failure: up, verify or down. To be called in a flow.
     """
-    told = Telling(environment, verb)
+    told = RunTracker(environment, verb)
     with events.listening(told), _publishing(told):
         try:
             yield told
@@ -52,7 +52,7 @@ def telling(environment: Environment, verb: str) -> Iterator[Telling]:
 
 
 @contextmanager
-def _publishing(told: Telling) -> Iterator[None]:
+def _publishing(told: RunTracker) -> Iterator[None]:
     end = threading.Event()
     publisher = _Publisher(told, end)
     # A copy of the context: with the flow run's identity, its client and its settings.
@@ -69,7 +69,7 @@ def _publishing(told: Telling) -> Iterator[None]:
 class _Publisher:
     """One thread that talks to Prefect's server, so that no other has to wait for it."""
 
-    def __init__(self, told: Telling, end: threading.Event) -> None:
+    def __init__(self, told: RunTracker, end: threading.Event) -> None:
         self._told, self._end = told, end
         self._key = progress_key(told.environment.name)
         self._progress: UUID | None = None
@@ -119,8 +119,8 @@ def _sent(send: Callable[[], None]) -> bool | None:
     return True
 
 
-def _publish(left: Page | Table) -> None:
-    if isinstance(left, Page):
+def _publish(left: MarkdownArtifact | TableArtifact) -> None:
+    if isinstance(left, MarkdownArtifact):
         create_markdown_artifact(left.markdown, left.key, left.description)
     else:
         create_table_artifact(left.rows, left.key, left.description)

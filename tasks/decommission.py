@@ -13,18 +13,18 @@ from isthmus.istio_manifests import REMOTE_SECRET
 from isthmus.kubefed_manifests import SYSTEM
 from isthmus.reporting import redact
 from isthmus.stacks import load
-from isthmus.step_results import Access, Done, Leaver
+from isthmus.step_results import Access, Done, RemovedCluster
 from isthmus.verification import connections, lists
 from tasks.policies import step
 from tasks.teardown import is_ours, unjoin
 
 
-class StillOpen(NotReady):
+class ConnectionsOpen(NotReady):
     """Connections stay open for longer than they are waited for."""
 
 
 @step("find removed clusters", of="host", looks=True)
-def who_left(environment: Environment, host: Access) -> list[Leaver]:
+def who_left(environment: Environment, host: Access) -> list[RemovedCluster]:
     """Return the clusters that the environment had, by this machine's state or by its host."""
     known = {cluster.name: cluster for cluster in environment_store.leavers(environment)}
     names = {*known, *_known_to_host(environment, kube.connect(host))}
@@ -32,7 +32,7 @@ def who_left(environment: Environment, host: Access) -> list[Leaver]:
 
 
 @step("unwire", of="leaver")
-def unwire(environment: Environment, host: Access, leaver: Leaver) -> Done:
+def unwire(environment: Environment, host: Access, leaver: RemovedCluster) -> Done:
     """Leave the host no secret of the cluster: istiod takes its endpoints from every proxy."""
     client = kube.connect(host)
     secret = client.get("Secret", f"{REMOTE_SECRET}{leaver.cluster}", SYSTEM)
@@ -44,7 +44,7 @@ def unwire(environment: Environment, host: Access, leaver: Leaver) -> Done:
 
 @step("wait until proxies drop", of="leaver", looks=True)
 def await_silence(
-    environment: Environment, members: list[Access], leaver: Leaver, unwired: Done
+    environment: Environment, members: list[Access], leaver: RemovedCluster, unwired: Done
 ) -> Done:
     """Make sure that no proxy of the other clusters lists the cluster's gateway any more."""
     if not (addresses := _gateway(environment, leaver)):
@@ -60,7 +60,7 @@ def await_silence(
 
 
 @step("drain", of="leaver", looks=True)
-def drain(environment: Environment, leaver: Leaver, silent: Done) -> Done:
+def drain(environment: Environment, leaver: RemovedCluster, silent: Done) -> Done:
     """Let requests end that are on their way through the cluster's gateway."""
     if leaver.access is None:
         return Done(cluster=leaver.cluster, found="does not answer")
@@ -74,8 +74,10 @@ def drain(environment: Environment, leaver: Leaver, silent: Done) -> Done:
         return None if left else True
 
     try:
-        polling.until(ended, "requests to end", timeout=polling.limits().drain, error=StillOpen)
-    except StillOpen:
+        polling.until(
+            ended, "requests to end", timeout=polling.limits().drain, error=ConnectionsOpen
+        )
+    except ConnectionsOpen:
         limit = polling.limits().drain
         return Done(cluster=leaver.cluster, found=f"{left} connections open after {limit} s")
     except ClusterUnreachable as error:
@@ -84,7 +86,9 @@ def drain(environment: Environment, leaver: Leaver, silent: Done) -> Done:
 
 
 @step("leave federation", of="leaver")
-def leave_federation(environment: Environment, host: Access, leaver: Leaver, drained: Done) -> Done:
+def leave_federation(
+    environment: Environment, host: Access, leaver: RemovedCluster, drained: Done
+) -> Done:
     """Make the cluster no member any more; one that does not answer is struck off in the host."""
     if environment.federation_is_given:
         return Done(cluster=leaver.cluster, found="take it out of the federation in its console")
@@ -103,7 +107,7 @@ def leave_federation(environment: Environment, host: Access, leaver: Leaver, dra
 
 
 @step("release cluster", of="leaver")
-def give_back(environment: Environment, leaver: Leaver, left: object) -> Done:
+def give_back(environment: Environment, leaver: RemovedCluster, left: object) -> Done:
     """Leave nothing of the mesh in the cluster, or nothing of the cluster if it was made for it."""
     name, provider = leaver.cluster, providers.of(environment)
     if not provider.disposable and leaver.access is None:
@@ -134,20 +138,20 @@ def _known_to_host(environment: Environment, host: kube.Kube) -> list[str]:
     return [name for name in names if name not in known]
 
 
-def _reached(environment: Environment, name: str, spec: ClusterSpec | None) -> Leaver:
+def _reached(environment: Environment, name: str, spec: ClusterSpec | None) -> RemovedCluster:
     if spec is None:
-        return Leaver(cluster=name, silence="this machine has no record of how to reach it")
+        return RemovedCluster(cluster=name, silence="this machine has no record of how to reach it")
     try:
         access = providers.of(environment).access(environment, spec)
     except (TransientError, Unprepared, Rejected) as error:
         silence = redact(error.message)
         events.say(f"{name} does not answer: {silence}")
-        return Leaver(cluster=name, member=spec.in_federation, silence=silence)
+        return RemovedCluster(cluster=name, member=spec.in_federation, silence=silence)
     known = {"environment": environment.name, "member": access.member or spec.in_federation}
-    return Leaver(cluster=name, access=access.model_copy(update=known))
+    return RemovedCluster(cluster=name, access=access.model_copy(update=known))
 
 
-def _gateway(environment: Environment, leaver: Leaver) -> list[str]:
+def _gateway(environment: Environment, leaver: RemovedCluster) -> list[str]:
     if leaver.access is None:
         return []
     name = load(environment.stack).gateway.name
@@ -177,7 +181,7 @@ def _await_forgotten(client: kube.Kube, pod: Manifest, address: str) -> None:
     )
 
 
-def _unheard(environment: Environment, leaver: Leaver) -> str:
+def _unheard(environment: Environment, leaver: RemovedCluster) -> str:
     """Say what is left in a cluster that could not be reached, and what becomes of it."""
     what = f"not reached ({leaver.silence}); what bears {LABEL}={environment.name} stays in it"
     if not _spec(environment, leaver.cluster):

@@ -12,7 +12,7 @@ from isthmus.adapters.diff import Manifest
 from isthmus.adapters.kubefed import CONTROLLERS, RELEASE, WEBHOOK
 from isthmus.environment import Environment
 from isthmus.errors import Rejected
-from isthmus.kubefed_manifests import Space
+from isthmus.kubefed_manifests import NamespaceSpec
 from isthmus.providers.kce import console_federation
 from isthmus.stacks import load
 from isthmus.step_results import Access, Done, changed
@@ -137,7 +137,9 @@ def _stands(host: kube.Kube, member: Access) -> bool:
     return bool(found["spec"]["apiEndpoint"] == server)
 
 
-def _federate(environment: Environment, space: Space, host: Access, members: list[Access]) -> Done:
+def _federate(
+    environment: Environment, space: NamespaceSpec, host: Access, members: list[Access]
+) -> Done:
     direct = environment.federation == "direct"
     made = [
         name
@@ -189,7 +191,7 @@ def _check_root(environment: Environment, access: Access) -> None:
         )
 
 
-def _encoded(environment: Environment, cluster: str) -> kubefed_manifests.Data:
+def _encoded(environment: Environment, cluster: str) -> kubefed_manifests.SecretData:
     folder = state.ensure_folder(environment.name) / "ca"
     content = mesh_ca.cacerts(folder, cluster, load(environment.stack).ca_keys)
     return {key: base64.b64encode(text.encode()).decode() for key, text in content.items()}

@@ -13,7 +13,7 @@ from isthmus.adapters import kube, readiness, tls
 from isthmus.environment import Environment
 from isthmus.errors import ClusterUnreachable, Rejected
 from isthmus.kubefed_manifests import SYSTEM
-from isthmus.step_results import Access, Done, Endpoint, Gateway, changed
+from isthmus.step_results import Access, Done, GatewayAddress, IstiodEndpoint, changed
 from tasks.install import filled, host_manifests, remote_manifests
 from tasks.policies import step
 
@@ -46,8 +46,8 @@ def expose_services(environment: Environment, members: list[Access], wired: list
 
 @step("open gateway", of="access")
 def open_gateway(
-    environment: Environment, access: Access, ready: object, endpoint: Endpoint | None = None
-) -> Gateway:
+    environment: Environment, access: Access, ready: object, endpoint: IstiodEndpoint | None = None
+) -> GatewayAddress:
     """Make the cluster's gateway run, and return the address at which others reach it."""
     client = kube.connect(access)
     wanted = (
@@ -64,7 +64,9 @@ def open_gateway(
         _refuse_hostname(environment, access, address)
     readiness.await_deployment(client, gateway.name, SYSTEM)
     every = tuple(readiness.current_addresses(client, gateway.name, SYSTEM))
-    return Gateway(cluster=access.cluster, address=address, port=gateway.port, addresses=every)
+    return GatewayAddress(
+        cluster=access.cluster, address=address, port=gateway.port, addresses=every
+    )
 
 
 def _refuse_hostname(environment: Environment, access: Access, address: str) -> None:
@@ -86,7 +88,9 @@ def endpoint_key(context: TaskRunContext, parameters: dict[str, Any]) -> str:
     environment, host = parameters["environment"], parameters["host"]
     text = json.dumps(filled(environment).host_operator(), sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
-    return f"istiod-remote-endpoint/{host.uid}/{digest}"
+    # The class is in it, too: a result that an older release kept might not load.
+    kind = f"{IstiodEndpoint.__module__}.{IstiodEndpoint.__qualname__}"
+    return f"istiod-remote-endpoint/{host.uid}/{kind}-{digest}"
 
 
 @step(
@@ -96,17 +100,17 @@ def endpoint_key(context: TaskRunContext, parameters: dict[str, Any]) -> str:
     persist_result=True,
     result_serializer="json",
 )
-def istiod_remote_endpoint(environment: Environment, host: Access) -> Endpoint:
+def istiod_remote_endpoint(environment: Environment, host: Access) -> IstiodEndpoint:
     """Return where remotes reach the host's control plane, as its load balancer says."""
     name = filled(environment).stack.gateway.name
     address = readiness.address_of(kube.connect(host), name, SYSTEM)
-    return Endpoint(cluster=host.cluster, address=address)
+    return IstiodEndpoint(cluster=host.cluster, address=address)
 
 
 @step("check istiod remote endpoint", of="host", looks=True)
 def check_endpoint(
-    environment: Environment, host: Access, opened: Gateway, exposed: Done
-) -> Endpoint:
+    environment: Environment, host: Access, opened: GatewayAddress, exposed: Done
+) -> IstiodEndpoint:
     """Return the endpoint once a TLS handshake there ends at istiod, certified by our root."""
     remembered = istiod_remote_endpoint(environment, host)
     if remembered.address != opened.address:

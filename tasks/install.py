@@ -4,10 +4,10 @@ from isthmus import binaries, mesh_ca, providers, state
 from isthmus.adapters import istioctl, kube, readiness
 from isthmus.adapters.diff import Manifest
 from isthmus.environment import Environment
-from isthmus.istio_manifests import Mesh, mesh
+from isthmus.istio_manifests import ResolvedEnvironment, mesh
 from isthmus.kubefed_manifests import SYSTEM
 from isthmus.render import merge
-from isthmus.step_results import Access, Done, Endpoint, changed
+from isthmus.step_results import Access, Done, IstiodEndpoint, changed
 from tasks.policies import step
 
 DEFINITIONS = ("Gateway", "VirtualService")
@@ -26,7 +26,7 @@ def install_host(environment: Environment, host: Access, prepared: Done) -> Done
 
 @step("install remote", of="remote")
 def install_remote(
-    environment: Environment, remote: Access, endpoint: Endpoint, cacerts: Done
+    environment: Environment, remote: Access, endpoint: IstiodEndpoint, cacerts: Done
 ) -> Done:
     """Make a remote look to the host's control plane; its gateway has an address but no pod yet."""
     client, whole = kube.connect(remote), filled(environment)
@@ -48,12 +48,12 @@ def remote_manifests(environment: Environment, remote: Access, endpoint: str) ->
     return _manifests(whole, whole.remote_operator(cluster, endpoint), remote)
 
 
-def filled(environment: Environment) -> Mesh:
+def filled(environment: Environment) -> ResolvedEnvironment:
     """Return the environment with every default filled in."""
     return mesh(environment, providers.of(environment).defaults)
 
 
-def _apply(client: kube.Kube, whole: Mesh, manifests: list[Manifest]) -> list[str]:
+def _apply(client: kube.Kube, whole: ResolvedEnvironment, manifests: list[Manifest]) -> list[str]:
     """Make all of it true but what starts last; kinds that it defines itself come after that."""
     api = whole.stack.networking
     wanted = [m for m in manifests if not whole.starts_last(m)]
@@ -63,7 +63,7 @@ def _apply(client: kube.Kube, whole: Mesh, manifests: list[Manifest]) -> list[st
     return made + client.apply(own)
 
 
-def _manifests(whole: Mesh, operator: Manifest, access: Access) -> list[Manifest]:
+def _manifests(whole: ResolvedEnvironment, operator: Manifest, access: Access) -> list[Manifest]:
     if whole.stack.old_tokens and not kube.connect(access).issues_tokens():
         operator = merge(operator, FIRST_PARTY)
     if not whole.stack.rereads_cacerts:

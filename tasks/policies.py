@@ -63,12 +63,12 @@ ONCE: dict[str, Any] = {
     "result_serializer": "json",
 }
 """What makes a step that has ended well not be repeated when its run is retried."""
-Memory = Literal["none", "anew", "kept"]
+CacheMode = Literal["none", "anew", "kept"]
 """What a run keeps of its ended steps: nothing; all, from now on; all, and believes what it has."""
 _looks: set[str] = set()
 
 
-def remembering(step: Task[P, R], memory: Memory) -> Task[P, R]:
+def remembering(step: Task[P, R], memory: CacheMode) -> Task[P, R]:
     """Return the step as a run with this memory uses it; one that only looks is never kept."""
     if memory == "none" or step.name in _looks:
         return step

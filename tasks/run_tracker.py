@@ -12,21 +12,21 @@ from prefect.utilities.urls import url_for
 from isthmus.adapters import kubeconfigs
 from isthmus.environment import Environment
 from isthmus.events import Event
-from isthmus.reporting import Failure, Known, Run, Story, progress_line
-from isthmus.timeline import Steps
-from isthmus.verification import Unproven
+from isthmus.reporting import RunFacts, RunFailure, RunIdentity, RunReport, progress_line
+from isthmus.timeline import StepRecorder
+from isthmus.verification import VerificationFailed
 
 
-class Telling:
+class RunTracker:
     """What one run has to tell; a listener of its steps. Safe to call from any thread."""
 
     def __init__(self, environment: Environment, verb: str) -> None:
         self.environment = environment
         self._verb, self._start, run = verb, time.time(), this_run()
-        self._run = Run(run.name, link_to(run), deployed=run.deployment_id is not None)
-        self._steps, self._facts = Steps(), list[object]()
+        self._run = RunIdentity(run.name, link_to(run), deployed=run.deployment_id is not None)
+        self._steps, self._facts = StepRecorder(), list[object]()
         self._futures: list[PrefectWrappedFuture[Any, Any]] = []
-        self._failure: Failure | None = None
+        self._failure: RunFailure | None = None
 
     def __call__(self, event: Event) -> None:
         """Take in what happened to a step."""
@@ -43,8 +43,8 @@ class Telling:
 
     def fail(self, error: BaseException) -> None:
         """Take in what ended the run."""
-        self._failure = Failure.of(error)
-        if isinstance(error, Unproven):
+        self._failure = RunFailure.of(error)
+        if isinstance(error, VerificationFailed):
             self.know(error.verification)
 
     def percent(self) -> float:
@@ -57,9 +57,9 @@ class Telling:
         """Return in a line how far the run is."""
         return progress_line(*self._counts(), self._steps.running())
 
-    def story(self) -> Story:
+    def story(self) -> RunReport:
         """Return the run, told from now."""
-        known = Known(self.environment)
+        known = RunFacts(self.environment)
         for fact in [*map(_result, list(self._futures)), *self._facts]:
             known.learn(fact)
         for name, access in known.accesses.items():
@@ -67,7 +67,9 @@ class Telling:
             with suppress(Exception):
                 known.servers[name], _ = kubeconfigs.server(access)
         steps = tuple(self._steps.all())
-        return Story(self._verb, self._run, known, steps, self._start, time.time(), self._failure)
+        return RunReport(
+            self._verb, self._run, known, steps, self._start, time.time(), self._failure
+        )
 
     def _counts(self) -> tuple[int, int]:
         futures = list(self._futures)

@@ -12,8 +12,8 @@ from isthmus.kubefed_manifests import SAMPLE
 from isthmus.verification import (
     Answers,
     ClientVerdict,
-    Reported,
-    SeenEndpoint,
+    ObservedEndpoint,
+    ReportedState,
     are_open,
     counted_since,
     expected_endpoints,
@@ -43,7 +43,7 @@ KILLED = 126
 TABLE = "the sidecar's endpoint table"
 
 
-class Unsettled(NotReady):
+class UnexpectedState(NotReady):
     """What is not as expected; what it is instead is for the judge."""
 
 
@@ -56,8 +56,8 @@ def ready_pods(cluster: Kube, namespace: str, labels: str) -> list[Manifest]:
 
     limit = polling.limits().pod
     try:
-        return polling.until(found, f"a Ready pod {labels}", timeout=limit, error=Unsettled)
-    except Unsettled:
+        return polling.until(found, f"a Ready pod {labels}", timeout=limit, error=UnexpectedState)
+    except UnexpectedState:
         return []
 
 
@@ -65,7 +65,7 @@ class Caller:
     """One region's caller."""
 
     def __init__(
-        self, environment: Environment, cluster: Kube, pod: str, reported: Reported
+        self, environment: Environment, cluster: Kube, pod: str, reported: ReportedState
     ) -> None:
         self._wanted, self._cluster, self._pod = environment.verification, cluster, pod
         self._reported = reported
@@ -103,9 +103,13 @@ class Caller:
 
         try:
             return polling.until(
-                settled, TABLE, timeout=polling.limits().proxies, interval=PAUSE, error=Unsettled
+                settled,
+                TABLE,
+                timeout=polling.limits().proxies,
+                interval=PAUSE,
+                error=UnexpectedState,
             )
-        except Unsettled:
+        except UnexpectedState:
             events.say(f"{TABLE} does not become as expected")
             return False
 
@@ -125,9 +129,9 @@ class Caller:
         limit = polling.limits().endpoints
         try:
             return polling.until(
-                opened, "open ways", timeout=limit, interval=PAUSE, error=Unsettled
+                opened, "open ways", timeout=limit, interval=PAUSE, error=UnexpectedState
             )
-        except Unsettled:
+        except UnexpectedState:
             events.say("not every endpoint answers")
             return False
 
@@ -158,7 +162,7 @@ class Caller:
             )
         return parse_answers(text, n, warm_up)
 
-    def _table(self) -> list[SeenEndpoint]:
+    def _table(self) -> list[ObservedEndpoint]:
         command = ["curl", "-q", "-sS", "-m", "5", ADMIN]
         text, problem, code = self._cluster.execute(self._pod, SAMPLE, "sleep", command)
         if code or not text:

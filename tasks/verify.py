@@ -5,11 +5,11 @@ from isthmus.adapters import envoy, kube, readiness
 from isthmus.environment import Environment
 from isthmus.kubefed_manifests import SAMPLE, SYSTEM
 from isthmus.stacks import load
-from isthmus.step_results import Access, Gateway
+from isthmus.step_results import Access, GatewayAddress
 from isthmus.verification import (
     ClientVerdict,
-    Reason,
-    Reported,
+    Finding,
+    ReportedState,
     Verification,
     evaluate,
     judge_gateway,
@@ -22,10 +22,10 @@ from tasks.policies import step
 
 @step("inspect clusters", looks=True)
 def report(
-    environment: Environment, members: list[Access], gateways: list[Gateway | None]
-) -> Reported:
+    environment: Environment, members: list[Access], gateways: list[GatewayAddress | None]
+) -> ReportedState:
     """Return what the clusters themselves say of the sample's pods and the gateways."""
-    return Reported(
+    return ReportedState(
         pods={m.cluster: _pods(m) for m in members},
         gateways={g.cluster: g.ways for g in gateways if g},
         networks={c.name: c.network for c in environment.clusters},
@@ -33,19 +33,19 @@ def report(
 
 
 @step("find gateway", of="access", looks=True)
-def find_gateway(environment: Environment, access: Access) -> Gateway | None:
+def find_gateway(environment: Environment, access: Access) -> GatewayAddress | None:
     """Return the addresses at which the cluster's gateway is reached, None if it has none."""
     gateway = load(environment.stack).gateway
     addresses = readiness.current_addresses(kube.connect(access), gateway.name, SYSTEM)
     if not addresses:
         return None
     first, every = addresses[0], tuple(addresses)
-    return Gateway(cluster=access.cluster, address=first, port=gateway.port, addresses=every)
+    return GatewayAddress(cluster=access.cluster, address=first, port=gateway.port, addresses=every)
 
 
 @step("verify from", of="client", looks=True)
 def verify_client(
-    environment: Environment, client: Access, reported: Reported
+    environment: Environment, client: Access, reported: ReportedState
 ) -> ClientVerdict | None:
     """Judge one client: its sidecar's endpoint table first, then its requests' answers.
 
@@ -59,12 +59,14 @@ def verify_client(
 
 
 @step("inspect gateway", of="access", looks=True)
-def verify_gateway(environment: Environment, access: Access, reported: Reported) -> list[Reason]:
+def verify_gateway(
+    environment: Environment, access: Access, reported: ReportedState
+) -> list[Finding]:
     """Judge what each pod of a cluster's gateway does with requests that enter its network.
 
     What is found wrong is looked at again within `endpoints`: a push may be on its way.
     """
-    found: list[Reason] = []
+    found: list[Finding] = []
 
     def sound() -> bool | None:
         nonlocal found
@@ -73,8 +75,8 @@ def verify_gateway(environment: Environment, access: Access, reported: Reported)
 
     limit = polling.limits().endpoints
     try:
-        polling.until(sound, "gateway's table", timeout=limit, error=traffic.Unsettled)
-    except traffic.Unsettled:
+        polling.until(sound, "gateway's table", timeout=limit, error=traffic.UnexpectedState)
+    except traffic.UnexpectedState:
         events.say("its table does not become as expected")
     return found
 
@@ -83,7 +85,7 @@ def verify_gateway(environment: Environment, access: Access, reported: Reported)
 def conclude(
     environment: Environment,
     clients: list[ClientVerdict | None],
-    gateways: list[list[Reason]],
+    gateways: list[list[Finding]],
 ) -> Verification:
     """Return the verdict on the whole mesh."""
     heard = [client for client in clients if client]
@@ -95,7 +97,9 @@ def _pods(member: Access) -> dict[str, str]:
     return {p["metadata"]["name"]: p["status"]["podIP"] for p in pods}
 
 
-def _judge_gateway(environment: Environment, access: Access, reported: Reported) -> list[Reason]:
+def _judge_gateway(
+    environment: Environment, access: Access, reported: ReportedState
+) -> list[Finding]:
     cluster = kube.connect(access)
     pods = traffic.ready_pods(cluster, SYSTEM, load(environment.stack).gateway.selector)
     tables = {p["metadata"]["name"]: envoy.table(cluster, p) for p in pods}

@@ -1,6 +1,6 @@
 """What tests of deploying share: files to deploy, and what the server then has."""
 
-from isthmus.prefect_deploy.deploy import Order, deploy
+from isthmus.prefect_deploy.deploy import DeployRequest, deploy
 
 ENVIRONMENT = "{name: %s, host: {name: beijing}, remotes: [{name: shanghai}]}"
 
@@ -31,7 +31,7 @@ deployments:
 
 def deployed(path, **order):
     """Deploy a file; return what was done to each thing, by kind and name."""
-    return {(change.kind, change.name): change for change in deploy(Order(path, **order))}
+    return {(change.kind, change.name): change for change in deploy(DeployRequest(path, **order))}
 
 
 def done(changes, kind=None):

@@ -3,13 +3,13 @@
 from pathlib import Path
 
 from isthmus.environment import ClusterSpec, Environment
-from isthmus.reporting import Known, Run, Story
-from isthmus.step_results import Access, Endpoint, Gateway
+from isthmus.reporting import RunFacts, RunIdentity, RunReport
+from isthmus.step_results import Access, GatewayAddress, IstiodEndpoint
 from isthmus.timeline import Step
 from isthmus.verification import (
     Answers,
-    Reported,
-    SeenEndpoint,
+    ObservedEndpoint,
+    ReportedState,
     evaluate,
     judge_client,
     judge_gateway,
@@ -46,13 +46,15 @@ def access(cluster, kubeconfig=Path("/nowhere/kubeconfig")):
 
 
 def gateway(of, cluster):
-    return Gateway(cluster=cluster, address=f"198.18.{_names(of).index(cluster)}.3", port=15443)
+    return GatewayAddress(
+        cluster=cluster, address=f"198.18.{_names(of).index(cluster)}.3", port=15443
+    )
 
 
 def verification(of, silent=None):
     """Return the verdict of a mesh in which all answer, or all but one whose gateway is down."""
     names = _names(of)
-    reported = Reported(
+    reported = ReportedState(
         pods={n: {f"helloworld-{n}": f"10.244.{at}.1"} for at, n in enumerate(names)},
         gateways={n: [gateway(of, n).found] for n in names},
         networks={c.name: c.network for c in of.clusters},
@@ -65,11 +67,11 @@ def verification(of, silent=None):
 
 def known(of, silent=None):
     """Return all that a run to the end knows."""
-    found = Known(of)
+    found = RunFacts(of)
     for name in _names(of):
         found.learn(access(name))
         found.learn(gateway(of, name))
-    found.learn(Endpoint(cluster=of.host.name, address=gateway(of, of.host.name).address))
+    found.learn(IstiodEndpoint(cluster=of.host.name, address=gateway(of, of.host.name).address))
     found.learn(verification(of, silent))
     return found
 
@@ -91,7 +93,9 @@ STEPS = (
 def story(found=None, steps=STEPS, failure=None, verb="up", **run):
     given = {"name": "build silk-road", "link": "http://127.0.0.1:4200/runs/1", "deployed": False}
     found = found or known(environment())
-    return Story(verb, Run(**{**given, **run}), found, tuple(steps), START, START + 20, failure)
+    return RunReport(
+        verb, RunIdentity(**{**given, **run}), found, tuple(steps), START, START + 20, failure
+    )
 
 
 def _names(of):
@@ -100,9 +104,9 @@ def _names(of):
 
 def _seen(names, client):
     return [
-        SeenEndpoint(address=f"10.244.{at}.1", port=5000)
+        ObservedEndpoint(address=f"10.244.{at}.1", port=5000)
         if name == client
-        else SeenEndpoint(address=f"198.18.{at}.3", port=15443)
+        else ObservedEndpoint(address=f"198.18.{at}.3", port=15443)
         for at, name in enumerate(names)
     ]
 

@@ -12,7 +12,7 @@ from fakes import FakeKube, limit
 from isthmus import binaries, providers
 from isthmus.adapters import helm, istioctl, kube, kubeconfigs, kubefed, kubefedctl, tls
 from isthmus.environment import ClusterSpec, Environment, VerificationSpec
-from isthmus.providers.base import Defaults
+from isthmus.providers.base import ProviderDefaults
 from isthmus.step_results import Access
 from tasks import federation
 
@@ -42,7 +42,7 @@ class World:
     """
 
     disposable = False
-    defaults = Defaults()
+    defaults = ProviderDefaults()
 
     def __init__(self, folder, token="token", regions=REGIONS):
         self.folder, self.token = folder, token

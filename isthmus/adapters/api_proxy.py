@@ -29,17 +29,17 @@ LONGER = 2
 CONFLICT = 409
 """What a server answers that needs no repetition: the program has to know."""
 PASSED_ON = ("Accept", "Content-Type")
-Answer = tuple[int, str, bytes]
+RawResponse = tuple[int, str, bytes]
 """Status, content type and body."""
 
 
-Amend = Callable[[str, bytes], bytes]
+RewriteBody = Callable[[str, bytes], bytes]
 """Given path and body of what a program writes, returns the body that is written."""
 
 
 @contextmanager
 def standing(
-    ways: Mapping[str, ApiServer], amend: Amend = lambda path, body: body
+    ways: Mapping[str, ApiServer], amend: RewriteBody = lambda path, body: body
 ) -> Iterator[Path]:
     """Give a kubeconfig whose contexts lead to these API servers by way of this process."""
     listener = _Listener({secrets.token_urlsafe(32): way for way in ways.values()}, amend)
@@ -71,7 +71,7 @@ def _kubeconfig(path: Path, urls: dict[str, str]) -> Path:
 class _Listener(ThreadingHTTPServer):
     daemon_threads = True
 
-    def __init__(self, ways: dict[str, ApiServer], amend: Amend) -> None:
+    def __init__(self, ways: dict[str, ApiServer], amend: RewriteBody) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.ways = ways
         """Token -> API server."""
@@ -85,7 +85,7 @@ class _Listener(ThreadingHTTPServer):
 
     def relay(
         self, server: ApiServer, method: str, path: str, headers: dict[str, str], body: bytes
-    ) -> Answer:
+    ) -> RawResponse:
         """Pass a request on as a part of the run: one that has lost its turn changes nothing."""
         if method != "GET":
             body = self._amend(path, body)
@@ -121,7 +121,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = serve  # noqa: N815
 
-    def _answer(self, answer: Answer) -> None:
+    def _answer(self, answer: RawResponse) -> None:
         status, kind, data = answer
         self.send_response(status)
         self.send_header("Content-Type", kind)
@@ -141,13 +141,13 @@ def relayed(
     headers: dict[str, str],
     body: bytes,
     tries_on: bool = True,
-) -> Answer:
+) -> RawResponse:
     """Return the API server's answer to a program's request, the last one if none is any good."""
-    last: Answer = (503, "text/plain", b"the API server does not answer")
+    last: RawResponse = (503, "text/plain", b"the API server does not answer")
     cut = False
     limit = LONGER * polling.limits().retry if tries_on else 0
 
-    def asked() -> Answer | None:
+    def asked() -> RawResponse | None:
         nonlocal last, cut
         try:
             last = server.raw(method, path, headers, body)
@@ -165,13 +165,13 @@ def relayed(
     return answer
 
 
-def _may_pass(answer: Answer) -> bool:
+def _may_pass(answer: RawResponse) -> bool:
     return answer[0] in RETRYABLE and answer[0] != CONFLICT
 
 
 def _made_before(
     server: ApiServer, path: str, headers: dict[str, str], body: bytes
-) -> Answer | None:
+) -> RawResponse | None:
     """Return what a POST made whose answer was cut: its repetition is told of a conflict."""
     try:
         name: Any = json.loads(body)["metadata"]["name"]

@@ -12,7 +12,7 @@ from isthmus import polling
 from isthmus.adapters import unschedulable
 from isthmus.adapters.diff import Manifest
 from isthmus.adapters.kube import Kube
-from isthmus.adapters.pod_failures import Failure
+from isthmus.adapters.pod_failures import PodFailure
 from isthmus.errors import Unprepared
 
 FINAL = 6.0
@@ -21,7 +21,7 @@ EVERY = 1.0
 """Seconds from one look for reasons to the next: a look lists pods or events."""
 
 
-class Standing:
+class FailureDebouncer:
     """The reason for which something in a cluster does not come to be, and since when."""
 
     def __init__(self, client: Kube, what: str) -> None:
@@ -29,7 +29,7 @@ class Standing:
         self._since = 0.0
         self._next_look = self._next_judgement = 0.0
 
-    def look(self, reason: Callable[[], Failure | None]) -> None:
+    def look(self, reason: Callable[[], PodFailure | None]) -> None:
         """Raise Unprepared, in the cluster's words, once there is a reason that has stood."""
         now = time.monotonic()
         if now < self._next_look:
@@ -44,7 +44,7 @@ class Standing:
             text = self._what + failure.said
             raise Unprepared(text, cluster=self._client.access.cluster, hint=failure.hint)
 
-    def _needed(self, failure: Failure) -> float:
+    def _needed(self, failure: PodFailure) -> float:
         """Return for how many seconds it must have stood; nodes are asked once in a while."""
         self._next_judgement = time.monotonic() + FINAL
         if not (pod := failure.pod):

@@ -20,7 +20,7 @@ def is_foreign(api: str) -> bool:
     return group in EXTENSIONS or not (core or group.endswith(MADE))
 
 
-class Kinds:
+class Discovery:
     """A cluster's kinds, by what `get` returns for a path of its API."""
 
     def __init__(self, get: Callable[[str], Any]) -> None:

@@ -17,7 +17,7 @@ from isthmus.adapters.diff import (
     marked,
     shared,
 )
-from isthmus.adapters.discovery import Kinds
+from isthmus.adapters.discovery import Discovery
 from isthmus.errors import NotReady
 from isthmus.step_results import Access
 
@@ -29,7 +29,7 @@ class Kube(ApiServer):
 
     def __init__(self, access: Access) -> None:
         super().__init__(access)
-        self.kinds = Kinds(lambda path: self.request("GET", path))
+        self.kinds = Discovery(lambda path: self.request("GET", path))
 
     def version(self) -> str:
         """Return the API server's version, such as v1.36.3."""

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 
 from isthmus.adapters.diff import Manifest
-from isthmus.adapters.pod_failures import Failure
+from isthmus.adapters.pod_failures import PodFailure
 
 FINAL = re.compile(
     r"quota|limit ?exceeded|no available ips|insufficient ?(free ?addresses|balance|permission)"
@@ -29,7 +29,7 @@ FRESH = 60.0
 
 def of_service(
     events: Iterable[Manifest], before: Collection[str], now: datetime | None = None
-) -> Failure | None:
+) -> PodFailure | None:
     """Return why a Service gets no address, if time will not mend it.
 
     `events` are about it; `before` has the versions of those that were there before the wait.
@@ -46,7 +46,7 @@ def of_service(
     meta = last["involvedObject"]
     look = f"kubectl describe service -n {meta.get('namespace', '')} {meta['name']}"
     hint = "raise that quota, or give the cluster's load balancer controller that right: "
-    return Failure(f"{last.get('reason')}: {said}", hint + look)
+    return PodFailure(f"{last.get('reason')}: {said}", hint + look)
 
 
 def version(event: Manifest) -> str:

@@ -15,7 +15,7 @@ from isthmus.adapters.diff import Manifest
 
 
 @dataclass(frozen=True)
-class Failure:
+class PodFailure:
     """What the cluster says, in its words, and what to do about it."""
 
     said: str
@@ -75,7 +75,7 @@ NOT_MADE = {
 IMAGES = "see `images` in docs/images.md: another registry, pull secrets, archives"
 
 
-def of_deployment(deployment: Manifest, pods: Iterable[Manifest]) -> Failure | None:
+def of_deployment(deployment: Manifest, pods: Iterable[Manifest]) -> PodFailure | None:
     """Return why a Deployment's pods are not made or do not run, if time will not mend it."""
     namespace = deployment["metadata"].get("namespace", "")
     found = [of_refusal(said, namespace) for said in _refusals(deployment)]
@@ -83,7 +83,7 @@ def of_deployment(deployment: Manifest, pods: Iterable[Manifest]) -> Failure | N
     return next(filter(None, found), None)
 
 
-def of_pod(pod: Manifest) -> Failure | None:
+def of_pod(pod: Manifest) -> PodFailure | None:
     """Return why a pod does not run, if time will not mend it."""
     status = pod.get("status", {})
     containers = [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
@@ -100,13 +100,13 @@ def waits_for_our_webhook(deployment: Manifest) -> bool:
     return any(map(OURS.search, _refusals(deployment)))
 
 
-def of_refusal(said: str, namespace: str) -> Failure | None:
+def of_refusal(said: str, namespace: str) -> PodFailure | None:
     """Return why an API server takes no such pod, if time will not mend it."""
     if OURS.search(said):
         return None
     for pattern, hint in PATTERNS.items():
         if re.search(pattern, said):
-            return Failure(said, hint.replace("NAMESPACE", namespace))
+            return PodFailure(said, hint.replace("NAMESPACE", namespace))
     return None
 
 
@@ -117,14 +117,14 @@ def _refusals(deployment: Manifest) -> list[str]:
     return [c.get("message", "") for c in refused]
 
 
-def _of_image(container: Mapping[str, Any], waiting: Mapping[str, Any]) -> Failure | None:
+def _of_image(container: Mapping[str, Any], waiting: Mapping[str, Any]) -> PodFailure | None:
     reason, said = waiting.get("reason", ""), waiting.get("message", "")
     refused = IMAGE.search(said) and not AWAY.search(said)
     if reason not in NEVER and not (reason in PULLING and refused):
         return None
     image = container.get("image", "")
     hint = f"can the nodes pull {image}? {IMAGES}"
-    return Failure(f"{container.get('name')}: {reason}: {said or image}", hint)
+    return PodFailure(f"{container.get('name')}: {reason}: {said or image}", hint)
 
 
 def _tells(container: Mapping[str, Any], waiting: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -138,19 +138,19 @@ def _tells(container: Mapping[str, Any], waiting: Mapping[str, Any]) -> list[Map
 
 def _of_start(
     container: Mapping[str, Any], told: Mapping[str, Any], namespace: str
-) -> Failure | None:
+) -> PodFailure | None:
     reason, said = told.get("reason", ""), told.get("message", "")
     pattern, hint = NOT_MADE.get(reason, (None, ""))
     if pattern is None or not pattern.search(said):
         return None
     image = container.get("image", "")
     hint = hint.format(image=image, images=IMAGES).replace("NAMESPACE", namespace)
-    return Failure(f"{container.get('name')}: {reason}: {said}", hint)
+    return PodFailure(f"{container.get('name')}: {reason}: {said}", hint)
 
 
-def _of_scheduling(pod: Manifest, condition: Mapping[str, Any]) -> Failure | None:
+def _of_scheduling(pod: Manifest, condition: Mapping[str, Any]) -> PodFailure | None:
     said = condition.get("message", "")
     if condition["type"] != "PodScheduled" or condition.get("reason") != "Unschedulable":
         return None
     hint = unschedulable.hint(said)
-    return Failure(said, hint, pod) if hint else None
+    return PodFailure(said, hint, pod) if hint else None

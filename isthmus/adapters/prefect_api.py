@@ -22,7 +22,7 @@ LAST_WORD_TIMEOUT = 2.0
 
 
 @dataclass(frozen=True)
-class Api:
+class PrefectApi:
     """A server's API, and what it wants to be shown."""
 
     url: str
@@ -69,18 +69,18 @@ def environment(api: str, home: Path) -> dict[str, str]:
     }
 
 
-def ours(url: str, pair: str) -> Api:
+def ours(url: str, pair: str) -> PrefectApi:
     """Return the API of a server of our own, which wants `user:password`."""
-    return Api(url, _basic(pair))
+    return PrefectApi(url, _basic(pair))
 
 
-def force(api: Api, run: str, state: str, why: str) -> None:
+def force(api: PrefectApi, run: str, state: str, why: str) -> None:
     """Put a flow run into this state, whatever its own is. Raises OSError as `ask` does."""
     body = {"state": {"type": state, "message": why}, "force": True}
     api.ask(f"/flow_runs/{run}/set_state", body, LAST_WORD_TIMEOUT)
 
 
-def paused(api: Api, pool: str) -> list[str]:
+def paused(api: PrefectApi, pool: str) -> list[str]:
     """Return what keeps runs of the pool from beginning: it, or queues of it, that are paused."""
     try:
         found = api.ask(f"/work_pools/{pool}")

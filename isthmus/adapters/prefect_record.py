@@ -48,7 +48,7 @@ class Address:
 
 
 @dataclass(frozen=True)
-class Record:
+class ServerRecord:
     """What was started: not believed before the process was looked at."""
 
     supervisor: Process
@@ -68,17 +68,17 @@ def is_own(api: object) -> bool:
     return str(api).rstrip("/") == record.address.api
 
 
-def read(home: Path) -> Record | None:
+def read(home: Path) -> ServerRecord | None:
     """Return the record; one that is damaged is as good as none."""
     try:
         found = json.loads(_file(home).read_text())
         process = Process(found["pid"], found["started"])
-        return Record(process, Address(found["host"], found["port"]))
+        return ServerRecord(process, Address(found["host"], found["port"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def write(home: Path, record: Record) -> None:
+def write(home: Path, record: ServerRecord) -> None:
     """Make this the record."""
     fields = {**asdict(record.supervisor), **asdict(record.address)}
     state.private(_file(home), json.dumps(fields))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from isthmus import polling
 from isthmus.adapters import processes
-from isthmus.adapters.prefect_api import Api, force
+from isthmus.adapters.prefect_api import PrefectApi, force
 from isthmus.errors import NotReady
 
 GRACE = 10.0
@@ -19,7 +19,7 @@ UNFINISHED = ("PENDING", "RUNNING", "CANCELLING")
 
 
 @dataclass(frozen=True)
-class Run:
+class FlowRunProcess:
     """A flow run and its process, which may share a group with its worker."""
 
     id: str
@@ -31,12 +31,12 @@ class Run:
         return _variable(self.pid, "PREFECT__FLOW_RUN_ID") == self.id
 
 
-def at_work(api: Api) -> list[Run]:
+def at_work(api: PrefectApi) -> list[FlowRunProcess]:
     """Return the runs of this server whose processes run here, whoever their worker was."""
     return [run for run in _engines() if _variable(run.pid, "PREFECT_API_URL") == api.url]
 
 
-def names(api: Api, runs: Sequence[Run]) -> list[str]:
+def names(api: PrefectApi, runs: Sequence[FlowRunProcess]) -> list[str]:
     """Return what the server calls these runs; their identities if it does not answer."""
     wanted = {"flow_runs": {"id": {"any_": [run.id for run in runs]}}}
     try:
@@ -45,7 +45,7 @@ def names(api: Api, runs: Sequence[Run]) -> list[str]:
         return [run.id for run in runs]
 
 
-def end(api: Api, runs: Sequence[Run], why: str) -> None:
+def end(api: PrefectApi, runs: Sequence[FlowRunProcess], why: str) -> None:
     """Make the runs' processes gone, and no run of them unfinished in the server's eyes."""
     for number, patience in ((signal.SIGTERM, GRACE), (signal.SIGKILL, GRACE)):
         for run in runs:
@@ -58,11 +58,11 @@ def end(api: Api, runs: Sequence[Run], why: str) -> None:
         polling.until(lambda: _crashed(api, runs, why), "the server's word", timeout=TELL_TIMEOUT)
 
 
-def _none_alive(runs: Sequence[Run]) -> bool | None:
+def _none_alive(runs: Sequence[FlowRunProcess]) -> bool | None:
     return None if any(run.alive for run in runs) else True
 
 
-def _crashed(api: Api, runs: Sequence[Run], why: str) -> bool | None:
+def _crashed(api: PrefectApi, runs: Sequence[FlowRunProcess], why: str) -> bool | None:
     wanted = {"flow_runs": {"id": {"any_": [run.id for run in runs]}}}
     try:
         for found in api.ask("/flow_runs/filter", wanted):
@@ -73,14 +73,14 @@ def _crashed(api: Api, runs: Sequence[Run], why: str) -> bool | None:
     return True
 
 
-def _engines() -> Iterator[Run]:
+def _engines() -> Iterator[FlowRunProcess]:
     for entry in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             # By its arguments, too: what a run leaves behind, as a region, has its variables.
             if b"prefect.engine" in (entry / "cmdline").read_bytes().split(b"\0"):
                 pid = int(entry.name)
                 if run := _variable(pid, "PREFECT__FLOW_RUN_ID"):
-                    yield Run(run, pid)
+                    yield FlowRunProcess(run, pid)
 
 
 def _variable(pid: int, name: str) -> str:

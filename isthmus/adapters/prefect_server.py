@@ -20,9 +20,9 @@ from isthmus.adapters import (
     prefect_supervisor,
     supervisord,
 )
-from isthmus.adapters.prefect_api import Api
-from isthmus.adapters.prefect_record import Record
-from isthmus.adapters.prefect_runs import Run
+from isthmus.adapters.prefect_api import PrefectApi
+from isthmus.adapters.prefect_record import ServerRecord
+from isthmus.adapters.prefect_runs import FlowRunProcess
 from isthmus.adapters.prefect_settings import Options
 from isthmus.errors import Busy, Unprepared
 
@@ -129,7 +129,7 @@ def _ensure(home: Path) -> Server:
     return Server(record.address.pages, record.address.api, pid, started)
 
 
-def _begun(home: Path) -> tuple[Record, int]:
+def _begun(home: Path) -> tuple[ServerRecord, int]:
     """Start the server; if somebody takes its port before it listens, at the next one."""
     for tries in range(PORT_TRIES, 0, -1):
         said = prefect_start.size(log(home))
@@ -142,7 +142,7 @@ def _begun(home: Path) -> tuple[Record, int]:
     raise AssertionError("the last try returns or raises")
 
 
-def _free(home: Path, record: Record, now: bool) -> None:
+def _free(home: Path, record: ServerRecord, now: bool) -> None:
     """Make no run be at work: there is none, or it is ended."""
     api = _api(home, record)
     if (runs := prefect_runs.at_work(api)) and not now:
@@ -157,13 +157,13 @@ def _free(home: Path, record: Record, now: bool) -> None:
         prefect_runs.end(api, runs, WHY)
 
 
-def _busy(api: Api, runs: list[Run]) -> Busy:
+def _busy(api: PrefectApi, runs: list[FlowRunProcess]) -> Busy:
     named = ", ".join(prefect_runs.names(api, runs))
     hint = "wait for them; or end them (nothing is lost, `up` goes on): isthmus server stop --now"
     return Busy(f"runs are at work: {named}", step="Prefect server", hint=hint)
 
 
-def _refuse_other_address(record: Record, wanted: Options) -> None:
+def _refuse_other_address(record: ServerRecord, wanted: Options) -> None:
     address = record.address
     if wanted.host != address.host or wanted.port not in (None, address.port):
         raise _other(f"runs at {address.host}:{address.port}")
@@ -184,5 +184,5 @@ def _other(how: str) -> Unprepared:
     return Unprepared(f"{how}, and was asked for otherwise", step="Prefect server", hint=hint)
 
 
-def _api(home: Path, record: Record) -> Api:
+def _api(home: Path, record: ServerRecord) -> PrefectApi:
     return prefect_api.ours(record.address.api, prefect_settings.auth(home))

@@ -13,7 +13,7 @@ from isthmus.adapters import (
     prefect_supervisor,
     supervisord,
 )
-from isthmus.adapters.prefect_record import Record
+from isthmus.adapters.prefect_record import ServerRecord
 from isthmus.errors import IsthmusError, NotReady, Unprepared
 
 TAKEN = "address already in use"
@@ -30,7 +30,7 @@ class PortTaken(Unprepared):
     """Somebody listens where the server was to, since we looked."""
 
 
-def begin(home: Path) -> Record:
+def begin(home: Path) -> ServerRecord:
     """Start the server, under a supervisor that runs already or a new one; return its record.
 
     Raises Unprepared if what was chosen for it cannot be had.
@@ -50,7 +50,7 @@ def begin(home: Path) -> Record:
     return record
 
 
-def await_server(home: Path, record: Record, said: int) -> int:
+def await_server(home: Path, record: ServerRecord, said: int) -> int:
     """Return the server's process id once it answers; its log is read from the byte `said`.
 
     Raises Unprepared with the last lines of its log if it ends before that.
@@ -60,7 +60,7 @@ def await_server(home: Path, record: Record, said: int) -> int:
     return _await(home, record, "server", said, api.answers, what)
 
 
-def await_worker(home: Path, record: Record) -> int:
+def await_worker(home: Path, record: ServerRecord) -> int:
     """Make the worker run; return its process id once the server has heard of it.
 
     Raises Unprepared with the last lines of its log if it ends before that.
@@ -79,20 +79,20 @@ def size(log: Path) -> int:
     return log.stat().st_size if log.exists() else 0
 
 
-def _recorded(home: Path, last: Record | None) -> Record:
+def _recorded(home: Path, last: ServerRecord | None) -> ServerRecord:
     chosen = prefect_settings.options(home)
     address = prefect_record.choose(chosen.host, chosen.port, last.address.port if last else None)
     if last and last.supervisor.alive:
         record = replace(last, address=address)
     else:
-        record = Record(prefect_supervisor.start(home), address)
+        record = ServerRecord(prefect_supervisor.start(home), address)
     # Recorded before it answers: whoever dies while waiting leaves no unknown server.
     prefect_record.write(home, record)
     return record
 
 
 def _await(
-    home: Path, record: Record, name: str, said: int, ready: Callable[[], bool], what: str
+    home: Path, record: ServerRecord, name: str, said: int, ready: Callable[[], bool], what: str
 ) -> int:
     first = prefect_supervisor.look(record, name).pid
 
@@ -111,7 +111,7 @@ def _await(
         raise Unprepared(error.message, step=f"Prefect {name}", hint=hint) from None
 
 
-def _heard(api: prefect_api.Api) -> str:
+def _heard(api: prefect_api.PrefectApi) -> str:
     """Return when this machine's worker spoke last, in the server's words."""
     path = f"/work_pools/{prefect_settings.POOL}/workers/filter"
     try:
@@ -122,7 +122,7 @@ def _heard(api: prefect_api.Api) -> str:
     return "".join(str(w["last_heartbeat_time"]) for w in workers if w["name"] == name)
 
 
-def _dead(home: Path, record: Record, name: str, said: int) -> IsthmusError:
+def _dead(home: Path, record: ServerRecord, name: str, said: int) -> IsthmusError:
     supervisord.halt(prefect_supervisor.control(record.supervisor), name)
     log = prefect_supervisor.log(home, name)
     lines = _since(log, said).strip().splitlines()

@@ -10,7 +10,7 @@ from xmlrpc.client import Error, ServerProxy
 
 from isthmus import polling, state
 from isthmus.adapters import prefect_database, processes, subprocess_env, supervisord
-from isthmus.adapters.prefect_record import Record
+from isthmus.adapters.prefect_record import ServerRecord
 from isthmus.adapters.processes import Process
 from isthmus.errors import NotReady, Unprepared
 
@@ -27,7 +27,7 @@ LIVING = ("STARTING", "RUNNING")
 
 
 @dataclass(frozen=True)
-class Program:
+class SupervisedProgram:
     """A program as the supervisor sees it now."""
 
     state: str
@@ -75,23 +75,23 @@ def control(process: Process) -> ServerProxy:
         raise Unprepared(error.message, step="Prefect server", hint=hint) from None
 
 
-def look(record: Record, name: str) -> Program:
+def look(record: ServerRecord, name: str) -> SupervisedProgram:
     """Return the program's state; one whose supervisor is away does not run."""
     try:
         if record.supervisor.alive:
             info: Any = _proxy(record.supervisor).supervisor.getProcessInfo(name)
-            return Program(info["statename"], info["pid"])
+            return SupervisedProgram(info["statename"], info["pid"])
     except (OSError, Error):
         pass
-    return Program("UNKNOWN", 0)
+    return SupervisedProgram("UNKNOWN", 0)
 
 
-def lives(record: Record, name: str) -> bool:
+def lives(record: ServerRecord, name: str) -> bool:
     """Tell whether the program runs."""
     return look(record, name).lives
 
 
-def end(record: Record) -> None:
+def end(record: ServerRecord) -> None:
     """Make the server gone, and the supervisor with what is left. Raises NotReady if one stays."""
     with suppress(Unprepared, OSError):  # one that does not answer is ended all the same
         proxy = control(record.supervisor)

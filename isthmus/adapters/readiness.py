@@ -4,10 +4,10 @@ from collections.abc import Iterable
 
 from isthmus import polling
 from isthmus.adapters import connectivity, load_balancer_failures, pod_failures, replicaset_backoff
-from isthmus.adapters.debounce import Standing, events_about
+from isthmus.adapters.debounce import FailureDebouncer, events_about
 from isthmus.adapters.diff import Manifest
 from isthmus.adapters.kube import Kube
-from isthmus.adapters.pod_failures import Failure
+from isthmus.adapters.pod_failures import PodFailure
 
 
 def await_deployment(client: Kube, name: str, namespace: str) -> None:
@@ -15,7 +15,7 @@ def await_deployment(client: Kube, name: str, namespace: str) -> None:
 
     Raises Unprepared, with the cluster's words, once a reason that time will not mend has stood.
     """
-    standing = Standing(client, f"Deployment {namespace}/{name} does not come to run: ")
+    standing = FailureDebouncer(client, f"Deployment {namespace}/{name} does not come to run: ")
 
     def rolled_out() -> bool | None:
         found = client.get("Deployment", name, namespace, "apps/v1")
@@ -35,7 +35,7 @@ def await_deployment(client: Kube, name: str, namespace: str) -> None:
     )
 
 
-def failure_of(client: Kube, deployment: Manifest) -> Failure | None:
+def failure_of(client: Kube, deployment: Manifest) -> PodFailure | None:
     """Return why a Deployment will not come to run, if time will not mend it."""
     namespace = deployment["metadata"]["namespace"]
     pods = client.objects("Pod", namespace, labels=_selector(deployment))
@@ -130,10 +130,10 @@ def address_of(client: Kube, service: str, namespace: str) -> str:
 
     Raises Unprepared, with the cluster's words, once its controller says that there will be none.
     """
-    standing = Standing(client, f"Service {namespace}/{service} gets no address: ")
+    standing = FailureDebouncer(client, f"Service {namespace}/{service} gets no address: ")
     before: set[str] | None = None
 
-    def failure() -> Failure | None:
+    def failure() -> PodFailure | None:
         nonlocal before
         events = events_about(client, "Service", {"namespace": namespace, "name": service})
         before = {load_balancer_failures.version(e) for e in events} if before is None else before

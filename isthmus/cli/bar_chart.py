@@ -4,7 +4,7 @@ from rich.table import Table
 from rich.text import Text
 
 from isthmus import timeline
-from isthmus.cli.run_history import Run
+from isthmus.cli.run_history import RunRecord
 from isthmus.cli.terminal import Marks
 from isthmus.timeline import Step, critical_path
 
@@ -12,7 +12,7 @@ WIDTH = 40
 """Columns of the time line."""
 
 
-def chart(run: Run, marks: Marks) -> Table:
+def chart(run: RunRecord, marks: Marks) -> Table:
     """Return a line for each step, in order of start; `*` marks the critical path."""
     critical = {step.step for step in critical_path(run.steps)}
     table = Table(box=None, pad_edge=False, header_style="")
@@ -26,12 +26,12 @@ def chart(run: Run, marks: Marks) -> Table:
     return table
 
 
-def summary(run: Run) -> str:
+def summary(run: RunRecord) -> str:
     """Return what made the run long, in words."""
     return timeline.summary(run.steps, run.end - run.start)
 
 
-def _row(run: Run, step: Step, critical: bool, marks: Marks) -> list[str | Text]:
+def _row(run: RunRecord, step: Step, critical: bool, marks: Marks) -> list[str | Text]:
     seconds = step.seconds(run.end)
     style = "red" if step.outcome == "failed" else "yellow" if critical else "dim"
     return [

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from isthmus import polling, providers
 from isthmus.adapters import kube, kubefedctl
 from isthmus.adapters.pod_exec import KubeletUnreachable
-from isthmus.cli.status_checks import Count, Seen, Sight
+from isthmus.cli.status_checks import ClusterState, ClusterStatus, ReadyCount
 from isthmus.environment import ClusterSpec, Environment
 from isthmus.errors import ClusterUnreachable, IsthmusError
 from isthmus.providers.kubeconfig import capacity
@@ -20,7 +20,7 @@ HARMLESS = ["pilot-agent", "version"]
 """A command that every proxy has, and that asks nobody."""
 
 
-class Reader(Protocol):
+class ClusterReader(Protocol):
     """As much of a cluster's client as looking needs."""
 
     access: Access
@@ -40,13 +40,13 @@ class Reader(Protocol):
         """Return what a command in a container printed; raises KubeletUnreachable."""
 
 
-def look(environment: Environment) -> list[Sight]:
+def look(environment: Environment) -> list[ClusterStatus]:
     """Return what each cluster shows, host first; all are asked at once."""
     with ThreadPoolExecutor(len(environment.clusters)) as pool:
         return list(pool.map(lambda c: look_at(environment, c, connect), environment.clusters))
 
 
-def connect(environment: Environment, cluster: ClusterSpec) -> Reader:
+def connect(environment: Environment, cluster: ClusterSpec) -> ClusterReader:
     """Return a client for a cluster that exists."""
     return kube.connect(providers.of(environment).access(environment, cluster))
 
@@ -54,26 +54,26 @@ def connect(environment: Environment, cluster: ClusterSpec) -> Reader:
 def look_at(
     environment: Environment,
     cluster: ClusterSpec,
-    connect: Callable[[Environment, ClusterSpec], Reader],
-) -> Sight:
+    connect: Callable[[Environment, ClusterSpec], ClusterReader],
+) -> ClusterStatus:
     """Return what one cluster shows; of one that cannot be asked, why."""
     try:
         with polling.within(environment.timeouts):
             reader = connect(environment, cluster)
             seen = see(reader, environment, cluster)
     except IsthmusError as error:
-        return Sight(cluster, None, error.message, isinstance(error, ClusterUnreachable))
-    return Sight(cluster, seen, member=reader.access.member)
+        return ClusterStatus(cluster, None, error.message, isinstance(error, ClusterUnreachable))
+    return ClusterStatus(cluster, seen, member=reader.access.member)
 
 
-def see(reader: Reader, environment: Environment, cluster: ClusterSpec) -> Seen:
+def see(reader: ClusterReader, environment: Environment, cluster: ClusterSpec) -> ClusterState:
     """Return what there is in a cluster that answers."""
     is_host = cluster == environment.host
     gateway = load(environment.stack).gateway.selector
     nodes = reader.objects("Node")
     services = reader.objects("Service", SYSTEM, labels=gateway)
     gateways = reader.objects("Pod", SYSTEM, labels=gateway)
-    return Seen(
+    return ClusterState(
         version=reader.version(),
         nodes=_ready(nodes),
         gateway_pods=_ready(gateways),
@@ -86,7 +86,7 @@ def see(reader: Reader, environment: Environment, cluster: ClusterSpec) -> Seen:
     )
 
 
-def _unreached(reader: Reader, gateways: list[Any]) -> Iterator[str]:
+def _unreached(reader: ClusterReader, gateways: list[Any]) -> Iterator[str]:
     """Yield what is said of kubelets that the API server does not reach; a node is asked once.
 
     All else goes on without them, and neither `exec` nor logs do. Who may not ask is told nothing.
@@ -101,18 +101,18 @@ def _unreached(reader: Reader, gateways: list[Any]) -> Iterator[str]:
             continue
 
 
-def _wired(reader: Reader, environment: Environment) -> tuple[str, ...]:
+def _wired(reader: ClusterReader, environment: Environment) -> tuple[str, ...]:
     names = [cluster.name for cluster in environment.remotes]
     return tuple(n for n in names if reader.get("Secret", f"istio-remote-secret-{n}", SYSTEM))
 
 
-def _joined(reader: Reader) -> tuple[str, ...]:
+def _joined(reader: ClusterReader) -> tuple[str, ...]:
     found = reader.objects("KubeFedCluster", kubefedctl.NAMESPACE, api=FEDERATED)
     return tuple(item["metadata"]["name"] for item in found if _is_ready(item))
 
 
-def _ready(items: list[Any]) -> Count:
-    return Count(sum(map(_is_ready, items)), len(items))
+def _ready(items: list[Any]) -> ReadyCount:
+    return ReadyCount(sum(map(_is_ready, items)), len(items))
 
 
 def _why_closed(node: Any) -> str:

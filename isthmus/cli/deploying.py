@@ -64,11 +64,11 @@ def deploy(
 def _look(file: Path) -> None:
     """Raise BadEnvironment for a file that cannot be read, before a server is started for it."""
     from isthmus.environment import source
-    from isthmus.environment.diagnostics import Unreadable, refusal
+    from isthmus.environment.diagnostics import UnreadableFile, refusal
 
     try:
         source.read(file)
-    except Unreadable as error:
+    except UnreadableFile as error:
         raise refusal(file, [error.problem], again="isthmus deploy") from None
 
 

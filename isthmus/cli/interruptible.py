@@ -35,7 +35,7 @@ class Interrupted(Abandoned):
     exit_code = INTERRUPTED
 
 
-class OutOfTime(Abandoned):
+class DeadlineExceeded(Abandoned):
     """The run had not come to its end within the time that the user gave it."""
 
     exit_code = 75
@@ -44,8 +44,8 @@ class OutOfTime(Abandoned):
 def run(work: Callable[[], T], timeout: float | None, begun: float | None = None) -> T:
     """Return what `work` returns, or raise what it raises.
 
-    Raises OutOfTime after `timeout` seconds, counted from `begun` (monotonic) if that is given, and
-    Interrupted on one of SIGNALS; from then on another one ends the process on the spot.
+    Raises DeadlineExceeded after `timeout` seconds, counted from `begun` (monotonic) if that is
+    given, and Interrupted on one of SIGNALS; from then on another one ends the process on the spot.
     """
     future: Future[T] = Future()
     with _answering_signals() as (heard, ended):
@@ -53,7 +53,7 @@ def run(work: Callable[[], T], timeout: float | None, begun: float | None = None
             target=_fulfil, args=(future, work, ended), name="run", daemon=True
         ).start()
         if not select.select([heard], [], [], _left(timeout, begun))[0]:
-            raise OutOfTime(f"out of time after {timeout:g} s")
+            raise DeadlineExceeded(f"out of time after {timeout:g} s")
         if number := _first(heard):
             raise Interrupted(f"interrupted by {signal.Signals(number).name}")
         return future.result()

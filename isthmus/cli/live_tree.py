@@ -11,7 +11,7 @@ from rich.text import Text
 
 from isthmus.cli.terminal import Marks
 from isthmus.events import Event
-from isthmus.timeline import Step, Steps
+from isthmus.timeline import Step, StepRecorder
 
 REDRAWS = 6
 """Times a second; more would cost what the clusters need."""
@@ -20,12 +20,12 @@ MARGIN = 2
 STYLES = {"done": "green", "failed": "red", "retrying": "yellow", "running": "cyan"}
 
 
-class Tree:
+class LiveTree:
     """A listener that draws; what has ended moves into the scroll-back as soon as order allows."""
 
     def __init__(self, console: Console, marks: Marks) -> None:
         self._console, self._marks = console, marks
-        self._steps, self._printed = Steps(), 0
+        self._steps, self._printed = StepRecorder(), 0
         self._printing = threading.Lock()
         self._spinner = Spinner(marks.spinner)
         self._live = Live(
@@ -44,7 +44,7 @@ class Tree:
             with self._printing:
                 self._print(ended_first(self._steps.all()[self._printed :]))
 
-    def __enter__(self) -> "Tree":
+    def __enter__(self) -> "LiveTree":
         """Start to draw."""
         self._live.start()
         return self

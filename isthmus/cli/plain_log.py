@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.text import Text
 
 from isthmus.events import Event
-from isthmus.timeline import Steps
+from isthmus.timeline import StepRecorder
 
 TENTHS = 10
 """A long step is heard of each time another tenth of it is done."""
@@ -14,12 +14,12 @@ WORDS = {"done": "ok", "failed": "FAIL", "retrying": "retry", "noted": ".."}
 STYLES = {"done": "green", "failed": "red", "retrying": "yellow"}
 
 
-class Lines:
+class PlainLog:
     """A listener that prints: seconds, what became of the step, its name, cluster and findings."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._steps = Steps()
+        self._steps = StepRecorder()
         self._told: dict[str, object] = {}
         self._lock = threading.Lock()
 
@@ -31,7 +31,7 @@ class Lines:
                 return
             self._console.print(self._line(event), soft_wrap=True)
 
-    def __enter__(self) -> "Lines":
+    def __enter__(self) -> "PlainLog":
         """Nothing is to be prepared."""
         return self
 

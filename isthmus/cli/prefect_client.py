@@ -26,7 +26,7 @@ CA = "PREFECT_API_SSL_CERT_FILE"
 KEYS = "PREFECT_API_KEY, PREFECT_API_AUTH_STRING and PREFECT_CLIENT_CUSTOM_HEADERS"
 
 
-class _Hushed(io.TextIOBase):
+class _MutedStream(io.TextIOBase):
     """Standard error without what this thread says: others may have to tell of a signal."""
 
     def __init__(self, stream: TextIO) -> None:
@@ -45,7 +45,7 @@ class _Hushed(io.TextIOBase):
 def load() -> Any:
     """Return Prefect's settings module; raises Unprepared, with its name, for a wrong setting."""
     try:
-        with redirect_stderr(_Hushed(sys.stderr)):  # it prints what we say in our words
+        with redirect_stderr(_MutedStream(sys.stderr)):  # it prints what we say in our words
             importlib.import_module("prefect")
         settings = importlib.import_module("prefect.settings")
         settings.get_current_settings()

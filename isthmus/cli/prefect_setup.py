@@ -106,5 +106,5 @@ def _be_silent() -> None:
         logging.raiseExceptions = False  # or a log line that cannot be sent prints a traceback
 
 
-def _next(step: Event, kind: events.Kind, text: str) -> Event:
+def _next(step: Event, kind: events.EventKind, text: str) -> Event:
     return Event(kind, step.step, step.name, text=text, at=time.time())

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 from isthmus import events, polling
 from isthmus.adapters import processes
 from isthmus.cli import interruptible, prefect_client, prefect_setup, run_history, terminal
-from isthmus.cli.live_tree import Tree
-from isthmus.cli.plain_log import Lines
-from isthmus.cli.run_history import Run
+from isthmus.cli.live_tree import LiveTree
+from isthmus.cli.plain_log import PlainLog
+from isthmus.cli.run_history import RunRecord
 from isthmus.errors import Unprepared
-from isthmus.timeline import Step, Steps
+from isthmus.timeline import Step, StepRecorder
 
 if TYPE_CHECKING:
     from isthmus.environment import Environment
@@ -31,7 +31,7 @@ AGREED = {"up": "buy", "down": "anothers"}
 
 
 @dataclass(frozen=True)
-class Order:
+class RunRequest:
     """What a person asked for."""
 
     verb: str
@@ -52,10 +52,10 @@ class Order:
 
 
 @dataclass
-class Result:
+class RunResult:
     """What became of it: the flow's value, or its failure; and the record of its steps."""
 
-    run: Run
+    run: RunRecord
     value: Any = None
     failure: BaseException | None = None
 
@@ -66,9 +66,9 @@ class Result:
         return self.value
 
 
-def run(order: Order) -> Result:
+def run(order: RunRequest) -> RunResult:
     """Run the verb's flow to its end, or to the deadline, or to a signal; the run is recorded."""
-    steps, start = Steps(), time.time()
+    steps, start = StepRecorder(), time.time()
     # The run's name tells verb and environment: a tag is all that its page cuts off.
     tag = f"cli-{secrets.token_hex(4)}"
     value: Any = None
@@ -83,16 +83,18 @@ def run(order: Order) -> Result:
     finished = _recorded(order, start, steps, failure)
     if isinstance(failure, interruptible.Abandoned):
         _give_up(tag, failure.message)
-    return Result(finished, value, failure)
+    return RunResult(finished, value, failure)
 
 
-def view() -> Tree | Lines:
+def view() -> LiveTree | PlainLog:
     """Return what shows a run as it goes: on a terminal a tree, else lines."""
     console, stream = terminal.stderr(), sys.stderr
-    return Tree(console, terminal.marks(stream)) if terminal.is_live(stream) else Lines(console)
+    return (
+        LiveTree(console, terminal.marks(stream)) if terminal.is_live(stream) else PlainLog(console)
+    )
 
 
-def _call(order: Order, tag: str) -> Any:
+def _call(order: RunRequest, tag: str) -> Any:
     with polling.within(order.environment.timeouts), prefect_setup.ready(tag):
         module, name = FLOWS[order.verb]
         flow = getattr(importlib.import_module(module), name)
@@ -118,10 +120,12 @@ def _translated(error: Exception) -> Exception:
     return error
 
 
-def _recorded(order: Order, start: float, steps: Steps, failure: BaseException | None) -> Run:
+def _recorded(
+    order: RunRequest, start: float, steps: StepRecorder, failure: BaseException | None
+) -> RunRecord:
     outcome = next(iter(str(failure).splitlines()), type(failure).__name__) if failure else "done"
     name, taken = order.environment.name, tuple(steps.all())
-    finished = Run(name, order.verb, start, time.time(), outcome, taken)
+    finished = RunRecord(name, order.verb, start, time.time(), outcome, taken)
     with suppress(OSError):  # it only shows where time went
         run_history.write(finished)
     return finished

@@ -15,7 +15,7 @@ KEPT = 20
 
 
 @dataclass(frozen=True)
-class Run:
+class RunRecord:
     """One finished run. Times are seconds since the epoch."""
 
     environment: str
@@ -31,7 +31,7 @@ class Run:
         return {**asdict(self), "criticalPath": [s.step for s in critical_path(self.steps)]}
 
 
-def write(run: Run) -> None:
+def write(run: RunRecord) -> None:
     """Keep the run, and of the older ones the latest; nothing if the environment is gone."""
     if state.folder(run.environment).is_dir():
         moment = datetime.fromtimestamp(run.start, UTC).strftime("%Y%m%dT%H%M%S.%fZ")
@@ -41,17 +41,17 @@ def write(run: Run) -> None:
             old.unlink(missing_ok=True)
 
 
-def last(environment: str) -> Run | None:
+def last(environment: str) -> RunRecord | None:
     """Return the latest run that is recorded and can be read."""
     runs = (_read(path) for path in reversed(_files(environment)))
     return next((run for run in runs if run), None)
 
 
-def _read(path: Path) -> Run | None:
+def _read(path: Path) -> RunRecord | None:
     try:
         found = json.loads(path.read_text())
         found.pop("criticalPath")
-        return Run(**{**found, "steps": _steps(found["steps"])})
+        return RunRecord(**{**found, "steps": _steps(found["steps"])})
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None  # of another version, or damaged: it only saved time
 

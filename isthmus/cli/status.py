@@ -11,7 +11,7 @@ from isthmus import state
 from isthmus.cli import confirm, environment_argument, options, terminal
 
 if TYPE_CHECKING:
-    from isthmus.cli.status_checks import Check
+    from isthmus.cli.status_checks import StatusCheck
     from isthmus.environment import Environment
 
 
@@ -40,7 +40,7 @@ def status(env: str, output: str, steps: bool) -> None:
         raise failure
 
 
-def _lines(environment: "Environment", found: "list[Check]") -> list[Text]:
+def _lines(environment: "Environment", found: "list[StatusCheck]") -> list[Text]:
     marks, lines = terminal.marks(sys.stdout), []
     for cluster in environment.clusters:
         lines.append(Text(f"{cluster.name} ({cluster.region}, {cluster.network})", "bold"))

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Count:
+class ReadyCount:
     """How many of them are ready."""
 
     ready: int
@@ -28,14 +28,14 @@ class Count:
 
 
 @dataclass(frozen=True)
-class Seen:
+class ClusterState:
     """What a cluster that answers has."""
 
     version: str
-    nodes: Count
-    gateway_pods: Count
+    nodes: ReadyCount
+    gateway_pods: ReadyCount
     gateway_address: str
-    istiod: Count
+    istiod: ReadyCount
     wired: tuple[str, ...] = ()
     """Of a host: the remotes whose reader secret it has."""
     joined: tuple[str, ...] = ()
@@ -47,11 +47,11 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Sight:
+class ClusterStatus:
     """One cluster, with what was seen in it or why nothing was."""
 
     cluster: "ClusterSpec"
-    seen: Seen | None
+    seen: ClusterState | None
     trouble: str = ""
     unreachable: bool = False
     member: str = ""
@@ -59,7 +59,7 @@ class Sight:
 
 
 @dataclass(frozen=True)
-class Check:
+class StatusCheck:
     """One thing that should be so, in one cluster."""
 
     cluster: str
@@ -68,13 +68,15 @@ class Check:
     text: str
 
 
-def checks(environment: "Environment", sights: Sequence[Sight]) -> list[Check]:
+def checks(environment: "Environment", sights: Sequence[ClusterStatus]) -> list[StatusCheck]:
     """Return every check of every cluster, in the order in which one would repair."""
     host = next((s.seen for s in sights if s.cluster == environment.host), None)
     return [check for sight in sights for check in _of_cluster(environment, sight, host)]
 
 
-def error(found: Sequence[Check], sights: Sequence[Sight], name: str) -> IsthmusError | None:
+def error(
+    found: Sequence[StatusCheck], sights: Sequence[ClusterStatus], name: str
+) -> IsthmusError | None:
     """Return what `status` ends with: nothing, ClusterUnreachable or Findings."""
     hint = f"repair it: isthmus up {name}"
     if unreachable := [sight for sight in sights if sight.unreachable]:
@@ -86,7 +88,7 @@ def error(found: Sequence[Check], sights: Sequence[Sight], name: str) -> Isthmus
 
 
 def document(
-    environment: "Environment", sights: Sequence[Sight], found: Sequence[Check]
+    environment: "Environment", sights: Sequence[ClusterStatus], found: Sequence[StatusCheck]
 ) -> dict[str, Any]:
     """Return the status as JSON has it."""
     return {
@@ -107,42 +109,44 @@ def document(
     }
 
 
-def _plain(check: Check) -> dict[str, Any]:
+def _plain(check: StatusCheck) -> dict[str, Any]:
     return {key: value for key, value in asdict(check).items() if key != "cluster"}
 
 
-def _nodes(name: str, seen: Seen) -> Check:
+def _nodes(name: str, seen: ClusterState) -> StatusCheck:
     but = "".join(f", but {said}" for said in seen.deaf)
     if seen.closed:
         open_it = "kubectl uncordon it, or take the taint away"
         but += f", but none takes pods: {', '.join(seen.closed)}; {open_it}"
-    return Check(name, "nodes", seen.nodes.ok and not but, f"{seen.nodes}{but}")
+    return StatusCheck(name, "nodes", seen.nodes.ok and not but, f"{seen.nodes}{but}")
 
 
-def _of_cluster(environment: "Environment", sight: Sight, host: Seen | None) -> Iterator[Check]:
+def _of_cluster(
+    environment: "Environment", sight: ClusterStatus, host: ClusterState | None
+) -> Iterator[StatusCheck]:
     name = sight.cluster.name
     if sight.seen is None:
-        yield Check(name, "reachable", False, sight.trouble)
+        yield StatusCheck(name, "reachable", False, sight.trouble)
         return
-    yield Check(name, "reachable", True, sight.seen.version)
+    yield StatusCheck(name, "reachable", True, sight.seen.version)
     yield _nodes(name, sight.seen)
     if environment.federation == "kubefed" and host:
         member = sight.member or sight.cluster.in_federation
         ready, away = "KubeFed calls it Ready", "KubeFed does not call it Ready"
         yield _present(name, "federated", member in host.joined, ready, away)
     if sight.cluster == environment.host:
-        yield Check(name, "istiod", sight.seen.istiod.ok, str(sight.seen.istiod))
+        yield StatusCheck(name, "istiod", sight.seen.istiod.ok, str(sight.seen.istiod))
     elif host:
         there, gone = "its reader secret is on the host", "its reader secret is not on the host"
         yield _present(name, "wired", name in host.wired, there, gone)
     yield _gateway(name, sight.seen)
 
 
-def _present(cluster: str, name: str, ok: bool, there: str, gone: str) -> Check:
-    return Check(cluster, name, ok, there if ok else gone)
+def _present(cluster: str, name: str, ok: bool, there: str, gone: str) -> StatusCheck:
+    return StatusCheck(cluster, name, ok, there if ok else gone)
 
 
-def _gateway(cluster: str, seen: Seen) -> Check:
+def _gateway(cluster: str, seen: ClusterState) -> StatusCheck:
     ok = seen.gateway_pods.ok and bool(seen.gateway_address)
     text = f"{seen.gateway_address or 'no address'}, pods {seen.gateway_pods}"
-    return Check(cluster, "gateway", ok, text)
+    return StatusCheck(cluster, "gateway", ok, text)

@@ -35,7 +35,7 @@ SIGNS = Marks(done="✓", failed="✗", retrying="↻", more="…", bar="━", s
 ASCII = Marks(done="+", failed="x", retrying="~", more="...", bar="=", spinner="line")
 
 
-class Voice(Console):
+class PipeSafeConsole(Console):
     """A console whose reader may leave: it falls silent instead of ending the run."""
 
     def on_broken_pipe(self) -> None:
@@ -94,7 +94,7 @@ def emit(text: str) -> None:
 
 def _console(file: TextIO, shown_on: TextIO) -> Console:
     live, colored = is_live(shown_on), _is_colored(shown_on)
-    return Voice(
+    return PipeSafeConsole(
         file=file,
         force_terminal=live or colored,
         color_system="standard" if colored else None,

@@ -10,8 +10,8 @@ from isthmus import state
 from isthmus.cli import confirm, environment_argument, options, preflight, terminal
 
 if TYPE_CHECKING:
-    from isthmus.cli.run_flow import Result
-    from isthmus.cli.run_history import Run
+    from isthmus.cli.run_flow import RunResult
+    from isthmus.cli.run_history import RunRecord
     from isthmus.environment import Environment
     from isthmus.verification import Verification
 
@@ -49,7 +49,7 @@ def up(
         return _in_background("up", environment, timeout, output, agreed)
     from isthmus.cli import run_flow, verdict_output
 
-    result = run_flow.run(run_flow.Order("up", environment, env, timeout, begun, agreed))
+    result = run_flow.run(run_flow.RunRequest("up", environment, env, timeout, begun, agreed))
     _report(result.run, steps)
     verdict_output.show(_verification(result), output)
 
@@ -78,7 +78,7 @@ def down(env: str, wait: bool, timeout: float | None, yes: bool, accept_checksum
     from isthmus import environment_store
     from isthmus.cli import run_flow
 
-    result = run_flow.run(run_flow.Order("down", environment, env, timeout, agreed=agreed))
+    result = run_flow.run(run_flow.RunRequest("down", environment, env, timeout, agreed=agreed))
     _report(result.run, steps=False)
     result.get()
     environment_store.forget(environment.name)
@@ -96,16 +96,16 @@ def verify(env: str, output: str, timeout: float | None) -> None:
     environment_argument.require_built(environment, env)
     from isthmus.cli import run_flow, verdict_output
 
-    result = run_flow.run(run_flow.Order("verify", environment, env, timeout))
+    result = run_flow.run(run_flow.RunRequest("verify", environment, env, timeout))
     _report(result.run, steps=False)
     verdict_output.show(_verification(result), output)
 
 
-def _verification(result: "Result") -> "Verification":
+def _verification(result: "RunResult") -> "Verification":
     """Return what the run found, were it that the mesh is not one; raises any other failure."""
-    from isthmus.verification import Unproven
+    from isthmus.verification import VerificationFailed
 
-    if isinstance(result.failure, Unproven):
+    if isinstance(result.failure, VerificationFailed):
         return result.failure.verification
     verification: Verification = result.get()
     return verification
@@ -129,7 +129,7 @@ def _in_background(
     terminal.say(f"look: isthmus status {name}")
 
 
-def _report(run: "Run", steps: bool) -> None:
+def _report(run: "RunRecord", steps: bool) -> None:
     """Say on stderr how long it took and, if asked, what took how long."""
     from isthmus.cli import bar_chart
 

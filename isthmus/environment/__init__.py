@@ -5,17 +5,23 @@ other; form says how Prefect's pages show them, region_pair makes an environment
 reads YAML that remembers its lines, messages puts what is wrong (diagnostics) in a person's words.
 """
 
-from isthmus.environment.formats import Region
+from isthmus.environment.formats import RegionName
 from isthmus.environment.kce import Kce, Site
 from isthmus.environment.loading import load
-from isthmus.environment.models import ClusterSpec, Environment, Federation, Provider, Stack
+from isthmus.environment.models import (
+    ClusterSpec,
+    Environment,
+    FederationMode,
+    ProviderName,
+    StackName,
+)
 from isthmus.environment.paths import FilePath
 from isthmus.environment.region_pair import name as pair_name
 from isthmus.environment.region_pair import pair
 from isthmus.environment.sections import (
-    Amount,
     Images,
     Overlays,
+    ResourceRequests,
     Resources,
     VerificationSpec,
 )
@@ -23,19 +29,19 @@ from isthmus.environment.timeouts import Timeouts
 from isthmus.environment.writing import dumps, example
 
 __all__ = [
-    "Amount",
     "ClusterSpec",
     "Environment",
-    "Federation",
+    "FederationMode",
     "FilePath",
     "Images",
     "Kce",
     "Overlays",
-    "Provider",
-    "Region",
+    "ProviderName",
+    "RegionName",
+    "ResourceRequests",
     "Resources",
     "Site",
-    "Stack",
+    "StackName",
     "Timeouts",
     "VerificationSpec",
     "dumps",

@@ -24,7 +24,7 @@ class Problem:
     got: str = ""
 
 
-class Unreadable(Exception):
+class UnreadableFile(Exception):
     """The file holds no data that rules could be asked of; internal to this package."""
 
     def __init__(self, line: int | None, where: Where, rule: str, got: str = "") -> None:

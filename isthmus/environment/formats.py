@@ -97,7 +97,7 @@ def _number_as_text(value: object) -> object:
     return str(value) if number else value
 
 
-Name = Annotated[
+EnvironmentName = Annotated[
     str, StringConstraints(pattern=LABEL, max_length=40), AfterValidator(_text_in_any_yaml)
 ]
 """At most 40 characters, because names become parts of names that Kubernetes cuts at 63."""
@@ -105,10 +105,10 @@ ClusterName = Annotated[
     str, StringConstraints(pattern=LABEL, max_length=63), AfterValidator(_text_in_any_yaml)
 ]
 """A DNS label, as Istio takes it (pkg/config/validation); a cloud's is often a long identity."""
-Network = Annotated[
+NetworkName = Annotated[
     str, StringConstraints(pattern=LABEL, max_length=63), AfterValidator(_text_in_any_yaml)
 ]
-Region = Annotated[
+RegionName = Annotated[
     str,
     StringConstraints(pattern=LABEL_VALUE, max_length=63),
     WithJsonSchema(
@@ -129,10 +129,10 @@ LabelKey = Annotated[
 PodFields = Annotated[dict[str, Any], AfterValidator(_none_of(SET_OF_PODS))]
 ContainerFields = Annotated[dict[str, Any], AfterValidator(_none_of(SET_OF_CONTAINERS))]
 LabelValue = Annotated[str, StringConstraints(pattern=LABEL_VALUE, max_length=63)]
-Context = Annotated[str, StringConstraints(pattern=PRINTABLE, max_length=253)]
-Server = Annotated[str, StringConstraints(pattern=SERVER, max_length=255)]
+ContextName = Annotated[str, StringConstraints(pattern=PRINTABLE, max_length=253)]
+ServerUrl = Annotated[str, StringConstraints(pattern=SERVER, max_length=255)]
 Hub = Annotated[str, StringConstraints(pattern=HUB, max_length=255)]
-Tag = Annotated[str, StringConstraints(pattern=TAG)]
-Image = Annotated[str, StringConstraints(pattern=IMAGE, max_length=383)]
-Cpu = Annotated[str, StringConstraints(pattern=CPU), BeforeValidator(_number_as_text)]
-Memory = Annotated[str, StringConstraints(pattern=MEMORY), BeforeValidator(_number_as_text)]
+ImageTag = Annotated[str, StringConstraints(pattern=TAG)]
+ImageName = Annotated[str, StringConstraints(pattern=IMAGE, max_length=383)]
+CpuQuantity = Annotated[str, StringConstraints(pattern=CPU), BeforeValidator(_number_as_text)]
+MemoryQuantity = Annotated[str, StringConstraints(pattern=MEMORY), BeforeValidator(_number_as_text)]

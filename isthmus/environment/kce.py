@@ -6,14 +6,14 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, StringConstraints
 
 from isthmus.environment.formats import CIDR, IDENTITY, INSTANCE, KINGSOFT, PRINTABLE, RELEASE
-from isthmus.environment.sections import Part
+from isthmus.environment.sections import Section
 
 Where = tuple[str | int, ...]
 Data = dict[str, Any]
 
 Identity = Annotated[str, StringConstraints(pattern=IDENTITY)]
 Cidr = Annotated[str, StringConstraints(pattern=CIDR)]
-Federated = Literal["console", "isthmus"]
+FederationOwner = Literal["console", "isthmus"]
 
 CLUSTER_NAME = 64
 """Characters of a cluster's name in KCE (CreateCluster, ClusterName)."""
@@ -23,7 +23,7 @@ NEEDED = ("version", "instance_type")
 NEEDED_OF_EACH = ("vpc", "subnet", "reserve_subnet", "security_group", "image")
 
 
-class Kce(Part):
+class Kce(Section):
     """What all clusters that are bought from Kingsoft Cloud have in common."""
 
     model_config = ConfigDict(title="KCE")
@@ -36,13 +36,13 @@ class Kce(Part):
     """Nodes of each cluster; by default 2."""
     charge: Literal["Daily", "HourlyInstantSettlement"] | None = None
     """How nodes are charged, by use; by default Daily. What is paid before cannot be given back."""
-    federation: Federated | None = None
+    federation: FederationOwner | None = None
     """Whose federation: the console's (console, the default) or KubeFed installed by isthmus."""
     credentials_block: Annotated[str, StringConstraints(pattern=PRINTABLE)] | None = None
     """A Prefect Secret block with access_key and secret_key; by default from the environment."""
 
 
-class Site(Part):
+class Site(Section):
     """Where one cluster stands in Kingsoft Cloud; identities as the console shows them."""
 
     model_config = ConfigDict(title="Site")

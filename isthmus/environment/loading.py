@@ -7,7 +7,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from isthmus.environment import source
-from isthmus.environment.diagnostics import Problem, Unreadable, Where, refusal, shown
+from isthmus.environment.diagnostics import Problem, UnreadableFile, Where, refusal, shown
 from isthmus.environment.messages import rule
 from isthmus.environment.models import Environment
 
@@ -23,7 +23,7 @@ def load(path: Path) -> Environment:
     try:
         document = source.read(path)
         return Environment.model_validate(document.data, context={"folder": path.absolute().parent})
-    except Unreadable as error:
+    except UnreadableFile as error:
         raise refusal(path, [error.problem]) from None
     except ValidationError as error:
         problems = [problem_of(document, e) for e in error.errors(include_url=False)]

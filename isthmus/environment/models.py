@@ -16,11 +16,11 @@ from isthmus.environment import form, rules
 from isthmus.environment.formats import (
     LABEL_VALUE,
     ClusterName,
-    Context,
-    Name,
-    Network,
-    Region,
-    Server,
+    ContextName,
+    EnvironmentName,
+    NetworkName,
+    RegionName,
+    ServerUrl,
 )
 from isthmus.environment.kce import Kce, Site
 from isthmus.environment.paths import AbsolutePath
@@ -29,17 +29,17 @@ from isthmus.environment.sections import (
     KindNodes,
     Namespaces,
     Overlays,
-    Part,
     Pods,
     Resources,
+    Section,
     VerificationSpec,
 )
 from isthmus.environment.timeouts import Timeouts
 from isthmus.errors import Usage
 
-Provider = Literal["lab", "kubeconfig", "kce", "kind"]
-Stack = Literal["istio-1.31", "guide"]
-Federation = Literal["kubefed", "direct"]
+ProviderName = Literal["lab", "kubeconfig", "kce", "kind"]
+StackName = Literal["istio-1.31", "guide"]
+FederationMode = Literal["kubefed", "direct"]
 
 
 def _shape_cluster(schema: dict[str, Any]) -> None:
@@ -47,7 +47,7 @@ def _shape_cluster(schema: dict[str, Any]) -> None:
     schema["required"] = ["name"]
 
 
-class ClusterSpec(Part):
+class ClusterSpec(Section):
     """One cluster: its name, where it is, and which network its pods are in."""
 
     # Both have defaults that depend on what stands around them, so the fields cannot hold these.
@@ -55,15 +55,15 @@ class ClusterSpec(Part):
 
     name: ClusterName
     """The cluster's name, by which Istio knows it too: a-z, 0-9, -, at most 63; in the lab 40."""
-    region: Region
+    region: RegionName
     """Where the cluster is: letters, digits, -, _ and dots; by default the cluster's name."""
-    network: Network
+    network: NetworkName
     """The network of its pods, its own; by default network1 for the host, network2 and so on."""
     kubeconfig: AbsolutePath | None = None
     """A kubeconfig file, in a form by its absolute path; only for provider kubeconfig."""
-    context: Context | None = None
+    context: ContextName | None = None
     """The context to use in that file; only for provider kubeconfig."""
-    server: Server | None = None
+    server: ServerUrl | None = None
     """URL at which the other clusters reach its API server; by default as in the kubeconfig."""
     member: ClusterName | None = None
     """The cluster's name in the federation; by default its own."""
@@ -85,18 +85,18 @@ class ClusterSpec(Part):
         return {"region": name if re.fullmatch(LABEL_VALUE, name) else "unknown", **data}
 
 
-class Environment(Part):
+class Environment(Section):
     """Clusters in several regions that become one federation and one mesh."""
 
     model_config = ConfigDict(title="Environment")
 
-    name: Name
+    name: EnvironmentName
     """The environment's name, which all objects made for it carry: a-z, 0-9 and -, at most 40."""
-    provider: Provider = "lab"
+    provider: ProviderName = "lab"
     """Where clusters come from: kubeconfig takes yours, kce buys, the others make them here."""
-    stack: Stack = "istio-1.31"
+    stack: StackName = "istio-1.31"
     """The set of versions that go together."""
-    federation: Federation = "kubefed"
+    federation: FederationMode = "kubefed"
     """How one object reaches every cluster: by KubeFed, or applied to each directly."""
     host: ClusterSpec = Field(title="Host")
     """The cluster with the control plane."""

@@ -13,7 +13,7 @@ from isthmus.environment import kce
 
 Where = tuple[str | int, ...]
 Data = dict[str, Any]
-Broken = Iterator[InitErrorDetails]
+Violations = Iterator[InitErrorDetails]
 
 LAB_NAME = 40
 """Characters of a name in the lab, where it becomes part of names of folders and namespaces."""
@@ -53,13 +53,13 @@ def broken(data: Any) -> list[InitErrorDetails]:
     """Return every rule that the data breaks, each with the place of the key to change."""
     if not isinstance(data, dict):
         return []
-    rules: list[Callable[[Data], Broken]] = [
+    rules: list[Callable[[Data], Violations]] = [
         _names, _members, _networks, _places, _twins, _room, _kind, _cloud, _images, _overlays,
     ]  # fmt: skip
     return [problem for rule in rules for problem in rule(data)]
 
 
-def _names(data: Data) -> Broken:
+def _names(data: Data) -> Violations:
     for where, cluster in _clusters(data):
         name = cluster.get("name")
         if data.get("provider", "lab") == "lab" and isinstance(name, str) and len(name) > LAB_NAME:
@@ -69,7 +69,7 @@ def _names(data: Data) -> Broken:
         yield _problem((*where, "name"), f"must be unique: it is {owner} name too", name)
 
 
-def _members(data: Data) -> Broken:
+def _members(data: Data) -> Violations:
     seen: set[str] = set()
     for where, cluster in _clusters(data):
         member = cluster.get("member") or cluster.get("name")
@@ -79,14 +79,14 @@ def _members(data: Data) -> Broken:
         seen.add(str(member))
 
 
-def _networks(data: Data) -> Broken:
+def _networks(data: Data) -> Violations:
     rule = "must be a network of its own: {} has it too, and their pods cannot reach each other"
     names = {where: cluster.get("name") for where, cluster in _clusters(data)}
     for where, network, first in _repeated(data, "network"):
         yield _problem((*where, "network"), rule.format(_short(names[first])), network)
 
 
-def _places(data: Data) -> Broken:
+def _places(data: Data) -> Violations:
     provider = data.get("provider", "lab")
     for where, cluster in _clusters(data):
         for key in ("kubeconfig", "context", "server"):
@@ -98,7 +98,7 @@ def _places(data: Data) -> Broken:
                 yield _problem((*where, key), "is required by provider kubeconfig")
 
 
-def _twins(data: Data) -> Broken:
+def _twins(data: Data) -> Violations:
     seen: set[tuple[str, str]] = set()
     for where, cluster in _clusters(data):
         place = str(cluster.get("kubeconfig") or ""), str(cluster.get("context") or "")
@@ -108,19 +108,19 @@ def _twins(data: Data) -> Broken:
         seen.add(place)
 
 
-def _room(data: Data) -> Broken:
+def _room(data: Data) -> Violations:
     count = len(_clusters(data))
     if data.get("provider", "lab") == "lab" and count > LAB_REGIONS:
         rule = f"must be at most {LAB_REGIONS - 1} in the lab, which has room for the host and them"
         yield _problem(("remotes",), rule, count - 1)
 
 
-def _cloud(data: Data) -> Broken:
+def _cloud(data: Data) -> Violations:
     for where, rule in kce.broken(data, _clusters(data)):
         yield _problem(where, rule, _at(data, where))
 
 
-def _kind(data: Data) -> Broken:
+def _kind(data: Data) -> Violations:
     if data.get("provider", "lab") != "kind":
         if image := _at(data, ("kind", "image")):
             yield _problem(("kind", "image"), "is for provider kind only", image)
@@ -133,14 +133,14 @@ def _kind(data: Data) -> Broken:
             yield _problem((*where, "name"), rule, cluster.get("name"))
 
 
-def _images(data: Data) -> Broken:
+def _images(data: Data) -> Violations:
     # What would do nothing is refused, and not passed over: somebody relies on it.
     useless = "registry" if data.get("provider", "lab") == "lab" else "archives"
     if (given := _at(data, ("images", useless))) is not None:
         yield _problem(("images", useless), INSTEAD[useless], given)
 
 
-def _overlays(data: Data) -> Broken:
+def _overlays(data: Data) -> Violations:
     for role in ("host", "remote"):
         where = ("overlays", role)
         fragment = _at(data, where)
@@ -151,7 +151,7 @@ def _overlays(data: Data) -> Broken:
                 yield from _overlaid_values(data, (*where, values))
 
 
-def _overlaid_values(data: Data, where: Where) -> Broken:
+def _overlaid_values(data: Data, where: Where) -> Violations:
     for place in (where, (*where, "global")):
         found = _at(data, place)
         if found is None:

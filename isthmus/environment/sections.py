@@ -7,14 +7,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from isthmus.environment import form
 from isthmus.environment.formats import (
     ContainerFields,
-    Cpu,
+    CpuQuantity,
     Hub,
-    Image,
+    ImageName,
+    ImageTag,
     LabelKey,
     LabelValue,
-    Memory,
+    MemoryQuantity,
     PodFields,
-    Tag,
 )
 from isthmus.environment.paths import Archives
 
@@ -22,7 +22,7 @@ PLACES = ("registry", "archives")
 """Keys of Images that say where images are, and not which; they are the environment's alone."""
 
 
-class Part(BaseModel):
+class Section(BaseModel):
     """Immutable, and refuses what it does not know."""
 
     model_config = ConfigDict(
@@ -35,7 +35,7 @@ class Part(BaseModel):
     )
 
 
-class Choice(Part):
+class OptionalSection(Section):
     """A part in which everything may be left to somebody who knows better."""
 
     def over(self, defaults: Self) -> Self:
@@ -50,12 +50,12 @@ def _title(name: str) -> str:
 
 
 def _first(value: Any, default: Any) -> Any:
-    if isinstance(value, Choice):
+    if isinstance(value, OptionalSection):
         return value.over(default)
     return default if value is None else value
 
 
-class Images(Choice):
+class Images(OptionalSection):
     """Where images come from; what is left out is the provider's or the stack's."""
 
     model_config = ConfigDict(title="Images")
@@ -66,45 +66,45 @@ class Images(Choice):
     """Archives of images, or folders of them, for the regions of a lab, which pull nothing."""
     hub: Hub | None = None
     """Registry and path of Istio's images, without a tag."""
-    tag: Tag | None = None
+    tag: ImageTag | None = None
     """Tag of Istio's images."""
     pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = None
     """When a node asks the registry for an image."""
-    helloworld_v1: Image | None = None
+    helloworld_v1: ImageName | None = None
     """The sample's first version, which answers on the host: repository/name:tag."""
-    helloworld_v2: Image | None = None
+    helloworld_v2: ImageName | None = None
     """The sample's second version, which answers on the remotes: repository/name:tag."""
-    caller: Image | None = None
+    caller: ImageName | None = None
     """The pod that calls the sample, with sh and curl in it: repository/name:tag."""
-    kubefed: Image | None = None
+    kubefed: ImageName | None = None
     """KubeFed's control plane: repository/name:tag."""
 
 
-class Amount(Choice):
+class ResourceRequests(OptionalSection):
     """What one container requests."""
 
     model_config = ConfigDict(title="Amount")
 
-    cpu: Cpu | None = None
+    cpu: CpuQuantity | None = None
     """CPU to request, such as 500m or 0.5."""
-    memory: Memory | None = None
+    memory: MemoryQuantity | None = None
     """Memory to request, such as 512Mi."""
 
 
-class Resources(Choice):
+class Resources(OptionalSection):
     """What the mesh's containers request; what is left out is the provider's or Istio's."""
 
     model_config = ConfigDict(title="Resources")
 
-    istiod: Amount = Field(default=Amount(), title="Istiod")
+    istiod: ResourceRequests = Field(default=ResourceRequests(), title="Istiod")
     """Istio's control plane."""
-    gateway: Amount = Field(default=Amount(), title="Gateway")
+    gateway: ResourceRequests = Field(default=ResourceRequests(), title="Gateway")
     """The load-balanced way into each network."""
-    sidecar: Amount = Field(default=Amount(), title="Sidecar")
+    sidecar: ResourceRequests = Field(default=ResourceRequests(), title="Sidecar")
     """The proxy beside each pod of the mesh."""
 
 
-class Overlays(Part):
+class Overlays(Section):
     """Fragments of an IstioOperator's spec, laid over the stack's own."""
 
     model_config = ConfigDict(title="Overlays")
@@ -115,16 +115,16 @@ class Overlays(Part):
     """Laid over every remote's spec; may not set what makes the clusters one mesh."""
 
 
-class KindNodes(Part):
+class KindNodes(Section):
     """The containers that are the clusters of provider kind."""
 
     model_config = ConfigDict(title="Kind")
 
-    image: Image | None = None
+    image: ImageName | None = None
     """Image of the nodes, repository/name:tag; by default one of the stack's Kubernetes."""
 
 
-class Namespaces(Part):
+class Namespaces(Section):
     """What the namespaces have in common that are made in every cluster."""
 
     model_config = ConfigDict(title="Namespaces")
@@ -133,7 +133,7 @@ class Namespaces(Part):
     """Labels for istio-system, sample and KubeFed's, such as those that Pod Security reads."""
 
 
-class Pods(Part):
+class Pods(Section):
     """What is laid over the pods of the sample, the caller and the probes; none is Istio's."""
 
     model_config = ConfigDict(title="Pods")
@@ -144,7 +144,7 @@ class Pods(Part):
     """Fields of a Container for each of their containers, such as resources and securityContext."""
 
 
-class VerificationSpec(Part):
+class VerificationSpec(Section):
     """How the mesh is proved by traffic."""
 
     model_config = ConfigDict(title="Verification")

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from isthmus.environment.diagnostics import Unreadable, Where, shown
+from isthmus.environment.diagnostics import UnreadableFile, Where, shown
 
 LARGEST = 1024 * 1024
 """Bytes of the largest file that is read; a real one has one or two thousand."""
@@ -56,9 +56,9 @@ def read(path: Path) -> Document:
     except yaml.MarkedYAMLError as error:
         raise _not_yaml(error, loader.where) from None
     if node is None or node.value == "":
-        raise Unreadable(1, (), "is empty: it must be a mapping such as `name: pair`")
+        raise UnreadableFile(1, (), "is empty: it must be a mapping such as `name: pair`")
     if not isinstance(node, yaml.MappingNode):
-        raise Unreadable(_line(node), (), "must be a mapping such as `name: pair`")
+        raise UnreadableFile(_line(node), (), "must be a mapping such as `name: pair`")
     return _Builder(loader).document(node)
 
 
@@ -68,26 +68,26 @@ def _text(path: Path) -> str:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise Unreadable(line, (), f"must be UTF-8 text{_guess(content)}") from None
+        raise UnreadableFile(line, (), f"must be UTF-8 text{_guess(content)}") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise Unreadable(None, (), f"cannot be read: {reason}") from None
+        raise UnreadableFile(None, (), f"cannot be read: {reason}") from None
     if bad := yaml.SafeLoader.NON_PRINTABLE.search(text):
         line = text.count("\n", 0, bad.start()) + 1
         rule = f"must be UTF-8 text without control characters{_guess(content)}"
-        raise Unreadable(line, (), rule, shown(bad.group()))
+        raise UnreadableFile(line, (), rule, shown(bad.group()))
     return text
 
 
 def _bytes(path: Path) -> bytes:
     if path.is_dir():
-        raise Unreadable(None, (), "is a folder, not a file")
+        raise UnreadableFile(None, (), "is a folder, not a file")
     if path.exists() and not path.is_file():
-        raise Unreadable(None, (), "is a device or a pipe, not a file")
+        raise UnreadableFile(None, (), "is a device or a pipe, not a file")
     with path.open("rb") as file:
         content = file.read(LARGEST + 1)
     if len(content) > LARGEST:
-        raise Unreadable(1, (), f"must be at most {LARGEST >> 20} MiB large")
+        raise UnreadableFile(1, (), f"must be at most {LARGEST >> 20} MiB large")
     return content
 
 
@@ -96,12 +96,12 @@ def _guess(content: bytes) -> str:
     return "; this looks like UTF-16" if utf16 else ""
 
 
-def _not_yaml(error: yaml.MarkedYAMLError, where: list[str | int]) -> Unreadable:
+def _not_yaml(error: yaml.MarkedYAMLError, where: list[str | int]) -> UnreadableFile:
     mark = error.problem_mark or error.context_mark
     line = mark.line + 1 if mark else 1
     if isinstance(error, yaml.composer.ComposerError):
-        return Unreadable(line, (), "must hold one document, so no second `---`")
-    return Unreadable(line, tuple(where), f"is no YAML: {shown(error.problem or 'unknown')}")
+        return UnreadableFile(line, (), "must hold one document, so no second `---`")
+    return UnreadableFile(line, tuple(where), f"is no YAML: {shown(error.problem or 'unknown')}")
 
 
 def _line(node: yaml.Node) -> int:
@@ -136,15 +136,17 @@ class _Loader(yaml.SafeLoader):
     def _refuse_surprises(self, event: Any) -> None:
         line, where = event.start_mark.line + 1, tuple(self.where)
         if isinstance(event, yaml.AliasEvent) or event.anchor:
-            raise Unreadable(line, where, ANCHORS, event.anchor)
+            raise UnreadableFile(line, where, ANCHORS, event.anchor)
         if event.tag:
-            raise Unreadable(line, where, "must hold no tags (!)", shown(event.tag))
+            raise UnreadableFile(line, where, "must hold no tags (!)", shown(event.tag))
         if self.depth > DEEPEST:
-            raise Unreadable(line, where[:4], f"must be nested at most {DEEPEST} levels deep")
+            raise UnreadableFile(line, where[:4], f"must be nested at most {DEEPEST} levels deep")
         if self.count > MOST:
-            raise Unreadable(line, (), f"must hold at most {MOST} keys and values")
+            raise UnreadableFile(line, (), f"must hold at most {MOST} keys and values")
         if isinstance(event, yaml.ScalarEvent) and SURROGATE.search(event.value):
-            raise Unreadable(line, where, "must be text that UTF-8 can hold", shown(event.value))
+            raise UnreadableFile(
+                line, where, "must be text that UTF-8 can hold", shown(event.value)
+            )
 
 
 class _Builder:
@@ -177,7 +179,7 @@ class _Builder:
             name = self._key(key, where)
             if name in made:
                 rule = f"must be there once: line {self.lines[*where, name]} has it already"
-                raise Unreadable(_line(key), (*where, name), rule)
+                raise UnreadableFile(_line(key), (*where, name), rule)
             self.lines[*where, name] = _line(key)
             made[name] = self._value(value, (*where, name))
         return made
@@ -187,7 +189,7 @@ class _Builder:
             return str(node.value)
         kind = node.tag.removeprefix(STANDARD)
         got = shown(node.value) if isinstance(node, yaml.ScalarNode) else ""
-        raise Unreadable(_line(node), where, f"must have text as keys, not a YAML {kind}", got)
+        raise UnreadableFile(_line(node), where, f"must have text as keys, not a YAML {kind}", got)
 
     def _scalar(self, node: yaml.Node, where: Where) -> Any:
         self.written[where] = node.value
@@ -196,5 +198,7 @@ class _Builder:
         except ValueError:
             value = math.nan
         if isinstance(value, float) and not math.isfinite(value):
-            raise Unreadable(_line(node), where, "must be a number that exists", shown(node.value))
+            raise UnreadableFile(
+                _line(node), where, "must be a number that exists", shown(node.value)
+            )
         return value

@@ -4,12 +4,12 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
-from isthmus.environment.sections import Part
+from isthmus.environment.sections import Section
 
 Seconds = Annotated[int, Field(ge=1, le=86400)]
 
 
-class Timeouts(Part):
+class Timeouts(Section):
     """Seconds that each thing may take; what takes longer has failed, and the run with it."""
 
     model_config = ConfigDict(title="Timeouts")

@@ -28,7 +28,7 @@ HINT = "write it again, each image by its whole name: docker save -o FILE.tar RE
 T = TypeVar("T")
 
 
-class Broken(Exception):
+class BrokenArchive(Exception):
     """An archive is not as it should be; the text says in what."""
 
 
@@ -56,12 +56,12 @@ def images(path: Path) -> dict[str, str]:
         files, members = _folder(path) if path.is_dir() else _tar(path)
         named = dict(_oci(files, members) if LAYOUT in files else _docker(files, members))
         if not named:
-            raise Broken("holds no image with a name of its own, only digests or bare tags")
+            raise BrokenArchive("holds no image with a name of its own, only digests or bare tags")
     except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
         # OSError too if it is gzipped and damaged; an error of the disk says so itself.
         what = getattr(error, "strerror", None) or f"is truncated or damaged ({error})"
         raise Unprepared(f"{path}: {what}", hint=HINT) from None
-    except Broken as error:
+    except BrokenArchive as error:
         raise Unprepared(f"{path}: {error}", hint=HINT) from None
     return named
 
@@ -79,7 +79,7 @@ def blobs(layout: Path) -> list[Path]:
     """
     found = sorted(layout.glob("blobs/*/*"))
     if [b for b in found if not b.resolve().is_relative_to(layout.resolve())]:
-        raise Broken("has a link in it that leads out of it")
+        raise BrokenArchive("has a link in it that leads out of it")
     return [blob for blob in found if blob.is_file()]
 
 
@@ -102,7 +102,7 @@ def _tar(path: Path) -> tuple[dict[str, bytes], set[str]]:
             members.add(name)
             if name in (LAYOUT, INDEX, MANIFEST):
                 if not member.isreg() or member.size > LIMIT:
-                    raise Broken(f"{name} in it is no file, or too large")
+                    raise BrokenArchive(f"{name} in it is no file, or too large")
                 content = tar.extractfile(member)
                 files[name] = content.read() if content else b""
     return files, members
@@ -113,7 +113,7 @@ def _folder(path: Path) -> tuple[dict[str, bytes], set[str]]:
     for name in (LAYOUT, INDEX):
         file = path / name
         if file.is_symlink() or not file.is_file() or file.stat().st_size > LIMIT:
-            raise Broken(f"{name} in it is no file, or too large")
+            raise BrokenArchive(f"{name} in it is no file, or too large")
         files[name] = file.read_bytes()
     return files, {str(blob.relative_to(path)) for blob in blobs(path)}
 
@@ -139,21 +139,23 @@ def _docker(files: dict[str, bytes], members: set[str]) -> Iterator[tuple[str, s
 
 def _read(shape: TypeAdapter[T], files: dict[str, bytes], name: str) -> T:
     if name not in files:
-        raise Broken(f"is no archive of images: there is neither {LAYOUT} nor {MANIFEST} in it")
+        raise BrokenArchive(
+            f"is no archive of images: there is neither {LAYOUT} nor {MANIFEST} in it"
+        )
     try:
         return shape.validate_json(files[name])
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]["msg"]
-        raise Broken(f"{name} in it is not as it should be: {first}") from None
+        raise BrokenArchive(f"{name} in it is not as it should be: {first}") from None
 
 
 def _require(name: str, members: set[str]) -> None:
     if name not in members:
-        raise Broken(f"lacks a part of itself: {name[:100]!r}")
+        raise BrokenArchive(f"lacks a part of itself: {name[:100]!r}")
 
 
 def _whole(name: str) -> str:
     try:
         return whole(name)
     except ValueError as error:
-        raise Broken(f"names an image badly: {error}") from None
+        raise BrokenArchive(f"names an image badly: {error}") from None

@@ -3,8 +3,8 @@
 Secrets are masked, and the one value that only a running host knows is named instead.
 """
 
-from isthmus.plan.manual_step import Entry
+from isthmus.plan.manual_step import ManualStep
 from isthmus.plan.sequence import entries, find_istioctl, image_names
 from isthmus.plan.writing import write
 
-__all__ = ["Entry", "entries", "find_istioctl", "image_names", "write"]
+__all__ = ["ManualStep", "entries", "find_istioctl", "image_names", "write"]

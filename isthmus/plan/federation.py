@@ -7,12 +7,12 @@ from isthmus import binaries, kubefed_manifests, polling
 from isthmus.adapters import helm, kubefed, kubefedctl
 from isthmus.adapters.diff import Manifest
 from isthmus.environment import ClusterSpec, Environment
-from isthmus.istio_manifests import Mesh
+from isthmus.istio_manifests import ResolvedEnvironment
 from isthmus.kubefed_manifests import CACERTS, SAMPLE, SYSTEM
 from isthmus.plan.manual_step import (
     FILE,
     MASK,
-    Entry,
+    ManualStep,
     applied,
     apply,
     kubectl,
@@ -32,7 +32,7 @@ KEYS = {
 SPACE = ("-n", kubefed.NAMESPACE)
 
 
-def entries(environment: Environment, mesh: Mesh) -> list[Entry]:
+def entries(environment: Environment, mesh: ResolvedEnvironment) -> list[ManualStep]:
     """Return what joins all clusters, and gives each istio-system, its `cacerts` and `sample`."""
     host = environment.host.name
     if environment.federation == "direct":
@@ -51,7 +51,7 @@ def entries(environment: Environment, mesh: Mesh) -> list[Entry]:
     ]
 
 
-def _everywhere(environment: Environment) -> list[Entry]:
+def _everywhere(environment: Environment) -> list[ManualStep]:
     return [
         *_prepared(environment, [environment.host]),
         *_prepared(environment, environment.remotes),
@@ -59,16 +59,16 @@ def _everywhere(environment: Environment) -> list[Entry]:
     ]
 
 
-def _prepared(environment: Environment, clusters: list[ClusterSpec]) -> list[Entry]:
+def _prepared(environment: Environment, clusters: list[ClusterSpec]) -> list[ManualStep]:
     return [made(environment, c.name) for made in (_system, _cacerts) for c in clusters]
 
 
-def _system(environment: Environment, cluster: str) -> Entry:
+def _system(environment: Environment, cluster: str) -> ManualStep:
     space = kubefed_manifests.system_space(environment).plain(cluster)
     return applied(cluster, f"namespace {SYSTEM}", (space,))
 
 
-def _cacerts(environment: Environment, cluster: str) -> Entry:
+def _cacerts(environment: Environment, cluster: str) -> ManualStep:
     files = [f"--from-file={key}=ca/{file.format(cluster=cluster)}" for key, file in KEYS.items()]
     create = ("create", "secret", "generic", CACERTS, *files, "--dry-run=client", "-o", "yaml")
     made = [
@@ -80,7 +80,7 @@ def _cacerts(environment: Environment, cluster: str) -> Entry:
     return shown(cluster, CACERTS, masked, " | ".join(made))
 
 
-def _kubefed(host: str, mesh: Mesh) -> list[Entry]:
+def _kubefed(host: str, mesh: ResolvedEnvironment) -> list[ManualStep]:
     space = kubefed_manifests.kubefed_space(mesh.environment).plain(host)
     upgrade = helm.upgrade(kubefed.RELEASE, kubefed.NAMESPACE, binaries.CHART)
     install = shlex.join(["helm", *upgrade, f"--kube-context={host}"])
@@ -89,7 +89,7 @@ def _kubefed(host: str, mesh: Mesh) -> list[Entry]:
     types = ("wait", running, "federatedtypeconfigs", "--all", _limit())
     return [
         applied(host, "namespace of kubefed", (space,)),
-        Entry(
+        ManualStep(
             host,
             "kubefed",
             stdin=mesh.kubefed_values(),
@@ -98,7 +98,7 @@ def _kubefed(host: str, mesh: Mesh) -> list[Entry]:
                 rolled_out(host, kubefed.NAMESPACE, kubefed.WEBHOOK),
             ),
         ),
-        Entry(
+        ManualStep(
             host,
             "controllers of kubefed, once its webhook is ready",
             commands=(
@@ -110,7 +110,7 @@ def _kubefed(host: str, mesh: Mesh) -> list[Entry]:
     ]
 
 
-def _given(environment: Environment) -> Entry:
+def _given(environment: Environment) -> ManualStep:
     host = environment.host.name
     shows = "# its kubeconfig, keys in it; put the clusters' identities in the place of id-of-..."
     read = kubectl(
@@ -127,7 +127,7 @@ def _given(environment: Environment) -> Entry:
         _ready(host, f"kubefedclusters.core.kubefed.io/{cluster.in_federation}")
         for cluster in environment.clusters
     ]
-    return Entry(host, "federation of the console", commands=(shows, read, *members))
+    return ManualStep(host, "federation of the console", commands=(shows, read, *members))
 
 
 def _ready(host: str, cluster: str) -> str:
@@ -135,14 +135,14 @@ def _ready(host: str, cluster: str) -> str:
     return kubectl(host, *SPACE, *ready)
 
 
-def _join(host: str, member: ClusterSpec) -> Entry:
+def _join(host: str, member: ClusterSpec) -> ManualStep:
     name = member.in_federation
     join = shlex.join(["kubefedctl", *kubefedctl.arguments("join", name, host, member.name)])
     cluster = f"kubefedclusters.core.kubefed.io/{name}"
     url = json.dumps({"spec": {"apiEndpoint": member.server or "https://..."}})
     patch = kubectl(host, *SPACE, "patch", cluster, "--type=merge", f"--patch={url}")
     elsewhere = f"# only if pods reach {member.name} at another URL than you do:"
-    return Entry(
+    return ManualStep(
         host,
         f"join {member.name}",
         commands=(
@@ -153,7 +153,7 @@ def _join(host: str, member: ClusterSpec) -> Entry:
     )
 
 
-def _federated(environment: Environment) -> list[Entry]:
+def _federated(environment: Environment) -> list[ManualStep]:
     host, name = environment.host.name, environment.name
     masked = {c.in_federation: dict.fromkeys(KEYS, MASK) for c in environment.clusters}
     secret = kubefed_manifests.federated_secret(name, masked)
@@ -163,13 +163,13 @@ def _federated(environment: Environment) -> list[Entry]:
     filled = applied(host, f"federate secret {CACERTS}", (secret,), propagated(host, secret))
     return [
         applied(host, f"federate namespace {SYSTEM}", (system,), propagated(host, system)),
-        Entry(host, filled.title, filled.objects, commands=(by_hand, *filled.commands)),
+        ManualStep(host, filled.title, filled.objects, commands=(by_hand, *filled.commands)),
         _sample(environment, host),
         applied(host, f"federate namespace {SAMPLE}", (sample,), propagated(host, sample)),
     ]
 
 
-def _sample(environment: Environment, cluster: str) -> Entry:
+def _sample(environment: Environment, cluster: str) -> ManualStep:
     space = kubefed_manifests.sample_space(environment).plain(cluster)
     return applied(cluster, f"namespace {SAMPLE}", (space,))
 

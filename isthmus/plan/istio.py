@@ -7,14 +7,14 @@ from typing import Any
 from isthmus.adapters import istioctl
 from isthmus.adapters.diff import LABEL, Manifest
 from isthmus.environment import ClusterSpec, Environment
-from isthmus.istio_manifests import INJECTOR, READER, Mesh
+from isthmus.istio_manifests import INJECTOR, READER, ResolvedEnvironment
 from isthmus.kubefed_manifests import SYSTEM
 from isthmus.plan.manual_step import (
     ENDPOINT,
     FILE,
     FILLED_IN,
     MASK,
-    Entry,
+    ManualStep,
     applied,
     apply,
     kubectl,
@@ -24,7 +24,7 @@ from isthmus.plan.manual_step import (
     until,
 )
 from isthmus.render import render
-from isthmus.step_results import Endpoint
+from isthmus.step_results import IstiodEndpoint
 
 SAMPLE_ADDRESS = "203.0.113.1"
 """An address of nobody's (RFC 5737). For a word istioctl would make other objects: it takes it for
@@ -45,7 +45,9 @@ UNSEEN_THEN = "# the gateway's Deployment last of all, once pods are injected"
 LOAD_BALANCER = "{.status.loadBalancer.ingress[0].ip}"
 
 
-def entries(environment: Environment, mesh: Mesh, program: Path | None) -> list[Entry]:
+def entries(
+    environment: Environment, mesh: ResolvedEnvironment, program: Path | None
+) -> list[ManualStep]:
     """Return what installs the host, attaches every remote, and exposes services to all."""
     made = _host(mesh, program)
     for number, remote in enumerate(environment.remotes):
@@ -53,7 +55,7 @@ def entries(environment: Environment, mesh: Mesh, program: Path | None) -> list[
     return made + _exposed(environment, mesh)
 
 
-def _host(mesh: Mesh, program: Path | None) -> list[Entry]:
+def _host(mesh: ResolvedEnvironment, program: Path | None) -> list[ManualStep]:
     host, operator = mesh.host, mesh.host_operator()
     objects = istioctl.manifests(program, operator) if program else []
     exposure = tuple(mesh.control_exposure())
@@ -67,7 +69,9 @@ def _host(mesh: Mesh, program: Path | None) -> list[Entry]:
     ]
 
 
-def _remote(mesh: Mesh, remote: ClusterSpec, number: int, program: Path | None) -> list[Entry]:
+def _remote(
+    mesh: ResolvedEnvironment, remote: ClusterSpec, number: int, program: Path | None
+) -> list[ManualStep]:
     name = remote.name
     sample = mesh.remote_operator(remote, SAMPLE_ADDRESS)
     objects: list[Manifest] = _named(istioctl.manifests(program, sample) if program else [])
@@ -81,22 +85,22 @@ def _remote(mesh: Mesh, remote: ClusterSpec, number: int, program: Path | None) 
     ]
 
 
-def _operator(mesh: Mesh, cluster: str, operator: Manifest, file: str) -> Entry:
+def _operator(mesh: ResolvedEnvironment, cluster: str, operator: Manifest, file: str) -> ManualStep:
     """Return the entry of an IstioOperator: its file is called as in the guide."""
     remote = cluster != mesh.host
     command = f"{FILLED_IN} < {FILE} | {GENERATE} -" if remote else f"{GENERATE} {FILE}"
     notes = [OLD_TOKENS] if mesh.stack.old_tokens else []
     notes += [HOSTNAME] if remote and mesh.stack.gateway.hostnames else []
     commands = (PRINTS, command, *notes)
-    return Entry(cluster, "IstioOperator", stdin=operator, commands=commands, file=file)
+    return ManualStep(cluster, "IstioOperator", stdin=operator, commands=commands, file=file)
 
 
 def _installed(
-    mesh: Mesh, cluster: str, title: str, objects: list[Manifest], *then: str
-) -> list[Entry]:
+    mesh: ResolvedEnvironment, cluster: str, title: str, objects: list[Manifest], *then: str
+) -> list[ManualStep]:
     """Return what applies all but what starts last; first what defines kinds, then those."""
     if not objects:
-        return [Entry(cluster, title, commands=(UNSEEN, UNSEEN_THEN, *then))]
+        return [ManualStep(cluster, title, commands=(UNSEEN, UNSEEN_THEN, *then))]
     first = [m for m in objects if not mesh.starts_last(m)]
     kinds = [m for m in first if m["kind"] == "CustomResourceDefinition"]
     groups = {m["spec"]["group"] for m in kinds}
@@ -108,28 +112,28 @@ def _installed(
     return made + ([applied(cluster, f"{title}, its own rules", own)] if own else [])
 
 
-def _gateway(mesh: Mesh, cluster: str, objects: list[Manifest]) -> Entry:
+def _gateway(mesh: ResolvedEnvironment, cluster: str, objects: list[Manifest]) -> ManualStep:
     last = [m for m in objects if mesh.starts_last(m)]
     waits = (
         until(f"{_look_up(mesh, cluster)} | grep ."),
         rolled_out(cluster, SYSTEM, mesh.stack.gateway.name),
     )
     if not last:
-        return Entry(cluster, "gateway", commands=(UNSEEN, UNSEEN_THEN, *waits))
+        return ManualStep(cluster, "gateway", commands=(UNSEEN, UNSEEN_THEN, *waits))
     return applied(cluster, "gateway", last, *waits)
 
 
-def _endpoint(mesh: Mesh) -> Entry:
+def _endpoint(mesh: ResolvedEnvironment) -> ManualStep:
     host, look = mesh.host, _look_up(mesh, mesh.host)
-    where = Endpoint(cluster=host, address=ENDPOINT).found
+    where = IstiodEndpoint(cluster=host, address=ENDPOINT).found
     names = f"-servername {ISTIOD} -verify_hostname {ISTIOD}"
     trust = "-CAfile ca/root-cert.pem -verify_return_error"
     handshake = f'openssl s_client -connect "{where}" {names} {trust} < /dev/null'
     commands = (f"export ISTIOD_REMOTE_EP=$({look})", until(handshake))
-    return Entry(host, "istiod remote endpoint", commands=commands)
+    return ManualStep(host, "istiod remote endpoint", commands=commands)
 
 
-def _wired(mesh: Mesh, cluster: ClusterSpec) -> list[Entry]:
+def _wired(mesh: ResolvedEnvironment, cluster: ClusterSpec) -> list[ManualStep]:
     remote = cluster.name
     token = render("wiring/token.yaml.j2", account=READER)
     [secret] = render("wiring/remote-secret.yaml.j2", cluster=remote, kubeconfig=MASK)
@@ -148,15 +152,15 @@ def _wired(mesh: Mesh, cluster: ClusterSpec) -> list[Entry]:
     ]
 
 
-def _served(remote: str) -> Entry:
+def _served(remote: str) -> ManualStep:
     root = kubectl(remote, *SPACE, "get", "configmap", "istio-ca-root-cert")
     bundles = ("-o", "jsonpath={.webhooks[*].clientConfig.caBundle}")
     injector = kubectl(remote, "get", "mutatingwebhookconfiguration", INJECTOR, *bundles)
     commands = (until(root), until(f"{injector} | grep -q ."))
-    return Entry(remote, "trust and injector, once the host serves it", commands=commands)
+    return ManualStep(remote, "trust and injector, once the host serves it", commands=commands)
 
 
-def _exposed(environment: Environment, mesh: Mesh) -> list[Entry]:
+def _exposed(environment: Environment, mesh: ResolvedEnvironment) -> list[ManualStep]:
     exposures = {c.name: mesh.service_exposure(c.name) for c in environment.clusters}
     return [
         applied(name, "exposure of services", objects, file=objects[0]["metadata"]["name"])
@@ -165,7 +169,7 @@ def _exposed(environment: Environment, mesh: Mesh) -> list[Entry]:
     ]
 
 
-def _look_up(mesh: Mesh, cluster: str) -> str:
+def _look_up(mesh: ResolvedEnvironment, cluster: str) -> str:
     """Return the command that prints the address of a cluster's gateway."""
     gateway = mesh.stack.gateway
     path = LOAD_BALANCER + (LOAD_BALANCER.replace(".ip", ".hostname") if gateway.hostnames else "")

@@ -19,7 +19,7 @@ FILLED_IN = f"envsubst '{ENDPOINT}'"
 
 
 @dataclass(frozen=True)
-class Entry:
+class ManualStep:
     """One thing to do in one cluster."""
 
     cluster: str
@@ -36,15 +36,17 @@ class Entry:
 
 def applied(
     cluster: str, title: str, objects: Iterable[Manifest], *then: str, file: str = ""
-) -> Entry:
+) -> ManualStep:
     """Return the entry that applies objects and then waits, or whatever `then` says."""
     given = tuple(objects)
-    return Entry(cluster, title, given, commands=(_apply(cluster, given), *then), file=file)
+    return ManualStep(cluster, title, given, commands=(_apply(cluster, given), *then), file=file)
 
 
-def shown(cluster: str, title: str, masked: Manifest, *made: str) -> Entry:
+def shown(cluster: str, title: str, masked: Manifest, *made: str) -> ManualStep:
     """Return the entry of an object with secrets in it: the file shows it, and `made` makes it."""
-    return Entry(cluster, title, (masked,), commands=(f"# {FILE} shows it; this makes it:", *made))
+    return ManualStep(
+        cluster, title, (masked,), commands=(f"# {FILE} shows it; this makes it:", *made)
+    )
 
 
 def kubectl(cluster: str, *words: str) -> str:

@@ -1,16 +1,16 @@
 """The sample by hand: its Service and a caller in every cluster, helloworld v1 and v2."""
 
 from isthmus.environment import Environment
-from isthmus.istio_manifests import Mesh
+from isthmus.istio_manifests import ResolvedEnvironment
 from isthmus.kubefed_manifests import SAMPLE
 from isthmus.plan.federation import propagated
-from isthmus.plan.manual_step import Entry, applied, rolled_out
+from isthmus.plan.manual_step import ManualStep, applied, rolled_out
 
 DEPLOY = "helloworld-deploy"
 """The file's name in the guide."""
 
 
-def entries(environment: Environment, mesh: Mesh) -> list[Entry]:
+def entries(environment: Environment, mesh: ResolvedEnvironment) -> list[ManualStep]:
     """Return what puts the sample everywhere."""
     made = [e for c in environment.clusters for e in _callers(mesh, c.name)]
     ready = {c.name: rolled_out(c.name, SAMPLE, "helloworld") for c in environment.clusters}
@@ -25,7 +25,7 @@ def entries(environment: Environment, mesh: Mesh) -> list[Entry]:
     return [*made, applied(mesh.host, "federated helloworld", (hello,), *waits, file=DEPLOY)]
 
 
-def _callers(mesh: Mesh, cluster: str) -> list[Entry]:
+def _callers(mesh: ResolvedEnvironment, cluster: str) -> list[ManualStep]:
     objects = mesh.callers(cluster)
     service = [m for m in objects if m["kind"] == "Service"]
     rest = [m for m in objects if m["kind"] != "Service"]

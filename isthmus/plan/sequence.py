@@ -7,10 +7,10 @@ from isthmus.environment import Environment
 from isthmus.errors import Unprepared
 from isthmus.istio_manifests import mesh
 from isthmus.plan import federation, istio, sample, verification
-from isthmus.plan.manual_step import Entry
+from isthmus.plan.manual_step import ManualStep
 
 
-def entries(environment: Environment, istioctl: Path | None) -> list[Entry]:
+def entries(environment: Environment, istioctl: Path | None) -> list[ManualStep]:
     """Return all that a build does, in an order in which a person can do it.
 
     Without `istioctl`, the program, what it makes of an IstioOperator is left for it to print.

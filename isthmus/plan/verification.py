@@ -3,15 +3,15 @@
 import shlex
 
 from isthmus.environment import Environment
-from isthmus.istio_manifests import Mesh
+from isthmus.istio_manifests import ResolvedEnvironment
 from isthmus.kubefed_manifests import SAMPLE, SYSTEM
-from isthmus.plan.manual_step import Entry, kubectl
+from isthmus.plan.manual_step import ManualStep, kubectl
 from isthmus.verification import probe_script, targets
 
 TABLE = ("pilot-agent", "request", "GET", "/clusters?format=json")
 
 
-def entries(environment: Environment, mesh: Mesh) -> list[Entry]:
+def entries(environment: Environment, mesh: ResolvedEnvironment) -> list[ManualStep]:
     """Return what lets every region ask every other, and what looks through every gateway."""
     names = [c.name for c in environment.clusters]
     return [
@@ -21,14 +21,14 @@ def entries(environment: Environment, mesh: Mesh) -> list[Entry]:
     ]
 
 
-def _table(cluster: str, mesh: Mesh) -> Entry:
+def _table(cluster: str, mesh: ResolvedEnvironment) -> ManualStep:
     running = ("-l", "app=sleep", "--field-selector=status.phase=Running")
     name = ("-o", "jsonpath={.items[0].metadata.name}")
     caller = kubectl(cluster, "-n", SAMPLE, "get", "pod", *running, *name)
     words = (f"--context={cluster}", "-n", SAMPLE, "proxy-config", "endpoints")
     ask = shlex.join(["istioctl", *words])
     ports = f":5000, and every other cluster's gateway, :{mesh.stack.gateway.port}"
-    return Entry(
+    return ManualStep(
         cluster,
         "endpoint table",
         commands=(
@@ -38,11 +38,11 @@ def _table(cluster: str, mesh: Mesh) -> Entry:
     )
 
 
-def _calls(environment: Environment, cluster: str) -> Entry:
+def _calls(environment: Environment, cluster: str) -> ManualStep:
     wanted = environment.verification
     probe = probe_script(targets.WARM_UP + wanted.requests, targets.URL, wanted.timeout)
     into = ("exec", "deployment/sleep", "-c", "sleep", "--")
-    return Entry(
+    return ManualStep(
         cluster,
         "requests",
         commands=(
@@ -53,10 +53,10 @@ def _calls(environment: Environment, cluster: str) -> Entry:
     )
 
 
-def _view(cluster: str, mesh: Mesh) -> Entry:
+def _view(cluster: str, mesh: ResolvedEnvironment) -> ManualStep:
     into = ("exec", f"deployment/{mesh.stack.gateway.name}", "-c", "istio-proxy", "--")
     ask = kubectl(cluster, "-n", SYSTEM, *into, *TABLE)
-    return Entry(
+    return ManualStep(
         cluster,
         "view of the gateway",
         commands=(

@@ -10,7 +10,7 @@ import yaml
 from isthmus.adapters.diff import labelled
 from isthmus.environment import Environment
 from isthmus.plan import header
-from isthmus.plan.manual_step import FILE, Entry
+from isthmus.plan.manual_step import FILE, ManualStep
 from isthmus.plan.sequence import entries
 
 INDENT = "   "
@@ -36,15 +36,15 @@ def write(environment: Environment, directory: Path, istioctl: Path | None) -> l
     return [index, *files]
 
 
-def _slug(entry: Entry) -> str:
+def _slug(entry: ManualStep) -> str:
     return entry.file or re.sub(r"[^a-z0-9]+", "-", entry.title.lower())
 
 
-def _lines(entry: Entry, path: Path) -> str:
+def _lines(entry: ManualStep, path: Path) -> str:
     return "".join(f"{INDENT}{line.replace(FILE, path.name)}\n" for line in entry.commands)
 
 
-def _content(entry: Entry, environment: str) -> str:
+def _content(entry: ManualStep, environment: str) -> str:
     objects = [labelled(m, environment) for m in entry.objects]
     documents = objects or ([entry.stdin] if entry.stdin else [])
     # Through JSON: what is the same object in two places must not become an anchor in YAML.

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Done = Literal["created", "changed", "unchanged", "removed", "left", "absent"]
+ChangeAction = Literal["created", "changed", "unchanged", "removed", "left", "absent"]
 
 
 @dataclass(frozen=True)
@@ -12,7 +12,7 @@ class Change:
 
     kind: str
     name: str
-    done: Done
+    done: ChangeAction
     text: str = ""
     """What about it changed, or why it was left."""
     identity: str | None = None
@@ -31,6 +31,6 @@ def of(
 
     `stands_still` is why no run comes of it as it is, with what to do.
     """
-    done: Done = "created" if created else "changed" if changed else "unchanged"
+    done: ChangeAction = "created" if created else "changed" if changed else "unchanged"
     text = "; ".join(filter(None, [", ".join(changed), stands_still]))
     return Change(kind, name, done, text, str(identity))

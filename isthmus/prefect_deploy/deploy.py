@@ -9,12 +9,12 @@ from prefect.client.orchestration import SyncPrefectClient
 
 from isthmus.prefect_deploy import automations, deployments, loader, pools, webhook
 from isthmus.prefect_deploy.changes import Change
-from isthmus.prefect_deploy.loader import Plan
+from isthmus.prefect_deploy.loader import DeploymentPlan
 from isthmus.prefect_deploy.schema import AutomationSpec
 
 
 @dataclass(frozen=True)
-class Order:
+class DeployRequest:
     """What a person asked for."""
 
     file: Path
@@ -28,7 +28,7 @@ class Order:
     """Whether deployments that left the file are deleted."""
 
 
-def deploy(order: Order) -> Iterator[Change]:
+def deploy(order: DeployRequest) -> Iterator[Change]:
     """Make the server hold what the file asks for, once; yield what was done to each thing.
 
     Raises BadEnvironment or Usage before anything is written if a file breaks a rule, Rejected if
@@ -43,7 +43,10 @@ def deploy(order: Order) -> Iterator[Change]:
 
 
 def _deployments(
-    client: SyncPrefectClient, plan: Plan, order: Order, template: pools.Template | None
+    client: SyncPrefectClient,
+    plan: DeploymentPlan,
+    order: DeployRequest,
+    template: pools.JobTemplate | None,
 ) -> Iterator[Change]:
     wanted = [(d, order.work_pool or d.spec.work_pool.name) for d in plan.deployments]
     for pool in sorted({pool for _, pool in wanted}):
@@ -62,7 +65,7 @@ def _deployments(
 
 
 def _automations(
-    client: SyncPrefectClient, specs: list[AutomationSpec], hook: webhook.Hook | None
+    client: SyncPrefectClient, specs: list[AutomationSpec], hook: webhook.WebhookAddress | None
 ) -> Iterator[Change]:
     identity, change = webhook.ensure(client, hook)
     if change:

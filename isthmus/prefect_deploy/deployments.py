@@ -23,7 +23,7 @@ from isthmus.environment import form
 from isthmus.errors import Rejected
 from isthmus.prefect_deploy import pools
 from isthmus.prefect_deploy.changes import Change, of
-from isthmus.prefect_deploy.loader import Planned
+from isthmus.prefect_deploy.loader import PlannedDeployment
 from isthmus.prefect_deploy.schema import Schedule
 
 OURS = "isthmus"
@@ -36,7 +36,9 @@ def mark(owner: str) -> str:
     return f"file:{owner}"
 
 
-def ensure(client: SyncPrefectClient, planned: Planned, owner: str, pool: str) -> Iterator[Change]:
+def ensure(
+    client: SyncPrefectClient, planned: PlannedDeployment, owner: str, pool: str
+) -> Iterator[Change]:
     """Make the deployment as planned, with its schedules.
 
     Raises Rejected if it is there and from another file.
@@ -64,7 +66,7 @@ def left(client: SyncPrefectClient, owner: str, names: set[str]) -> list[tuple[s
     return [(name, identity) for name, identity in named if name not in names]
 
 
-def _wanted(planned: Planned, owner: str, pool: str) -> dict[str, Any]:
+def _wanted(planned: PlannedDeployment, owner: str, pool: str) -> dict[str, Any]:
     spec = planned.spec
     return {
         "version": isthmus.__version__,
@@ -121,7 +123,9 @@ def _differs(found: Any, wanted: Any) -> bool:
     return bool((found or None) != (wanted or None))
 
 
-def _schedules(client: SyncPrefectClient, identity: UUID, planned: Planned) -> Iterator[Change]:
+def _schedules(
+    client: SyncPrefectClient, identity: UUID, planned: PlannedDeployment
+) -> Iterator[Change]:
     there = {s.slug: s for s in client.read_deployment_schedules(identity)}
     for spec, parameters in planned.schedules:
         name = f"{planned.name} {spec.slug}"

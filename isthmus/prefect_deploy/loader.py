@@ -11,7 +11,7 @@ from prefect.flows import load_flow_from_entrypoint
 from pydantic import BaseModel, ValidationError
 
 from isthmus.environment import source
-from isthmus.environment.diagnostics import Problem, Unreadable, Where, refusal
+from isthmus.environment.diagnostics import Problem, UnreadableFile, Where, refusal
 from isthmus.environment.loading import problem_of
 from isthmus.environment.source import Document
 from isthmus.errors import BadEnvironment
@@ -22,7 +22,7 @@ M = TypeVar("M", bound=BaseModel)
 
 
 @dataclass(frozen=True)
-class Planned:
+class PlannedDeployment:
     """One deployment as it shall be."""
 
     spec: Deployment
@@ -38,22 +38,22 @@ class Planned:
 
 
 @dataclass
-class Plan:
+class DeploymentPlan:
     """All that a file asks for."""
 
     owner: str
-    deployments: list[Planned] = field(default_factory=list)
+    deployments: list[PlannedDeployment] = field(default_factory=list)
     environments: set[str] = field(default_factory=set)
 
 
-def read(path: Path) -> Plan:
+def read(path: Path) -> DeploymentPlan:
     """Return what the file asks for; nothing is written.
 
     Raises BadEnvironment with file, line, key and rule, also for parameters that a flow would
     refuse.
     """
     document, file = parse(path, DeploymentFile)
-    reader = _Reader(document, path, Plan(file.name))
+    reader = _Reader(document, path, DeploymentPlan(file.name))
     for index, spec in enumerate(file.deployments):
         reader.deployment(spec, ("deployments", index))
     problems = [*reader.problems, *_twins(document, reader.plan)]
@@ -67,7 +67,7 @@ def parse(path: Path, model: type[M]) -> tuple[Document, M]:
     try:
         document = source.read(path)
         return document, model.model_validate(document.data)
-    except Unreadable as error:
+    except UnreadableFile as error:
         raise refused(path, [error.problem]) from None
     except ValidationError as error:
         found = [problem_of(document, e, model=model) for e in error.errors(include_url=False)]
@@ -80,7 +80,7 @@ def refused(path: Path, problems: list[Problem]) -> Exception:
 
 
 class _Reader:
-    def __init__(self, document: Document, path: Path, plan: Plan) -> None:
+    def __init__(self, document: Document, path: Path, plan: DeploymentPlan) -> None:
         self.document = document
         self.folder = path.absolute().parent
         self.plan = plan
@@ -95,7 +95,7 @@ class _Reader:
             (schedule, self._schedule(flow, schedule, given, (*where, "schedules", i)))
             for i, schedule in enumerate(spec.schedules)
         ]
-        self.plan.deployments.append(Planned(spec, flow, given, schedules))
+        self.plan.deployments.append(PlannedDeployment(spec, flow, given, schedules))
 
     def _schedule(
         self, flow: Flow[..., Any], schedule: Schedule, given: dict[str, Any], where: Where
@@ -142,7 +142,7 @@ class _Reader:
         self.problems.append(Problem(self.document.line(where), where, rule, got))
 
 
-def _twins(document: Document, plan: Plan) -> Iterator[Problem]:
+def _twins(document: Document, plan: DeploymentPlan) -> Iterator[Problem]:
     seen: set[str] = set()
     for index, planned in enumerate(plan.deployments):
         where: Where = ("deployments", index)

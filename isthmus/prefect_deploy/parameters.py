@@ -16,7 +16,7 @@ from isthmus.environment.source import Document
 
 
 @dataclass
-class Asked:
+class CheckedParameters:
     """What a flow says to parameters: values as runs get them, and the rules that are broken."""
 
     values: dict[str, Any] = field(default_factory=dict)
@@ -25,13 +25,13 @@ class Asked:
 
 def ask(
     flow: Flow[..., Any], given: dict[str, Any], document: Document, where: Where, folder: Path
-) -> Asked:
+) -> CheckedParameters:
     """Return what the flow says to the parameters that stand at a place of the file.
 
     An environment may be a mapping, or the path of an environment file, from `folder`; raises
     BadEnvironment if that file breaks a rule.
     """
-    asked, known = Asked(), inspect.signature(flow.fn, eval_str=True).parameters
+    asked, known = CheckedParameters(), inspect.signature(flow.fn, eval_str=True).parameters
     for name, value in given.items():
         place = (*where, name)
         if name not in known:

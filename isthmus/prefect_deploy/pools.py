@@ -20,10 +20,10 @@ from isthmus.adapters.prefect_settings import POOL
 from isthmus.errors import BadEnvironment, Rejected
 from isthmus.prefect_deploy.changes import Change, of
 
-Template = dict[str, Any]
-Variables = dict[str, Any]
+JobTemplate = dict[str, Any]
+JobVariables = dict[str, Any]
 KUBERNETES, PROCESS = "kubernetes", "process"
-SIDE_BY_SIDE: Variables = {
+SIDE_BY_SIDE: JobVariables = {
     # Without the copy of a workspace that Prefect would begin with: 2 s from click to first step.
     "command": "python -m prefect.engine",
     # A run whose worker is gone would die of its next line on the worker's end of a pipe.
@@ -32,7 +32,7 @@ SIDE_BY_SIDE: Variables = {
 """How a process worker starts our runs; logs go to the server."""
 
 
-def read_template(path: Path | None) -> Template | None:
+def read_template(path: Path | None) -> JobTemplate | None:
     """Return the job template that a file holds; raises BadEnvironment if it holds none."""
     if path is None:
         return None
@@ -47,11 +47,11 @@ def read_template(path: Path | None) -> Template | None:
         rule = "must be JSON: job_configuration with the manifest of a Job, and variables"
         hint = "begin with deployments/kubernetes/base-job-template.json"
         raise BadEnvironment(f"{path}: {rule}", hint=hint) from None
-    made: Template = found
+    made: JobTemplate = found
     return made
 
 
-def ensure_pool(client: SyncPrefectClient, name: str, template: Template | None) -> Change:
+def ensure_pool(client: SyncPrefectClient, name: str, template: JobTemplate | None) -> Change:
     """Make the work pool exist: with a job template for pods, else for processes.
 
     One that is there keeps its type, and all else if no template is given. Raises Rejected if a
@@ -95,7 +95,7 @@ def _stands_still(client: SyncPrefectClient, pool: WorkPool) -> str:
     return "" if polled else f"no worker polls it, no run begins; start one: {start}"
 
 
-def job_variables(client: SyncPrefectClient, pool: str, given: Variables) -> Variables:
+def job_variables(client: SyncPrefectClient, pool: str, given: JobVariables) -> JobVariables:
     """Return a deployment's job variables in this pool: ours, and over them those of the file."""
     if client.read_work_pool(pool).type != PROCESS:
         return given

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field, StringConstraints, ValidationError
 from pydantic_core import PydanticCustomError
 
 from isthmus.environment.formats import LABEL
-from isthmus.environment.sections import Part
+from isthmus.environment.sections import Section
 
 Slug = Annotated[str, StringConstraints(pattern=LABEL, max_length=63)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=2000)]
@@ -51,7 +51,7 @@ def _is_schedule(**keys: str) -> bool:
     return True
 
 
-class Schedule(Part):
+class Schedule(Section):
     """When a deployment runs by itself."""
 
     slug: Slug
@@ -63,7 +63,7 @@ class Schedule(Part):
     parameters: dict[str, Any] = Field(default={})
 
 
-class WorkPool(Part):
+class WorkPool(Section):
     """Where a deployment's runs wait for a worker."""
 
     name: Slug
@@ -71,7 +71,7 @@ class WorkPool(Part):
     job_variables: dict[str, Any] = Field(default={})
 
 
-class Deployment(Part):
+class Deployment(Section):
     """One way to run a flow."""
 
     name: Slug
@@ -84,7 +84,7 @@ class Deployment(Part):
     work_pool: WorkPool
 
 
-class DeploymentFile(Part):
+class DeploymentFile(Section):
     """The whole of prefect.yaml."""
 
     name: Slug
@@ -96,7 +96,7 @@ class DeploymentFile(Part):
     """May be empty: then `--prune` deletes the last of them."""
 
 
-class AutomationSpec(Part):
+class AutomationSpec(Section):
     """One automation, with Prefect's own keys; its trigger and actions are Prefect's to check."""
 
     name: Text
@@ -107,7 +107,7 @@ class AutomationSpec(Part):
     actions: Annotated[list[dict[str, Any]], Field(min_length=1)]
 
 
-class AutomationFile(Part):
+class AutomationFile(Section):
     """The whole of automations.yaml."""
 
     automations: Annotated[list[AutomationSpec], Field(min_length=1)]

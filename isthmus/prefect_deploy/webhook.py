@@ -24,13 +24,13 @@ HEADERS = {"Content-Type": "application/json"}
 
 
 @dataclass(frozen=True)
-class Hook:
+class WebhookAddress:
     """The address of a webhook."""
 
     url: str = field(repr=False)
 
 
-def read(file: str | None) -> Hook | None:
+def read(file: str | None) -> WebhookAddress | None:
     """Return the webhook that a file, `-` for standard input, or the variable names, if any.
 
     Raises Usage, without a word of what was read, if that is no address or others can read it.
@@ -42,7 +42,9 @@ def read(file: str | None) -> Hook | None:
     return _hook(_private(Path(file).expanduser()), file)
 
 
-def ensure(client: SyncPrefectClient, hook: Hook | None) -> tuple[UUID | None, Change | None]:
+def ensure(
+    client: SyncPrefectClient, hook: WebhookAddress | None
+) -> tuple[UUID | None, Change | None]:
     """Make the server keep the webhook; without one, what it keeps stays. Return its identity."""
     try:
         found = client.read_block_document_by_name(BLOCK, Webhook.get_block_type_slug())
@@ -58,7 +60,7 @@ def ensure(client: SyncPrefectClient, hook: Hook | None) -> tuple[UUID | None, C
     return found.id, of("webhook", BLOCK, found.id, changed)
 
 
-def _save(hook: Hook) -> UUID:
+def _save(hook: WebhookAddress) -> UUID:
     # Prefect refuses private addresses where strangers choose them; here whoever runs the server
     # does, and a chat or pager inside the own network is the usual place.
     block = Webhook.model_validate(
@@ -67,7 +69,7 @@ def _save(hook: Hook) -> UUID:
     return UUID(str(block.save(BLOCK, overwrite=True)))
 
 
-def _hook(text: str, place: str) -> Hook:
+def _hook(text: str, place: str) -> WebhookAddress:
     url = text.strip()
     try:
         parts = urlsplit(url)
@@ -77,7 +79,7 @@ def _hook(text: str, place: str) -> Hook:
     if not good or len(url.split()) != 1 or not url.isprintable():
         rule = "must hold one address, beginning with https:// or http://, and nothing else"
         raise Usage(f"webhook: {place}: {rule}")
-    return Hook(url)
+    return WebhookAddress(url)
 
 
 def _private(path: Path) -> str:

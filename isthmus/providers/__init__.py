@@ -2,7 +2,7 @@
 
 from isthmus import polling
 from isthmus.environment import Environment
-from isthmus.providers.base import Provider, Seller
+from isthmus.providers.base import PaidProvider, Provider
 
 _passed: set[str] = set()
 
@@ -11,27 +11,27 @@ def of(environment: Environment) -> Provider:
     """Return the provider that the environment names."""
     # Imported here: the lab needs its toolchain's packages, the others do not.
     if environment.provider == "lab":
-        from isthmus.providers.lab.provider import Lab
+        from isthmus.providers.lab.provider import LabProvider
 
-        return Lab(environment.stack)
+        return LabProvider(environment.stack)
     if environment.provider == "kind":
-        from isthmus.providers.kind.provider import Kind
+        from isthmus.providers.kind.provider import KindProvider
 
-        return Kind()
+        return KindProvider()
     if seller := seller_of(environment):
         return seller
-    from isthmus.providers.kubeconfig import Kubeconfig
+    from isthmus.providers.kubeconfig import KubeconfigProvider
 
-    return Kubeconfig()
+    return KubeconfigProvider()
 
 
-def seller_of(environment: Environment) -> Seller | None:
+def seller_of(environment: Environment) -> PaidProvider | None:
     """Return the provider that the environment names if its clusters cost money."""
     if environment.provider != "kce":
         return None
-    from isthmus.providers.kce.provider import Kce
+    from isthmus.providers.kce.provider import KceProvider
 
-    return Kce()
+    return KceProvider()
 
 
 def check(environment: Environment) -> None:

@@ -8,7 +8,7 @@ from isthmus.step_results import Access
 
 
 @dataclass(frozen=True)
-class Defaults:
+class ProviderDefaults:
     """What a provider's clusters need where the environment says nothing."""
 
     images: Images = field(default_factory=Images)
@@ -42,11 +42,11 @@ class Provider(Protocol):
         """Whether `delete` takes the clusters with everything in them."""
 
     @property
-    def defaults(self) -> Defaults:
+    def defaults(self) -> ProviderDefaults:
         """What these clusters need where the environment says nothing."""
 
 
-class Seller(Provider, Protocol):
+class PaidProvider(Provider, Protocol):
     """A provider whose clusters cost money: a person says yes before any is bought or deleted."""
 
     def to_buy(self, environment: Environment, anew: bool = False) -> list[str]:

@@ -17,7 +17,7 @@ from isthmus.adapters import extract, shell
 from isthmus.errors import Unprepared
 from isthmus.releases import accepted, fetching
 from isthmus.stacks import Stack
-from isthmus.stacks.releases import Arch, File, resolved
+from isthmus.stacks.releases import Arch, ReleaseFile, resolved
 
 ARCHES: dict[str, Arch] = {
     "x86_64": "amd64",
@@ -64,7 +64,7 @@ def check(stack: Stack, name: str) -> None:
         raise _unknown(file)
 
 
-def _prove(file: File, accept: bool) -> Path:
+def _prove(file: ReleaseFile, accept: bool) -> Path:
     wanted = _checksum(file)
     if not wanted and not accept:
         raise _unknown(file)
@@ -83,7 +83,7 @@ def _prove(file: File, accept: bool) -> Path:
     return folder
 
 
-def _unpack(file: File, archive: Path, checksum: str) -> Path:
+def _unpack(file: ReleaseFile, archive: Path, checksum: str) -> Path:
     folder = _unpacked(file, checksum)
     part = folder.with_name(f"{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
@@ -101,7 +101,7 @@ def _unpack(file: File, archive: Path, checksum: str) -> Path:
     return folder
 
 
-def _check_version(file: File, folder: Path) -> None:
+def _check_version(file: ReleaseFile, folder: Path) -> None:
     """Raise Unprepared if the program tells another version than the wanted one."""
     if not file.check:
         return
@@ -111,7 +111,7 @@ def _check_version(file: File, folder: Path) -> None:
         raise Unprepared(f"{file.name}: {program} calls itself {told!r}, not {file.version}")
 
 
-def _find(stack: Stack, name: str) -> File | None:
+def _find(stack: Stack, name: str) -> ReleaseFile | None:
     release = stack.releases.get(name)
     arch = ARCHES.get(platform.machine())
     if release is None or arch is None or arch not in release.checksums:
@@ -119,7 +119,7 @@ def _find(stack: Stack, name: str) -> File | None:
     return resolved(release, getattr(stack.versions, release.part), arch)
 
 
-def _file(stack: Stack, name: str) -> File:
+def _file(stack: Stack, name: str) -> ReleaseFile:
     if file := _find(stack, name):
         return file
     raise Unprepared(
@@ -128,15 +128,15 @@ def _file(stack: Stack, name: str) -> File:
     )
 
 
-def _checksum(file: File) -> str | None:
+def _checksum(file: ReleaseFile) -> str | None:
     return file.checksum or accepted.known(file.place)
 
 
-def _home(file: File) -> Path:
+def _home(file: ReleaseFile) -> Path:
     return (state.cache() / "releases" / file.place).parent
 
 
-def _unpacked(file: File, checksum: str) -> Path:
+def _unpacked(file: ReleaseFile, checksum: str) -> Path:
     return _home(file) / f"{file.name.split('.t')[0]}-{checksum.split(':')[1][:16]}"
 
 
@@ -154,7 +154,7 @@ def _taken(lock: FileLock) -> bool | None:
     return True
 
 
-def _unknown(file: File) -> Unprepared:
+def _unknown(file: ReleaseFile) -> Unprepared:
     return Unprepared(
         f"{file.name}: no checksum is known for it",
         hint=f"accept the one of what is fetched, once: the same command with {ACCEPT}; "
@@ -162,7 +162,7 @@ def _unknown(file: File) -> Unprepared:
     )
 
 
-def _wrong(file: File, wanted: str, found: str) -> Unprepared:
+def _wrong(file: ReleaseFile, wanted: str, found: str) -> Unprepared:
     pinned = "pinned by the stack" if file.checksum else f"accepted in {accepted.path()}"
     return Unprepared(
         f"{file.name} is not what it must be, and was deleted: its sum is {found}, "

@@ -8,13 +8,13 @@ from pathlib import Path
 from isthmus import events
 from isthmus.adapters import download
 from isthmus.errors import Unprepared
-from isthmus.stacks.releases import File
+from isthmus.stacks.releases import ReleaseFile
 
 MIRROR = "ISTHMUS_MIRROR"
 """Names a folder or a URL that is asked instead of every official address."""
 
 
-def bring(file: File, target: Path) -> None:
+def bring(file: ReleaseFile, target: Path) -> None:
     """Make `target` hold the file; it is not looked at yet.
 
     Raises Unprepared, with what to put where, if it cannot be had; NotReady if the server keeps
@@ -37,7 +37,7 @@ def bring(file: File, target: Path) -> None:
         raise Unprepared(f"{file.name} is not at {_tried(file)}", hint=_hint(file, target))
 
 
-def _copied(mirror: Path, file: File, target: Path) -> bool:
+def _copied(mirror: Path, file: ReleaseFile, target: Path) -> bool:
     for source in (mirror / name for name in _names(file)):
         if source.is_file():
             events.say(f"copying {source}")
@@ -48,11 +48,11 @@ def _copied(mirror: Path, file: File, target: Path) -> bool:
     return False
 
 
-def _names(file: File) -> tuple[str, str]:
+def _names(file: ReleaseFile) -> tuple[str, str]:
     return file.place, file.name
 
 
-def _tried(file: File) -> str:
+def _tried(file: ReleaseFile) -> str:
     mirror = os.environ.get(MIRROR, "")
     if not mirror:
         return file.url
@@ -60,7 +60,7 @@ def _tried(file: File) -> str:
     return " or ".join(f"{shown}/{name}" for name in _names(file))
 
 
-def _hint(file: File, target: Path) -> str:
+def _hint(file: ReleaseFile, target: Path) -> str:
     return (
         f"get {file.name} from {file.url} and put it at {target}, or at {file.place} below a "
         f"folder or URL that {MIRROR} names; behind a proxy set HTTPS_PROXY"

@@ -7,17 +7,23 @@ redaction.
 
 from isthmus.reporting.escape import line
 from isthmus.reporting.redaction import redact
-from isthmus.reporting.run_artifacts import Page, Table, progress_key, progress_line, what_is_left
-from isthmus.reporting.run_facts import Known
-from isthmus.reporting.run_report import Failure, Run, Story
+from isthmus.reporting.run_artifacts import (
+    MarkdownArtifact,
+    TableArtifact,
+    progress_key,
+    progress_line,
+    what_is_left,
+)
+from isthmus.reporting.run_facts import RunFacts
+from isthmus.reporting.run_report import RunFailure, RunIdentity, RunReport
 
 __all__ = [
-    "Failure",
-    "Known",
-    "Page",
-    "Run",
-    "Story",
-    "Table",
+    "MarkdownArtifact",
+    "RunFacts",
+    "RunFailure",
+    "RunIdentity",
+    "RunReport",
+    "TableArtifact",
     "line",
     "progress_key",
     "progress_line",

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from isthmus.reporting import gantt, run_summary, tables, topology
 from isthmus.reporting.escape import drawing, line, prose
-from isthmus.reporting.run_report import Story
-from isthmus.reporting.tables import Rows
+from isthmus.reporting.run_report import RunReport
+from isthmus.reporting.tables import TableRows
 from isthmus.timeline import Step, summary
 
 NOW = 5
@@ -14,7 +14,7 @@ NOW = 5
 
 
 @dataclass(frozen=True)
-class Page:
+class MarkdownArtifact:
     """A page of Markdown."""
 
     key: str
@@ -23,15 +23,15 @@ class Page:
 
 
 @dataclass(frozen=True)
-class Table:
+class TableArtifact:
     """A table; every row has the same columns."""
 
     key: str
     description: str
-    rows: Rows
+    rows: TableRows
 
 
-def what_is_left(story: Story) -> list[Page | Table]:
+def what_is_left(story: RunReport) -> list[MarkdownArtifact | TableArtifact]:
     """Return what the run leaves, what matters most first; nothing of what is not known.
 
     A teardown leaves no picture: the last one stays that of the mesh as it was.
@@ -52,7 +52,7 @@ def progress_line(done: int, total: int, running: Sequence[Step]) -> str:
     return line(f"{done} of {total} steps have ended" + (f"; now: {now}{more}" if now else ""))
 
 
-def _mesh(story: Story) -> Iterator[Page | Table]:
+def _mesh(story: RunReport) -> Iterator[MarkdownArtifact | TableArtifact]:
     known = story.known
     if picture := topology.picture(known):
         crowded = "\nArrows are drawn only where answers are not as expected.\n"
@@ -66,7 +66,7 @@ def _mesh(story: Story) -> Iterator[Page | Table]:
     yield from (_table(story, kind, *given) for kind, given in found.items() if given[1])
 
 
-def _time(story: Story) -> Iterator[Page]:
+def _time(story: RunReport) -> Iterator[MarkdownArtifact]:
     if not story.steps:
         return
     drawn = drawing(gantt.chart(story.steps, story.end))
@@ -74,13 +74,13 @@ def _time(story: Story) -> Iterator[Page]:
     yield _page(story, "steps", "What took how long; the critical path is red", text)
 
 
-def _page(story: Story, kind: str, what: str, markdown: str) -> Page:
-    return Page(f"{kind}-{story.environment}", _description(story, what), markdown)
+def _page(story: RunReport, kind: str, what: str, markdown: str) -> MarkdownArtifact:
+    return MarkdownArtifact(f"{kind}-{story.environment}", _description(story, what), markdown)
 
 
-def _table(story: Story, kind: str, what: str, rows: Rows) -> Table:
-    return Table(f"{kind}-{story.environment}", _description(story, what), rows)
+def _table(story: RunReport, kind: str, what: str, rows: TableRows) -> TableArtifact:
+    return TableArtifact(f"{kind}-{story.environment}", _description(story, what), rows)
 
 
-def _description(story: Story, what: str) -> str:
+def _description(story: RunReport, what: str) -> str:
     return line(f"{what}. Run {story.run.name}, {story.moment}")

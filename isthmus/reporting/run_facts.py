@@ -1,12 +1,12 @@
 """What a run has found out about its environment so far; what it has not is not in here."""
 
 from isthmus.environment import Environment
-from isthmus.step_results import Access, Endpoint, Gateway
-from isthmus.verification import ClientVerdict, Reason, Verification
+from isthmus.step_results import Access, GatewayAddress, IstiodEndpoint
+from isthmus.verification import ClientVerdict, Finding, Verification
 from isthmus.verification.evidence import causes_first
 
 
-class Known:
+class RunFacts:
     """Facts of one run, by cluster."""
 
     def __init__(self, environment: Environment) -> None:
@@ -14,8 +14,8 @@ class Known:
         self.accesses: dict[str, Access] = {}
         self.servers: dict[str, str] = {}
         """Where each cluster's API server is reached: a URL, without anything secret."""
-        self.gateways: dict[str, Gateway] = {}
-        self.endpoint: Endpoint | None = None
+        self.gateways: dict[str, GatewayAddress] = {}
+        self.endpoint: IstiodEndpoint | None = None
         self.clients: dict[str, ClientVerdict] = {}
         self.verification: Verification | None = None
 
@@ -24,9 +24,9 @@ class Known:
         match fact:
             case Access():
                 self.accesses[fact.cluster] = fact
-            case Gateway():
+            case GatewayAddress():
                 self.gateways[fact.cluster] = fact
-            case Endpoint():
+            case IstiodEndpoint():
                 self.endpoint = fact
             case ClientVerdict():
                 self.clients[fact.cluster] = fact
@@ -35,7 +35,7 @@ class Known:
                 self.clients |= {client.cluster: client for client in fact.clients}
 
     @property
-    def findings(self) -> list[Reason]:
+    def findings(self) -> list[Finding]:
         """Every finding once: of the whole mesh, or of the clients as long as nobody judged it."""
         if self.verification:
             return self.verification.all_findings

@@ -5,12 +5,12 @@ from datetime import UTC, datetime
 from typing import Self
 
 from isthmus.errors import IsthmusError
-from isthmus.reporting.run_facts import Known
+from isthmus.reporting.run_facts import RunFacts
 from isthmus.timeline import Step
 
 
 @dataclass(frozen=True)
-class Failure:
+class RunFailure:
     """Why a run ended badly, in words for a person."""
 
     reason: str
@@ -30,7 +30,7 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class Run:
+class RunIdentity:
     """Which run it is, as its engine knows it."""
 
     name: str
@@ -41,16 +41,16 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Story:
+class RunReport:
     """One run, told from its end; times are seconds since the epoch."""
 
     verb: str
-    run: Run
-    known: Known
+    run: RunIdentity
+    known: RunFacts
     steps: tuple[Step, ...]
     start: float
     end: float
-    failure: Failure | None = None
+    failure: RunFailure | None = None
 
     @property
     def environment(self) -> str:

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from isthmus.reporting.escape import block, line, paragraph, prose
-from isthmus.reporting.run_report import Failure, Story
-from isthmus.verification import Reason
+from isthmus.reporting.run_report import RunFailure, RunReport
+from isthmus.verification import Finding
 
 MOST = 20
 """Findings and failed steps that are listed."""
@@ -13,18 +13,18 @@ _COMMAND = ". Type: "
 DONE = {"up": "is one mesh, proven by traffic", "verify": "is one mesh", "down": "is gone"}
 
 
-def text(story: Story) -> str:
+def text(story: RunReport) -> str:
     """Return the page as Markdown."""
     parts = _well(story) if story.ended_well else _badly(story)
     return "\n".join([*parts, *_where(story)])
 
 
-def resume(story: Story) -> str:
+def resume(story: RunReport) -> str:
     """Return the command that goes on where the run ended."""
     return f"isthmus {story.verb} {story.environment}"
 
 
-def _well(story: Story) -> Iterator[str]:
+def _well(story: RunReport) -> Iterator[str]:
     name = story.environment
     yield f"## {prose(name)} {DONE.get(story.verb, 'is done')}\n"
     yield f"`{line(story.verb)}` took {story.seconds:.1f} s.{_traffic(story)}\n"
@@ -35,7 +35,7 @@ def _well(story: Story) -> Iterator[str]:
         yield block(f"isthmus status {name}\nexport KUBECONFIG=$(isthmus kubeconfig {name})")
 
 
-def _traffic(story: Story) -> str:
+def _traffic(story: RunReport) -> str:
     clients = list(story.known.clients.values())
     if not clients:
         return ""
@@ -43,8 +43,8 @@ def _traffic(story: Story) -> str:
     return f" {len(clients)} regions sent {requests} requests; each was answered as expected."
 
 
-def _badly(story: Story) -> Iterator[str]:
-    failure = story.failure or Failure(f"{story.environment} is not one mesh", "verify")
+def _badly(story: RunReport) -> Iterator[str]:
+    failure = story.failure or RunFailure(f"{story.environment} is not one mesh", "verify")
     yield f"## {prose(story.environment)}: {_place(story, failure)}\n"
     findings = story.known.findings
     # The message of an unproven mesh lists the findings, which come below with more room.
@@ -58,19 +58,19 @@ def _badly(story: Story) -> Iterator[str]:
     yield from _others(story, failure)
 
 
-def _place(story: Story, failure: Failure) -> str:
+def _place(story: RunReport, failure: RunFailure) -> str:
     where = f" at step {prose(failure.step)}" if failure.step else ""
     cluster = f" of {prose(failure.cluster)}" if failure.cluster else ""
     return f"`{line(story.verb)}` failed{where}{cluster} after {story.seconds:.1f} s"
 
 
-def _look(story: Story, failure: Failure) -> str:
+def _look(story: RunReport, failure: RunFailure) -> str:
     """Return where one looks first if the failure itself does not say it."""
     where = f"how {failure.cluster} is" if failure.cluster else "what is there"
     return f"see {where}: isthmus status {story.environment}; the log of the run has each step"
 
 
-def _go_on(story: Story) -> Iterator[str]:
+def _go_on(story: RunReport) -> Iterator[str]:
     yield "### To go on\n"
     if story.run.deployed:
         yield f"Retry {_link(story, 'this run')}: it goes on at the step that failed. Or type:\n"
@@ -80,13 +80,13 @@ def _go_on(story: Story) -> Iterator[str]:
     yield block((mend if story.verb == "verify" and story.known.findings else "") + resume(story))
 
 
-def _finding(finding: Reason) -> str:
+def _finding(finding: Finding) -> str:
     evidence, _, command = finding.text.rpartition(_COMMAND)
     told = f"**{prose(finding.kind)}** ({prose(finding.about)}): {prose(evidence or command)}\n"
     return f"{told}\n{block(command)}" if evidence else told
 
 
-def _others(story: Story, failure: Failure) -> Iterator[str]:
+def _others(story: RunReport, failure: RunFailure) -> Iterator[str]:
     """Yield the steps that failed besides the one that is told above."""
     told = (failure.step, failure.cluster)
     others = [step for step in story.failed_steps if (step.name, step.cluster or "") != told]
@@ -96,9 +96,9 @@ def _others(story: Story, failure: Failure) -> Iterator[str]:
         yield ""
 
 
-def _where(story: Story) -> Iterator[str]:
+def _where(story: RunReport) -> Iterator[str]:
     yield f"Run {_link(story, story.run.name)}, ended {story.moment}."
 
 
-def _link(story: Story, text: str) -> str:
+def _link(story: RunReport, text: str) -> str:
     return f"[{prose(text)}]({story.run.link})" if story.run.link else prose(text)

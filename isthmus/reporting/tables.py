@@ -3,24 +3,24 @@
 from isthmus import verification
 from isthmus.environment import ClusterSpec
 from isthmus.reporting.escape import line
-from isthmus.reporting.run_facts import Known
+from isthmus.reporting.run_facts import RunFacts
 from isthmus.verification import ClientVerdict, Verification
 
-Rows = list[dict[str, str]]
+TableRows = list[dict[str, str]]
 
 
-def clusters(known: Known) -> Rows:
+def clusters(known: RunFacts) -> TableRows:
     """Return a row for each cluster that was reached; a cell is empty as long as it is unknown."""
     found = known.environment.clusters
     return [_cluster(known, cluster) for cluster in found if cluster.name in known.accesses]
 
 
-def endpoints(known: Known) -> Rows:
+def endpoints(known: RunFacts) -> TableRows:
     """Return a row for each client: what its sidecar was to list, lists, and the difference."""
     return [_endpoints(client) for client in known.clients.values()]
 
 
-def answers(known: Known) -> Rows:
+def answers(known: RunFacts) -> TableRows:
     """Return a row for each client; a cluster's column holds its answers and the bound on them."""
     judged = known.verification or Verification(
         environment=known.environment.name, clients=list(known.clients.values())
@@ -28,7 +28,7 @@ def answers(known: Known) -> Rows:
     return verification.table(judged)
 
 
-def _cluster(known: Known, cluster: ClusterSpec) -> dict[str, str]:
+def _cluster(known: RunFacts, cluster: ClusterSpec) -> dict[str, str]:
     name, endpoint = cluster.name, known.endpoint
     gateway = known.gateways.get(name)
     return {

@@ -8,15 +8,15 @@ from collections.abc import Iterator
 from isthmus.environment import ClusterSpec
 from isthmus.reporting import mermaid_theme
 from isthmus.reporting.escape import label
-from isthmus.reporting.run_facts import Known
-from isthmus.step_results import Gateway
+from isthmus.reporting.run_facts import RunFacts
+from isthmus.step_results import GatewayAddress
 from isthmus.verification import ClientVerdict, bound
 
 CROWDED = 4
 """Clusters above which an arrow is only drawn where something is wrong; ten have ninety."""
 
 
-def picture(known: Known) -> str:
+def picture(known: RunFacts) -> str:
     """Return the mesh as far as it is known, red where findings are; empty if nothing is."""
     clusters = known.environment.clusters
     drawn = {c.name: n for n, c in enumerate(clusters) if c.name in known.accesses}
@@ -34,7 +34,7 @@ def picture(known: Known) -> str:
     )
 
 
-def is_crowded(known: Known) -> bool:
+def is_crowded(known: RunFacts) -> bool:
     """Tell whether arrows that are as expected are left out."""
     return len(known.environment.clusters) > CROWDED
 
@@ -49,7 +49,7 @@ def share(client: ClientVerdict, cluster: str) -> str:
     return f"{part} % ({least}-{most})"
 
 
-def _box(known: Known, cluster: ClusterSpec, number: int) -> Iterator[str]:
+def _box(known: RunFacts, cluster: ClusterSpec, number: int) -> Iterator[str]:
     role = "host" if cluster == known.environment.host else "remote"
     kinds = sorted({finding.kind for finding in known.findings if finding.about == cluster.name})
     lines = [f"{cluster.name} ({role})", f"region {cluster.region}", f"network {cluster.network}"]
@@ -59,7 +59,7 @@ def _box(known: Known, cluster: ClusterSpec, number: int) -> Iterator[str]:
     yield "end"
 
 
-def _inside(known: Known, name: str, number: int) -> Iterator[str]:
+def _inside(known: RunFacts, name: str, number: int) -> Iterator[str]:
     if client := known.clients.get(name):
         own = f"{label('answers itself')}<br/>{label(share(client, name))}"
         yield f'  s{number}(["sample<br/>{own}"])'
@@ -69,7 +69,7 @@ def _inside(known: Known, name: str, number: int) -> Iterator[str]:
         yield f'  e{number}{{{{"istiod endpoint<br/>{label(known.endpoint.found)}"}}}}'
 
 
-def _arrows(known: Known, drawn: dict[str, int]) -> Iterator[tuple[str, bool]]:
+def _arrows(known: RunFacts, drawn: dict[str, int]) -> Iterator[tuple[str, bool]]:
     """Yield each arrow's text, and whether it is red."""
     networks = {cluster.name: cluster.network for cluster in known.environment.clusters}
     for client in known.clients.values():
@@ -84,13 +84,15 @@ def _arrows(known: Known, drawn: dict[str, int]) -> Iterator[tuple[str, bool]]:
     yield from ((text, False) for text in _control(known, drawn))
 
 
-def _arrow(client: ClientVerdict, other: str, drawn: dict[str, int], way: Gateway | None) -> str:
+def _arrow(
+    client: ClientVerdict, other: str, drawn: dict[str, int], way: GatewayAddress | None
+) -> str:
     there = drawn[other]
     end = f"g{there}" if way else f"s{there}"
     return f's{drawn[client.cluster]} -->|"{label(share(client, other))}"| {end}'
 
 
-def _control(known: Known, drawn: dict[str, int]) -> Iterator[str]:
+def _control(known: RunFacts, drawn: dict[str, int]) -> Iterator[str]:
     endpoint = known.endpoint
     if endpoint is None or endpoint.cluster not in drawn or is_crowded(known):
         return
@@ -105,7 +107,7 @@ def _is_bad(client: ClientVerdict, cluster: str) -> bool:
     return cluster in about or not low <= client.answers[cluster] <= high
 
 
-def _red(known: Known, drawn: dict[str, int], arrows: list[int]) -> Iterator[str]:
+def _red(known: RunFacts, drawn: dict[str, int], arrows: list[int]) -> Iterator[str]:
     style = f"stroke:{mermaid_theme.RED},stroke-width:3px"
     guilty = {finding.about for finding in known.findings}
     yield from (f"style c{number} {style}" for name, number in drawn.items() if name in guilty)

@@ -14,10 +14,10 @@ from pydantic import Field, model_validator
 from isthmus.environment import Images
 from isthmus.environment.sections import PLACES
 from isthmus.errors import BadEnvironment
-from isthmus.stacks.releases import Data, Release
+from isthmus.stacks.releases import Release, StackModel
 
 
-class Versions(Data):
+class Versions(StackModel):
     """The version of each part; `kubernetes` is the one that the stack is tested with."""
 
     istio: str
@@ -26,7 +26,7 @@ class Versions(Data):
     helm: str
 
 
-class Window(Data):
+class VersionRange(StackModel):
     """The Kubernetes minors that the stack's Istio supports, both ends included."""
 
     min: str
@@ -37,7 +37,7 @@ class Window(Data):
         return _minor(self.min) <= _minor(version) <= _minor(self.max)
 
 
-class Gateway(Data):
+class GatewayNames(StackModel):
     """The load-balanced way into a cluster's network: its Deployment, its Service, its port."""
 
     name: str
@@ -52,12 +52,12 @@ class Gateway(Data):
         return f"istio={self.name.removeprefix('istio-')}"
 
 
-class Stack(Data):
+class Stack(StackModel):
     """Versions that go together, where their templates are, and the images they come in."""
 
     name: str
     versions: Versions
-    kubernetes: Window
+    kubernetes: VersionRange
     templates: str
     """Folder below `templates/` that knows this generation of Istio."""
     remote_secret: list[str]
@@ -76,7 +76,7 @@ class Stack(Data):
     rereads_cacerts: bool
     """Whether its istiod takes up a renewed intermediate by itself; 1.7 reads `cacerts` at its
     start alone (pilot/pkg/bootstrap/istio_ca.go)."""
-    gateway: Gateway
+    gateway: GatewayNames
     images: Images
     releases: dict[str, Release]
     """Official files of the programs, for machines that do not compile them."""

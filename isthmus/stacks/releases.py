@@ -6,22 +6,22 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Part = Literal["istio", "kubefed", "kubernetes", "helm"]
+Component = Literal["istio", "kubefed", "kubernetes", "helm"]
 Arch = Literal["amd64", "arm64"]
 Checksum = Annotated[str, Field(pattern=r"^(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$")]
 """Algorithm and sum, as the project itself publishes it."""
 
 
-class Data(BaseModel):
+class StackModel(BaseModel):
     """Immutable, and refuses what it does not know."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
-class Release(Data):
+class Release(StackModel):
     """A release file and what is wanted of it; {version} and {arch} are filled in."""
 
-    part: Part
+    part: Component
     """Which of the stack's versions it is of."""
     url: str
     checksums: dict[Arch, Checksum | None]
@@ -37,7 +37,7 @@ class Release(Data):
 
 
 @dataclass(frozen=True)
-class File:
+class ReleaseFile:
     """One file of one version for one kind of processor."""
 
     part: str
@@ -61,10 +61,10 @@ class File:
         return f"{self.part}/{self.version}/{self.name}"
 
 
-def resolved(release: Release, version: str, arch: Arch) -> File:
+def resolved(release: Release, version: str, arch: Arch) -> ReleaseFile:
     """Return the file of that version and kind of processor."""
     filled = {"version": version, "arch": arch}
-    return File(
+    return ReleaseFile(
         part=release.part,
         version=version,
         arch=arch,

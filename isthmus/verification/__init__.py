@@ -18,18 +18,18 @@ from isthmus.verification.endpoints import (
     parse_clusters,
 )
 from isthmus.verification.evaluation import evaluate, judge_client
-from isthmus.verification.evidence import Reason, Reported, SeenEndpoint
+from isthmus.verification.evidence import Finding, ObservedEndpoint, ReportedState
 from isthmus.verification.shares import bound, expected_shares, wilson
-from isthmus.verification.verdict import ClientVerdict, Unproven, Verification, table
+from isthmus.verification.verdict import ClientVerdict, Verification, VerificationFailed, table
 
 __all__ = [
     "Answers",
     "ClientVerdict",
-    "Reason",
-    "Reported",
-    "SeenEndpoint",
-    "Unproven",
+    "Finding",
+    "ObservedEndpoint",
+    "ReportedState",
     "Verification",
+    "VerificationFailed",
     "are_open",
     "bound",
     "by_cluster",

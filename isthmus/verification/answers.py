@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 
-from isthmus.step_results import Fact
+from isthmus.step_results import StepResult
 
 _HELLO = re.compile(r"Hello version: (\S+), instance: (\S+)")
 _END = re.compile(r"(?P<code>\d{3})(?: (?P<dials>\d+)(?: (?P<error>.*))?)?")
@@ -11,7 +11,7 @@ _TIMES = re.compile(r" after \d+ \w+")
 _BODY_LIMIT = 120
 
 
-class Answers(Fact):
+class Answers(StepResult):
     """What one client got for its requests."""
 
     requests: int

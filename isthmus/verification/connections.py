@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from isthmus.verification.evidence import SeenEndpoint
+from isthmus.verification.evidence import ObservedEndpoint
 
 COUNTS = {
     "tried": "rq_total",
@@ -14,14 +14,14 @@ COUNTS = {
 
 
 def counted_since(
-    before: Sequence[SeenEndpoint], now: Sequence[SeenEndpoint]
-) -> list[SeenEndpoint]:
+    before: Sequence[ObservedEndpoint], now: Sequence[ObservedEndpoint]
+) -> list[ObservedEndpoint]:
     """Return the endpoints of now with what was counted since then alone."""
     then = {endpoint.text: endpoint for endpoint in before}
     return [_less(endpoint, then.get(endpoint.text)) for endpoint in now]
 
 
-def are_open(since: Sequence[SeenEndpoint], lately: Sequence[SeenEndpoint]) -> bool:
+def are_open(since: Sequence[ObservedEndpoint], lately: Sequence[ObservedEndpoint]) -> bool:
     """Tell whether every endpoint that may get requests answered one since, and none failed lately.
 
     What a proxy does not count, or a weight of 0 keeps requests from, is not asked for.
@@ -30,7 +30,7 @@ def are_open(since: Sequence[SeenEndpoint], lately: Sequence[SeenEndpoint]) -> b
     return answered and not any(e.errors or e.unconnected for e in lately)
 
 
-def _less(now: SeenEndpoint, then: SeenEndpoint | None) -> SeenEndpoint:
+def _less(now: ObservedEndpoint, then: ObservedEndpoint | None) -> ObservedEndpoint:
     # A proxy that was started anew counts from 0 again.
     if then is None or now.tried < then.tried:
         return now

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from isthmus.verification.evidence import Reason
+from isthmus.verification.evidence import Finding
 from isthmus.verification.finding_text import (
     caller_log,
     gateway_pods,
@@ -15,7 +15,7 @@ from isthmus.verification.finding_text import (
 )
 
 
-def pods_missing(client: str, cluster: str, missing: Sequence[str]) -> Reason:
+def pods_missing(client: str, cluster: str, missing: Sequence[str]) -> Finding:
     """A pod of the client's own network is not in its endpoint table."""
     return reason(
         "pod missing",
@@ -28,7 +28,7 @@ def pods_missing(client: str, cluster: str, missing: Sequence[str]) -> Reason:
     )
 
 
-def no_gateway(client: str, network: str, clusters: Sequence[str]) -> Reason:
+def no_gateway(client: str, network: str, clusters: Sequence[str]) -> Finding:
     """A network with pods reports no gateway address at all."""
     return reason(
         "no gateway",
@@ -42,7 +42,7 @@ def no_gateway(client: str, network: str, clusters: Sequence[str]) -> Reason:
 
 def gateway_missing(
     client: str, network: str, clusters: Sequence[str], missing: Sequence[str], host: str
-) -> Reason:
+) -> Finding:
     """A gateway of another network is not in the client's endpoint table."""
     return reason(
         "gateway missing",
@@ -56,7 +56,7 @@ def gateway_missing(
     )
 
 
-def foreign_pod(client: str, owner: str, address: str) -> Reason:
+def foreign_pod(client: str, owner: str, address: str) -> Finding:
     """The table holds a pod address of a network that can only be reached by its gateway."""
     return reason(
         "foreign pod",
@@ -68,7 +68,7 @@ def foreign_pod(client: str, owner: str, address: str) -> Reason:
     )
 
 
-def unexpected(client: str, address: str, host: str) -> Reason:
+def unexpected(client: str, address: str, host: str) -> Finding:
     """The table holds an address that no cluster reports."""
     return reason(
         "unexpected endpoint",
@@ -80,7 +80,7 @@ def unexpected(client: str, address: str, host: str) -> Reason:
     )
 
 
-def unhealthy(client: str, owner: str, address: str, health: str) -> Reason:
+def unhealthy(client: str, owner: str, address: str, health: str) -> Finding:
     """The table holds the right address in a state that takes no requests."""
     return reason(
         "unhealthy endpoint",
@@ -92,7 +92,7 @@ def unhealthy(client: str, owner: str, address: str, health: str) -> Reason:
     )
 
 
-def sends_back(cluster: str, pod: str, gateways: Sequence[str], network: str) -> Reason:
+def sends_back(cluster: str, pod: str, gateways: Sequence[str], network: str) -> Finding:
     """A gateway's own table leads into other networks (failure F32)."""
     return reason(
         "sends back",
@@ -104,7 +104,7 @@ def sends_back(cluster: str, pod: str, gateways: Sequence[str], network: str) ->
     )
 
 
-def gateway_behind(cluster: str, pod: str, missing: Sequence[str]) -> Reason:
+def gateway_behind(cluster: str, pod: str, missing: Sequence[str]) -> Finding:
     """One pod of a gateway does not know what another one knows."""
     return reason(
         "gateway behind",
@@ -116,7 +116,7 @@ def gateway_behind(cluster: str, pod: str, missing: Sequence[str]) -> Reason:
     )
 
 
-def gateway_down(cluster: str) -> Reason:
+def gateway_down(cluster: str) -> Finding:
     """A cluster's gateway has nothing behind it (failure F33)."""
     return reason(
         "gateway down",
@@ -127,7 +127,7 @@ def gateway_down(cluster: str) -> Reason:
     )
 
 
-def no_pods(cluster: str) -> Reason:
+def no_pods(cluster: str) -> Finding:
     """A cluster has nothing that could answer."""
     return reason(
         "no pods",
@@ -138,7 +138,7 @@ def no_pods(cluster: str) -> Reason:
     )
 
 
-def no_weight(client: str, cluster: str, host: str) -> Reason:
+def no_weight(client: str, cluster: str, host: str) -> Finding:
     """A cluster has pods and a place in the table, yet gets no requests."""
     return reason(
         "no weight",

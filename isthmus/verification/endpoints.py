@@ -10,9 +10,9 @@ from isthmus.verification import endpoint_findings as reasons
 from isthmus.verification.connections import COUNTS
 from isthmus.verification.evidence import (
     Addresses,
-    Reason,
-    Reported,
-    SeenEndpoint,
+    Finding,
+    ObservedEndpoint,
+    ReportedState,
     members,
     ways_into,
 )
@@ -24,7 +24,7 @@ MESH = "outbound"
 """How the names of Envoy clusters begin that lead to Services (istio pilot/pkg/model)."""
 
 
-def parse_clusters(text: str, cluster_name: str) -> list[SeenEndpoint]:
+def parse_clusters(text: str, cluster_name: str) -> list[ObservedEndpoint]:
     """Return the endpoints of one Envoy cluster, none if the proxy does not know that cluster.
 
     Reads Envoy's `/clusters?format=json` and the array that `istioctl proxy-config endpoints
@@ -68,8 +68,8 @@ def expected_endpoints(
 
 
 def judge_endpoints(
-    client: str, seen: list[SeenEndpoint], reported: Reported, port: int = SAMPLE_PORT
-) -> list[Reason]:
+    client: str, seen: list[ObservedEndpoint], reported: ReportedState, port: int = SAMPLE_PORT
+) -> list[Finding]:
     """Return a reason for everything that the table lacks, or has and should not; none if equal."""
     texts = {endpoint.text for endpoint in seen}
     expected = expected_endpoints(
@@ -84,8 +84,8 @@ def judge_endpoints(
 
 
 def judge_gateway(
-    cluster: str, seen: Mapping[str, Sequence[SeenEndpoint]], reported: Reported
-) -> list[Reason]:
+    cluster: str, seen: Mapping[str, Sequence[ObservedEndpoint]], reported: ReportedState
+) -> list[Finding]:
     """Return a reason for each pod of a gateway that is not as its like, or sends requests back.
 
     `seen` is, of each Ready pod, its own table for the sample as other networks ask for it
@@ -108,14 +108,16 @@ def judge_gateway(
     ]
 
 
-def _missing_pods(client: str, texts: set[str], reported: Reported, port: int) -> Iterable[Reason]:
+def _missing_pods(
+    client: str, texts: set[str], reported: ReportedState, port: int
+) -> Iterable[Finding]:
     for cluster in members(reported.networks[client], reported.networks):
         wanted = {join_host_port(ip, port) for ip in reported.addresses[cluster]}
         if missing := sorted(wanted - texts):
             yield reasons.pods_missing(client, cluster, missing)
 
 
-def _missing_networks(client: str, texts: set[str], reported: Reported) -> Iterable[Reason]:
+def _missing_networks(client: str, texts: set[str], reported: ReportedState) -> Iterable[Finding]:
     for network in _others(client, reported.addresses, reported.networks):
         clusters = members(network, reported.networks)
         ways = ways_into(network, reported.gateways, reported.networks)
@@ -125,7 +127,9 @@ def _missing_networks(client: str, texts: set[str], reported: Reported) -> Itera
             yield reasons.gateway_missing(client, network, clusters, missing, reported.host)
 
 
-def _unexpected(client: str, surplus: list[SeenEndpoint], reported: Reported) -> Iterable[Reason]:
+def _unexpected(
+    client: str, surplus: list[ObservedEndpoint], reported: ReportedState
+) -> Iterable[Finding]:
     home = reported.networks[client]
     # Regions may use the same pod addresses: what the own network has too proves nothing foreign.
     local = {ip for c in members(home, reported.networks) for ip in reported.addresses[c]}
@@ -137,7 +141,9 @@ def _unexpected(client: str, surplus: list[SeenEndpoint], reported: Reported) ->
             yield reasons.unexpected(client, endpoint.text, reported.host)
 
 
-def _unhealthy(client: str, wanted: list[SeenEndpoint], reported: Reported) -> Iterable[Reason]:
+def _unhealthy(
+    client: str, wanted: list[ObservedEndpoint], reported: ReportedState
+) -> Iterable[Finding]:
     owners = {way: cluster for cluster, ways in reported.gateways.items() for way in ways}
     for endpoint in wanted:
         if not endpoint.receives:
@@ -164,10 +170,10 @@ def _clusters(text: str) -> list[dict[str, Any]]:
         ) from None
 
 
-def _endpoint(host: dict[str, Any]) -> SeenEndpoint:
+def _endpoint(host: dict[str, Any]) -> ObservedEndpoint:
     # What has no socket address (an internal listener) must show up as unexpected, not vanish.
     socket = _value(host.get("address", {}), "socket_address", {})
-    return SeenEndpoint(
+    return ObservedEndpoint(
         address=socket.get("address", "internal"),
         port=_value(socket, "port_value", 0),
         weight=host.get("weight", 1),

@@ -7,16 +7,22 @@ from isthmus.environment import Environment
 from isthmus.verification import endpoint_findings, traffic_findings
 from isthmus.verification.answers import Answers, by_cluster, strangers
 from isthmus.verification.endpoints import SAMPLE_PORT, expected_endpoints, judge_endpoints
-from isthmus.verification.evidence import Reason, Reported, SeenEndpoint, members, ways_into
+from isthmus.verification.evidence import (
+    Finding,
+    ObservedEndpoint,
+    ReportedState,
+    members,
+    ways_into,
+)
 from isthmus.verification.shares import Z, bound, expected_shares
 from isthmus.verification.verdict import ClientVerdict, Verification
 
 
 def judge_client(
     client: str,
-    seen: list[SeenEndpoint],
+    seen: list[ObservedEndpoint],
     answers: Answers,
-    reported: Reported,
+    reported: ReportedState,
     port: int = SAMPLE_PORT,
 ) -> ClientVerdict:
     """Return the verdict on what one client saw, with a reason for everything that is not right."""
@@ -41,7 +47,7 @@ def judge_client(
 
 
 def evaluate(
-    environment: Environment, clients: Sequence[ClientVerdict], more: Sequence[Reason] = ()
+    environment: Environment, clients: Sequence[ClientVerdict], more: Sequence[Finding] = ()
 ) -> Verification:
     """Return the verdict on the whole mesh; `more` are findings made elsewhere, as on gateways."""
     networks = {cluster.name: cluster.network for cluster in environment.clusters}
@@ -60,11 +66,11 @@ def evaluate(
 
 def _judge_places(
     client: str,
-    seen: list[SeenEndpoint],
+    seen: list[ObservedEndpoint],
     expected: Mapping[str, float],
-    reported: Reported,
+    reported: ReportedState,
     port: int,
-) -> list[Reason]:
+) -> list[Finding]:
     found = judge_endpoints(client, seen, reported, port)
     found += [endpoint_findings.no_pods(c) for c, ips in reported.addresses.items() if not ips]
     explained = {reported.networks[reason.about] for reason in found}
@@ -76,7 +82,7 @@ def _judge_places(
     ]
 
 
-def _judge_requests(client: str, answers: Answers, unknown: Sequence[str]) -> Iterable[Reason]:
+def _judge_requests(client: str, answers: Answers, unknown: Sequence[str]) -> Iterable[Finding]:
     if answers.failures:
         yield traffic_findings.failures(client, answers.requests, answers.failures)
     if unknown:
@@ -89,10 +95,10 @@ def _judge_shares(
     client: str,
     counts: Mapping[str, int],
     expected: Mapping[str, float],
-    reported: Reported,
-    seen: Sequence[SeenEndpoint],
+    reported: ReportedState,
+    seen: Sequence[ObservedEndpoint],
     hidden: bool,
-) -> list[Reason]:
+) -> list[Finding]:
     good = sum(counts.values())
     if not good or not any(expected.values()):
         return []  # the failures, or the table, have said it all
@@ -116,8 +122,8 @@ def _judge_shares(
 
 
 def _ways(
-    client: str, cluster: str, reported: Reported, seen: Sequence[SeenEndpoint]
-) -> list[SeenEndpoint]:
+    client: str, cluster: str, reported: ReportedState, seen: Sequence[ObservedEndpoint]
+) -> list[ObservedEndpoint]:
     """Return the gateways by which a client reaches a cluster, none if it needs none."""
     network = reported.networks[cluster]
     if network == reported.networks[client]:
@@ -133,7 +139,7 @@ def _within(k: int, n: int, p: float) -> bool:
 
 def _judge_together(
     clients: Sequence[ClientVerdict], networks: Mapping[str, str]
-) -> Iterable[Reason]:
+) -> Iterable[Finding]:
     """Yield a reason if only all clients together show answers staying in their own network."""
     if not clients or any(client.findings for client in clients):
         return

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from isthmus.step_results import Fact, join_host_port
+from isthmus.step_results import StepResult, join_host_port
 
 RECEIVING = frozenset({"HEALTHY", "UNKNOWN"})
 """Health states whose endpoints Envoy sends requests to; UNKNOWN is EDS's default."""
@@ -24,7 +24,7 @@ Addresses = Mapping[str, Sequence[str]]
 """Addresses of each cluster, by the cluster's name."""
 
 
-class SeenEndpoint(Fact):
+class ObservedEndpoint(StepResult):
     """One row of a proxy's endpoint table."""
 
     address: str
@@ -51,7 +51,7 @@ class SeenEndpoint(Fact):
         return self.health in RECEIVING
 
 
-class Reported(Fact):
+class ReportedState(StepResult):
     """What the clusters themselves say, independent of what any proxy believes."""
 
     pods: dict[str, dict[str, str]]
@@ -77,7 +77,7 @@ class Reported(Fact):
         return {pod: cluster for cluster, pods in self.pods.items() for pod in pods}
 
 
-class Reason(Fact):
+class Finding(StepResult):
     """Why a verdict is `fail`, in a sentence for a person."""
 
     kind: str
@@ -97,12 +97,12 @@ def ways_into(network: str, gateways: Addresses, networks: Mapping[str, str]) ->
     return [way for cluster in members(network, networks) for way in gateways.get(cluster, ())]
 
 
-def causes_first(reasons: Iterable[Reason]) -> list[Reason]:
+def causes_first(reasons: Iterable[Finding]) -> list[Finding]:
     """Return each reason once, what may have caused others before them, else in their order."""
     rank = {kind: rank for rank, kinds in enumerate(CAUSES_FIRST) for kind in kinds}
     once = {reason.text: reason for reason in reasons}
 
-    def place(reason: Reason) -> tuple[bool, int]:
+    def place(reason: Finding) -> tuple[bool, int]:
         return NO_CAUSE in reason.text, rank.get(reason.kind, len(rank))
 
     return sorted(once.values(), key=place)

@@ -5,12 +5,14 @@ The commands work once KUBECONFIG is what `isthmus kubeconfig` prints; the verdi
 
 from collections.abc import Sequence
 
-from isthmus.verification.evidence import Reason
+from isthmus.verification.evidence import Finding
 
 
-def reason(kind: str, about: str, finding: str, cause: str, command: str) -> Reason:
+def reason(kind: str, about: str, finding: str, cause: str, command: str) -> Finding:
     """Return a reason whose text is one paragraph for a person."""
-    return Reason(kind=kind, about=about, text=f"{finding}. Likely cause: {cause}. Type: {command}")
+    return Finding(
+        kind=kind, about=about, text=f"{finding}. Likely cause: {cause}. Type: {command}"
+    )
 
 
 def kubectl(cluster: str, rest: str) -> str:

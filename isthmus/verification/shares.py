@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from isthmus.verification.evidence import Addresses, SeenEndpoint, members, ways_into
+from isthmus.verification.evidence import Addresses, ObservedEndpoint, members, ways_into
 
 Z = 4.0
 """Standard deviations allowed: a good mesh is called bad about 6 times in 100 000."""
@@ -11,7 +11,7 @@ Z = 4.0
 
 def expected_shares(
     client: str,
-    endpoints: Sequence[SeenEndpoint],
+    endpoints: Sequence[ObservedEndpoint],
     pods: Addresses,
     gateways: Addresses,
     networks: Mapping[str, str],
@@ -60,7 +60,7 @@ def enough(p: float, chance: float = 1e-4) -> int:
 
 
 def _owners(
-    endpoint: SeenEndpoint,
+    endpoint: ObservedEndpoint,
     client: str,
     pods: Addresses,
     gateways: Addresses,

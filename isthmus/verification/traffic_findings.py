@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from isthmus.verification.evidence import NO_CAUSE, Reason, SeenEndpoint
+from isthmus.verification.evidence import NO_CAUSE, Finding, ObservedEndpoint
 from isthmus.verification.finding_text import (
     caller_log,
     gateway_pods,
@@ -34,7 +34,7 @@ _CAUSES = (
 _UNNAMED = f"{NO_CAUSE}; the sidecar's log has each request's response flags"
 
 
-def failures(client: str, requests: int, failed: Sequence[str]) -> Reason:
+def failures(client: str, requests: int, failed: Sequence[str]) -> Finding:
     """Some requests were not answered."""
     kinds = listed([f"{count} x {why}" for why, count in Counter(failed).most_common(_TOP)])
     return reason(
@@ -46,7 +46,7 @@ def failures(client: str, requests: int, failed: Sequence[str]) -> Reason:
     )
 
 
-def unknown_instances(client: str, instances: Sequence[str]) -> Reason:
+def unknown_instances(client: str, instances: Sequence[str]) -> Finding:
     """Answers came from pods that no cluster reports."""
     names = listed(sorted(set(instances))[:_TOP])
     return reason(
@@ -59,7 +59,7 @@ def unknown_instances(client: str, instances: Sequence[str]) -> Reason:
     )
 
 
-def reused(client: str, count: int, requests: int) -> Reason:
+def reused(client: str, count: int, requests: int) -> Finding:
     """The probe did not ask as it should have."""
     return reason(
         "reused connections",
@@ -82,10 +82,10 @@ def silent(
     cluster: str,
     counts: Mapping[str, int],
     share: float,
-    ways: Sequence[SeenEndpoint],
+    ways: Sequence[ObservedEndpoint],
     hidden: bool,
     host: str,
-) -> Reason:
+) -> Finding:
     """A cluster in the table never answered although others did (failure F33).
 
     `ways` are its gateways if it is in another network; `hidden` if no request failed.
@@ -108,7 +108,7 @@ def silent(
     return reason("silent", cluster, finding, cause, command)
 
 
-def _of_way(cluster: str, ways: Sequence[SeenEndpoint], host: str) -> tuple[str, str, str]:
+def _of_way(cluster: str, ways: Sequence[ObservedEndpoint], host: str) -> tuple[str, str, str]:
     """Return what the caller's sidecar itself counted at a gateway, the likely cause, a command."""
     place = f"its gateway {listed([way.text for way in ways])}"
     refused, errors = (sum(getattr(w, n) for w in ways) for n in ("unconnected", "errors"))
@@ -135,9 +135,9 @@ def skewed(
     client: str,
     counts: Mapping[str, int],
     expected: Mapping[str, float],
-    seen: Sequence[SeenEndpoint],
+    seen: Sequence[ObservedEndpoint],
     host: str,
-) -> Reason:
+) -> Finding:
     """Shares lie outside what chance explains; what the sidecar counted as failed says where."""
     good = sum(counts.values())
     finding = f"{client}: of {good} good answers " + listed(
@@ -161,7 +161,7 @@ def _share(cluster: str, k: int, good: int, p: float) -> str:
     )
 
 
-def together(own: int, good: int, expected: float, clusters: Sequence[str]) -> Reason:
+def together(own: int, good: int, expected: float, clusters: Sequence[str]) -> Finding:
     """All clients together are answered too often or too seldom by their own network."""
     many = own > expected
     return reason(
@@ -175,7 +175,7 @@ def together(own: int, good: int, expected: float, clusters: Sequence[str]) -> R
     )
 
 
-def no_client(cluster: str) -> Reason:
+def no_client(cluster: str) -> Finding:
     """Nothing was asked from a cluster of the environment."""
     return reason(
         "no client",

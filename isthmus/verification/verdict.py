@@ -4,18 +4,18 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from isthmus.errors import Findings
-from isthmus.step_results import Fact
-from isthmus.verification.evidence import Reason, causes_first
+from isthmus.step_results import StepResult
+from isthmus.verification.evidence import Finding, causes_first
 from isthmus.verification.shares import bound
 
-Word = Literal["pass", "fail"]
+VerdictWord = Literal["pass", "fail"]
 
 
-def _word(findings: Sequence[Reason]) -> Word:
+def _word(findings: Sequence[Finding]) -> VerdictWord:
     return "fail" if findings else "pass"
 
 
-class ClientVerdict(Fact):
+class ClientVerdict(StepResult):
     """What one client cluster saw, what it should have seen, and the reasons if that differs."""
 
     cluster: str
@@ -26,10 +26,10 @@ class ClientVerdict(Fact):
     expected: dict[str, float]
     observed_endpoints: list[str]
     expected_endpoints: list[str]
-    findings: tuple[Reason, ...] = ()
+    findings: tuple[Finding, ...] = ()
 
     @property
-    def verdict(self) -> Word:
+    def verdict(self) -> VerdictWord:
         """`pass` if there is no finding."""
         return _word(self.findings)
 
@@ -59,16 +59,16 @@ class ClientVerdict(Fact):
         }
 
 
-class Verification(Fact):
+class Verification(StepResult):
     """The verdict on one environment: of every client, and of all of them together."""
 
     environment: str
     clients: list[ClientVerdict]
-    findings: tuple[Reason, ...] = ()
+    findings: tuple[Finding, ...] = ()
     """What no single client shows."""
 
     @property
-    def all_findings(self) -> list[Reason]:
+    def all_findings(self) -> list[Finding]:
         """Every finding once, causes before what follows from them."""
         found = [reason for client in self.clients for reason in client.findings]
         return causes_first([*found, *self.findings])
@@ -79,7 +79,7 @@ class Verification(Fact):
         return [reason.text for reason in self.all_findings]
 
     @property
-    def verdict(self) -> Word:
+    def verdict(self) -> VerdictWord:
         """`pass` if every region is answered by every region as it should be."""
         return _word(self.all_findings)
 
@@ -108,10 +108,10 @@ class Verification(Fact):
         """Do nothing if the verdict is `pass`; raises Findings with all reasons otherwise."""
         if self.reasons:
             listed = "".join(f"\n  - {reason}" for reason in self.reasons)
-            raise Unproven(self, listed)
+            raise VerificationFailed(self, listed)
 
 
-class Unproven(Findings):
+class VerificationFailed(Findings):
     """The mesh was asked and is not what it should be; `verification` is the evidence."""
 
     def __init__(self, verification: Verification, listed: str) -> None:
@@ -127,7 +127,7 @@ class Unproven(Findings):
 
     def __reduce__(self) -> tuple[object, ...]:
         """Survive pickling whole."""
-        return (Unproven, (self.verification, self.listed))
+        return (VerificationFailed, (self.verification, self.listed))
 
 
 def table(verification: Verification) -> list[dict[str, str]]:

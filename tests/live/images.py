@@ -2,7 +2,7 @@
 
 import archives
 
-from isthmus.providers.lab.images.archive import Entry, write_layer
+from isthmus.providers.lab.images.archive import LayerEntry, write_layer
 from isthmus.providers.lab.images.recipes import BUSYBOX
 
 TINY = "example.com/team/tiny:1"
@@ -24,7 +24,7 @@ def later(path):
 
 
 def layer(folder):
-    path = write_layer(folder / "layer.tar", [Entry("busybox", BUSYBOX)])
+    path = write_layer(folder / "layer.tar", [LayerEntry("busybox", BUSYBOX)])
     content = path.read_bytes()
     path.unlink()
     return content

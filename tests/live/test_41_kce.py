@@ -9,7 +9,7 @@ from isthmus import binaries
 from isthmus.adapters import helm, kubefed, kubefedctl, readiness
 from isthmus.environment import load
 from isthmus.istio_manifests import mesh
-from isthmus.kubefed_manifests import Space
+from isthmus.kubefed_manifests import NamespaceSpec
 from isthmus.providers.kce import api, credentials
 from isthmus.providers.lab import defaults
 from isthmus.step_results import Access
@@ -59,7 +59,7 @@ def make_federation(file, clusters, identities):
         Access(cluster=name, kubeconfig=path, context=name) for name, path in clusters.items()
     ]
     kube = client(host.cluster, host.kubeconfig)
-    kube.apply([Space(kubefed.NAMESPACE, {}, {host.cluster: {}}).plain(host.cluster)])
+    kube.apply([NamespaceSpec(kubefed.NAMESPACE, {}, {host.cluster: {}}).plain(host.cluster)])
     values = mesh(of, defaults.DEFAULTS).kubefed_values()
     chart, program = binaries.ensure(of, binaries.CHART), binaries.ensure(of, "helm")
     helm.install(program, host, kubefed.RELEASE, kubefed.NAMESPACE, chart, values)

@@ -10,7 +10,7 @@ from stories import SECRETS, environment
 
 from isthmus import polling
 from isthmus.errors import Rejected
-from isthmus.verification import Unproven
+from isthmus.verification import VerificationFailed
 
 pytestmark = pytest.mark.usefixtures("prefect")
 PAIR = environment()
@@ -158,7 +158,7 @@ def test_an_unproven_mesh_is_drawn_red_with_its_findings(tell, steps):
         stories.verification(PAIR, silent="shanghai").raise_for_findings()
 
     [run], state = tell(body, verb="verify")
-    assert isinstance(state.result(raise_on_failure=False), Unproven)
+    assert isinstance(state.result(raise_on_failure=False), VerificationFailed)
     found = artifacts_of(run)
     assert "style c1 stroke" in found["topology"].data
     assert "kubectl --context shanghai" in found["outcome"].data

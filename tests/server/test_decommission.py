@@ -11,7 +11,7 @@ from isthmus import environment_store, state
 from isthmus.adapters.diff import LABEL
 from isthmus.environment import load
 from isthmus.errors import BadEnvironment, ClusterUnreachable, Rejected
-from isthmus.step_results import Done, Leaver
+from isthmus.step_results import Done, RemovedCluster
 
 pytestmark = pytest.mark.usefixtures("prefect")
 ALL = ("beijing", "shanghai", "guangzhou")
@@ -42,7 +42,7 @@ def test_a_cluster_is_let_go_after_nobody_sends_to_it(three, told, federation, f
     found = build(*ALL[:2], federation=federation)
     assert found.verdict == "pass"
     assert [c.cluster for c in found.clients] == ["beijing", "shanghai"]
-    order = ["unwire", "wait for silence towards", "drain", "leave federation", "give back"]
+    order = ["unwire", "wait until proxies drop", "drain", "leave federation", "release cluster"]
     assert [(n, c) for k, n, c in told if k == "done" and n in order] == [(n, LEFT) for n in order]
     assert three.left()[LEFT] == []
     assert three.released == [LEFT]
@@ -76,8 +76,8 @@ def test_a_build_without_change_says_that_nobody_left_and_writes_nothing(three, 
     told.clear()
     build(*ALL[:2])
     assert three.writes() == before
-    assert ("done", "find who left", "beijing") in told
-    assert not [name for _, name, _ in told if name in ("unwire", "give back")]
+    assert ("done", "find removed clusters", "beijing") in told
+    assert not [name for _, name, _ in told if name in ("unwire", "release cluster")]
 
 
 def test_requests_on_their_way_end_before_the_cluster_goes(three, told):
@@ -94,7 +94,7 @@ def test_what_never_ends_is_cut_after_a_while_and_said(three):
     three.kubes[LEFT].on_their_way = [3] * 9
     access = three.kubes[LEFT].access
     with limited(drain=0):
-        leaver = Leaver(cluster=LEFT, access=access)
+        leaver = RemovedCluster(cluster=LEFT, access=access)
         found = decommission.drain.fn(environment(), leaver, Done(cluster=LEFT))
     assert found.found == "3 connections open after 0 s"
 
@@ -138,7 +138,7 @@ def test_what_is_left_in_a_silent_cluster_is_said_with_what_becomes_of_it(three,
 
     build(*ALL)
     environment_store.remember(environment(regions=ALL[:2]))
-    leaver = Leaver(cluster=LEFT, silence="no route to host")
+    leaver = RemovedCluster(cluster=LEFT, silence="no route to host")
     found = give_back.fn(environment(regions=ALL[:2]), leaver, None).found
     record = environment_store.record_of("pair", LEFT)
     assert record.exists()

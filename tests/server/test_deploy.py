@@ -175,7 +175,7 @@ def test_whoever_deploys_where_no_run_begins_is_told_why_and_what_to_type(tmp_pa
 
 
 def test_server_status_knows_of_a_paused_pool_and_its_paused_queues(owner, client):
-    api = prefect_api.Api(str(client.api_url))
+    api = prefect_api.PrefectApi(str(client.api_url))
     assert prefect_api.paused(api, owner) == []
     client.create_work_pool(WorkPoolCreate(name=owner, type="process"))
     assert prefect_api.paused(api, owner) == []

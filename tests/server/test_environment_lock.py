@@ -262,7 +262,7 @@ def test_a_run_that_was_suspended_while_another_one_had_its_turn_changes_nothing
 
     suspended(world, monkeypatch, meanwhile)
     with pytest.raises(
-        concurrency_limit.Lost, match="not sure any more that no other one changes pair"
+        concurrency_limit.LeaseLost, match="not sure any more that no other one changes pair"
     ) as e:
         build(environment())
     assert (e.value.exit_code, world.writes()) == (75, {"beijing": [], "shanghai": []})
@@ -272,7 +272,7 @@ def test_a_run_that_was_suspended_while_another_one_had_its_turn_changes_nothing
 
 def test_a_run_that_was_suspended_cannot_know_who_came_and_went(world, monkeypatch, client):
     suspended(world, monkeypatch, lambda: free(client))
-    with pytest.raises(concurrency_limit.Lost, match="suspended, or cut off"):
+    with pytest.raises(concurrency_limit.LeaseLost, match="suspended, or cut off"):
         build(environment())
     assert world.writes() == {"beijing": [], "shanghai": []}
 
@@ -295,7 +295,7 @@ def test_a_run_whose_server_is_away_for_longer_than_its_lease_writes_nothing(
         monkeypatch,
         lambda: monkeypatch.setattr(SyncPrefectClient, "renew_concurrency_lease", gone),
     )
-    with pytest.raises(concurrency_limit.Lost, match="its Prefect server: not there"):
+    with pytest.raises(concurrency_limit.LeaseLost, match="its Prefect server: not there"):
         build(environment())
     assert world.writes() == {"beijing": [], "shanghai": []}
 
@@ -376,7 +376,7 @@ def test_a_retry_goes_on_at_the_failed_step(world, deployed, started):
     looks = {
         "prepare",
         "create cluster",
-        "find who left",
+        "find removed clusters",
         "merge kubeconfigs",
         "check istiod remote endpoint",
     }
@@ -499,7 +499,7 @@ def test_a_run_that_lost_its_turn_stops_all_that_waits(living, client, monkeypat
     place.sure_until = 0.0
     with heartbeat.beating(run, place):
         assert stopped.wait(60)
-    with pytest.raises(concurrency_limit.Lost):
+    with pytest.raises(concurrency_limit.LeaseLost):
         place.check()
 
 

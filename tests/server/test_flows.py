@@ -185,7 +185,7 @@ def test_a_mesh_that_answers_from_everywhere_and_nothing_of_it_later(
     assert world.left() == {"beijing": [], "shanghai": []}
     assert world.joins == []
     assert not list((folders / "home/environments").iterdir())
-    withdrawn = of_kind(told, "done", "withdraw")
+    withdrawn = of_kind(told, "done", "remove objects")
     assert withdrawn[0] == "beijing" and sorted(withdrawn) == ["beijing", "shanghai"]
 
 
@@ -220,7 +220,7 @@ def test_every_step_waits_as_long_as_its_environment_says(world):
     with events.listening(note):
         build(given)
         teardown(given)
-    assert {"wait for nodes", "start federation", "wire", "withdraw"} <= seen.keys()
+    assert {"wait for nodes", "start federation", "wire", "remove objects"} <= seen.keys()
     assert {name: found for name, found in seen.items() if found != {9}} == {}
     assert polling.limits() == before
 
@@ -235,7 +235,7 @@ def test_clusters_that_go_whole_are_not_emptied_first(world, monkeypatch, told):
     monkeypatch.setattr(World, "disposable", True)
     teardown()
     assert (world.deleted, world.writes()) == (1, {"beijing": [], "shanghai": []})
-    assert not of_kind(told, "started", "withdraw")
+    assert not of_kind(told, "started", "remove objects")
 
 
 def test_a_cluster_that_is_silent_keeps_the_record_of_what_is_left(world, monkeypatch, folders):

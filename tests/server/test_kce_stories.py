@@ -151,7 +151,7 @@ def test_credentials_are_read_from_a_block_by_the_steps_that_need_them(cloud, mo
     from prefect.blocks.system import Secret
 
     from isthmus.providers.kce import credentials
-    from isthmus.providers.kce.provider import Kce
+    from isthmus.providers.kce.provider import KceProvider
     from tasks import prefect_blocks
 
     prefect_blocks.read_blocks()
@@ -159,7 +159,7 @@ def test_credentials_are_read_from_a_block_by_the_steps_that_need_them(cloud, mo
     Secret(value=content).save("ksyun-test", overwrite=True)
     monkeypatch.delenv(credentials.ACCESS)
     named = of(kce={**stub.COMMON, "credentials_block": "ksyun-test"})
-    assert len(Kce().to_buy(named)) == 2
+    assert len(KceProvider().to_buy(named)) == 2
     lacking = of(kce={**stub.COMMON, "credentials_block": "no-such-block"})
     with pytest.raises(Unprepared, match="no Secret block no-such-block"):
-        Kce().to_buy(lacking)
+        KceProvider().to_buy(lacking)

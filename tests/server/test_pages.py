@@ -17,7 +17,7 @@ from flows.state_hooks import ending
 from flows.verify import verify
 from isthmus import file_lock, polling
 from isthmus.errors import Busy, ClusterUnreachable, Rejected
-from isthmus.verification import Unproven
+from isthmus.verification import VerificationFailed
 from tasks.policies import RETRIES, step
 
 pytestmark = pytest.mark.usefixtures("prefect")
@@ -51,7 +51,7 @@ def steps_of(client, ended):
     def found():
         runs = client.read_task_runs(flow_run_filter=run)
         named = {r.name: r for r in runs}
-        done = "judge" in named and all(r.state and r.state.is_final() for r in runs)
+        done = "evaluate" in named and all(r.state and r.state.is_final() for r in runs)
         return named if done else None
 
     return polling.until(found, "the record of every step", timeout=60, interval=0.5)
@@ -62,10 +62,10 @@ def test_the_step_that_judges_a_mesh_red_is_red_with_the_first_finding(world, cl
     world.kubes["beijing"].shut = 10**6
     ended = verify(environment(), return_state=True)
     error = ended.result(raise_on_failure=False)
-    assert ended.is_failed() and isinstance(error, Unproven) and error.exit_code == 79
+    assert ended.is_failed() and isinstance(error, VerificationFailed) and error.exit_code == 79
     steps = steps_of(client, ended)
-    assert [name for name, run in steps.items() if run.state.is_failed()] == ["judge"]
-    judged = steps["judge"]
+    assert [name for name, run in steps.items() if run.state.is_failed()] == ["evaluate"]
+    judged = steps["evaluate"]
     assert judged.state.message == error.verification.reasons[0].splitlines()[0]
     assert judged.run_count == 1, "what was judged is not judged again"
     run = FlowRunFilter(id=FlowRunFilterId(any_=[ended.state_details.flow_run_id]))
@@ -76,7 +76,7 @@ def test_the_step_that_judges_a_mesh_red_is_red_with_the_first_finding(world, cl
 def test_the_step_that_judges_a_sound_mesh_is_green(world, client):
     ended = build(environment(), return_state=True)
     assert ended.is_completed()
-    assert steps_of(client, ended)["judge"].state.is_completed()
+    assert steps_of(client, ended)["evaluate"].state.is_completed()
 
 
 def test_a_run_that_is_refused_its_turn_opens_on_who_has_it_and_what_to_do(

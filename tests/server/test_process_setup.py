@@ -131,7 +131,7 @@ def test_a_folder_that_is_named_from_one_that_is_gone_is_told(ground, tmp_path):
 def test_a_folder_named_from_where_one_stands_is_there_for_whoever_stands_elsewhere(
     ground, tmp_path
 ):
-    code = "from isthmus.cli import process_setup; process_setup.settle(); import os; print(os.environ)"
+    code = "from isthmus.cli.process_setup import settle; settle(); import os; print(os.environ)"
     done = ground(code=code, ISTHMUS_HOME="home", ISTHMUS_CACHE="~/c", HOME="/h", SSL_CERT_FILE="x")
     said = done.stdout.decode()
     assert f"'ISTHMUS_HOME': '{tmp_path}/home'" in said

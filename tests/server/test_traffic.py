@@ -5,7 +5,7 @@ from fakes import limit
 from world import environment
 
 from isthmus.errors import ClusterUnreachable, Findings, NotReady
-from isthmus.verification import Unproven
+from isthmus.verification import VerificationFailed
 from tasks import traffic
 
 pytestmark = pytest.mark.usefixtures("prefect")
@@ -68,7 +68,7 @@ def test_a_way_that_eats_each_request_s_whole_time_is_told_after_a_few(patient, 
     monkeypatch.setattr(patient.host, "program", dropped)
     monkeypatch.setattr(traffic.Caller, "_open_ways", lambda self: False)
     monkeypatch.setattr(traffic, "QUICK", 0.0)
-    with pytest.raises(Unproven) as caught:
+    with pytest.raises(VerificationFailed) as caught:
         verify()
     asked = {c.cluster: c.requests for c in caught.value.verification.clients}
     assert asked["beijing"] < wanted, "its first few have shown it"

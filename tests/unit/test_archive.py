@@ -6,7 +6,7 @@ import tarfile
 
 import pytest
 
-from isthmus.providers.lab.images.archive import Entry, Image, write_archive, write_layer
+from isthmus.providers.lab.images.archive import Image, LayerEntry, write_archive, write_layer
 
 
 @pytest.fixture
@@ -18,10 +18,10 @@ def program(tmp_path):
 
 def test_a_layer_holds_its_entries_as_root_and_with_their_modes(tmp_path, program):
     entries = [
-        Entry("bin/program", program),
-        Entry("bin/link", link="program"),
-        Entry("etc/open/", mode=0o777),
-        Entry("etc/passwd", text="r\u00f6ot", mode=0o644),
+        LayerEntry("bin/program", program),
+        LayerEntry("bin/link", link="program"),
+        LayerEntry("etc/open/", mode=0o777),
+        LayerEntry("etc/passwd", text="r\u00f6ot", mode=0o644),
     ]
     with tarfile.open(write_layer(tmp_path / "layer.tar", entries)) as tar:
         members = {m.name: m for m in tar.getmembers()}
@@ -35,14 +35,14 @@ def test_a_layer_holds_its_entries_as_root_and_with_their_modes(tmp_path, progra
 
 
 def test_the_same_input_gives_the_same_bytes(tmp_path, program):
-    one = write_layer(tmp_path / "a", [Entry("x", program)]).read_bytes()
+    one = write_layer(tmp_path / "a", [LayerEntry("x", program)]).read_bytes()
     program.touch()
-    assert write_layer(tmp_path / "b", [Entry("x", program)]).read_bytes() == one
+    assert write_layer(tmp_path / "b", [LayerEntry("x", program)]).read_bytes() == one
 
 
 def test_an_archive_has_every_image_and_each_layer_once(tmp_path):
-    base = write_layer(tmp_path / "base.tar", [Entry("a", text="a")])
-    top = write_layer(tmp_path / "top.tar", [Entry("b", text="b")])
+    base = write_layer(tmp_path / "base.tar", [LayerEntry("a", text="a")])
+    top = write_layer(tmp_path / "top.tar", [LayerEntry("b", text="b")])
     images = [Image("lab/a:x", [base], ["/a"]), Image("lab/b:x", [base, top], user="1337")]
     write_archive(tmp_path / "images.tar", images)
     with tarfile.open(tmp_path / "images.tar") as tar:

@@ -16,11 +16,11 @@ from click.testing import CliRunner
 from bench import __main__ as front
 from bench import ground, manifests, product, regions, table, walk
 from bench.ground import Cost
-from bench.measured import Bench
-from bench.product import Product
+from bench.measured import BenchResult
+from bench.product import ProductRun
 from bench.walk import Lap, Walk
 from isthmus import environment
-from isthmus.cli.run_history import Run
+from isthmus.cli.run_history import RunRecord
 from isthmus.environment.rules import LAB_REGIONS
 from isthmus.errors import Findings, NotReady
 from isthmus.providers.lab.images import names
@@ -34,23 +34,23 @@ TOOLS = Toolchain(
 STAT = "cpu  100 10 50 9000 700 3 7 40 0 0\ncpu0 1 1 1 1 1 1 1 1 0 0\n"
 
 
-def run_of(*steps: Step) -> Run:
-    return Run("bench", "up", 0.0, steps[-1].end or 0.0, "done", steps)
+def run_of(*steps: Step) -> RunRecord:
+    return RunRecord("bench", "up", 0.0, steps[-1].end or 0.0, "done", steps)
 
 
-def measured(up: float, again: float) -> Product:
+def measured(up: float, again: float) -> ProductRun:
     create = Step("c", "create cluster", "beijing", 1.0, 9.0, "done")
     install = Step("i", "install host", "beijing", 9.0, up - 1, "done", ("c",))
     looked = Step("l", "look again", None, 0.5, again, "done")
     costs = Cost(up, 20.0), Cost(again, 2.0), Cost(3.0, 1.0)
-    return Product(*costs, run_of(create, install), run_of(looked))
+    return ProductRun(*costs, run_of(create, install), run_of(looked))
 
 
-def bench(ups=(30.0,), again=5.0, walked=(68.0,), quiet=True) -> Bench:
+def bench(ups=(30.0,), again=5.0, walked=(68.0,), quiet=True) -> BenchResult:
     laps = (Lap("regions", 8.8), Lap("host", 23.0), Lap("verified", 2.3))
     walks = tuple(Walk(Cost(seconds, 60.0), laps) for seconds in walked)
     products = tuple(measured(up, again) for up in ups)
-    return Bench("2 cores, 24 GiB, Linux 6.1", "2026-11-24 12:00 UTC", quiet, walks, products)
+    return BenchResult("2 cores, 24 GiB, Linux 6.1", "2026-11-24 12:00 UTC", quiet, walks, products)
 
 
 def test_cpu_seconds_are_those_of_work_and_not_of_idling_or_waiting_for_disks():
@@ -228,7 +228,7 @@ def test_what_a_command_costs_in_memory_is_its_own_and_not_its_parents(tmp_path)
     assert ground.peak(tmp_path / "status") == 0
 
 
-def wide(up=120.0, memory=300_000_000) -> Bench:
+def wide(up=120.0, memory=300_000_000) -> BenchResult:
     one = replace(measured(30.0, 5.0), memory=200_000_000)
     nine = replace(measured(up, 20.0), memory=memory)
     return replace(bench(), products=(one,), remotes=9, wide=(nine,))
@@ -306,7 +306,7 @@ def test_figures_of_a_busy_machine_say_so():
 
 @pytest.fixture
 def measure(monkeypatch):
-    def fake(found: Bench) -> None:
+    def fake(found: BenchResult) -> None:
         monkeypatch.setattr(front, "_measure", lambda runs, remotes: found)
 
     return fake

@@ -17,7 +17,7 @@ from isthmus.cli.main import attempt
 from isthmus.cli.main import isthmus as group
 from isthmus.environment import load
 from isthmus.events import Event
-from isthmus.verification import ClientVerdict, Reason, Verification
+from isthmus.verification import ClientVerdict, Finding, Verification
 
 FILE = """\
 name: {name}
@@ -26,7 +26,7 @@ remotes: [{{name: shanghai}}]
 """
 
 
-REASON = Reason(kind="silent", about="shanghai", text="shanghai never answered")
+REASON = Finding(kind="silent", about="shanghai", text="shanghai never answered")
 
 
 class Provider:

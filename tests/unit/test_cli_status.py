@@ -10,8 +10,8 @@ from isthmus.adapters.pod_exec import KubeletUnreachable
 from isthmus.cli import cluster_view, environment_argument, status_checks
 from isthmus.cli.main import attempt
 from isthmus.cli.main import isthmus as group
-from isthmus.cli.run_history import Run, write
-from isthmus.cli.status_checks import Count, Seen, Sight
+from isthmus.cli.run_history import RunRecord, write
+from isthmus.cli.status_checks import ClusterState, ClusterStatus, ReadyCount
 from isthmus.environment import ClusterSpec, Environment
 
 ENVIRONMENT = Environment.model_validate(
@@ -20,10 +20,10 @@ ENVIRONMENT = Environment.model_validate(
 HOST, REMOTE = ENVIRONMENT.clusters
 WELL = {
     "version": "v1.36.3",
-    "nodes": Count(1, 1),
-    "gateway_pods": Count(1, 1),
+    "nodes": ReadyCount(1, 1),
+    "gateway_pods": ReadyCount(1, 1),
     "gateway_address": "10.0.0.1",
-    "istiod": Count(1, 1),
+    "istiod": ReadyCount(1, 1),
     "wired": ("shanghai",),
     "joined": ("beijing", "shanghai"),
 }
@@ -31,8 +31,11 @@ WELL = {
 
 def sights(host=None, remote=None):
     return [
-        Sight(HOST, Seen(**{**WELL, **(host or {})})),
-        Sight(REMOTE, Seen(**{**WELL, "istiod": Count(0, 0), "joined": (), **(remote or {})})),
+        ClusterStatus(HOST, ClusterState(**{**WELL, **(host or {})})),
+        ClusterStatus(
+            REMOTE,
+            ClusterState(**{**WELL, "istiod": ReadyCount(0, 0), "joined": (), **(remote or {})}),
+        ),
     ]
 
 
@@ -51,19 +54,19 @@ def test_a_mesh_that_is_well_has_no_failed_check():
 @pytest.mark.parametrize(
     ("host", "remote", "expected"),
     [
-        ({"nodes": Count(0, 1)}, {}, ["beijing: nodes"]),
-        ({"nodes": Count(0, 0)}, {}, ["beijing: nodes"]),
-        ({"nodes": Count(1, 2)}, {}, ["beijing: nodes"]),
+        ({"nodes": ReadyCount(0, 1)}, {}, ["beijing: nodes"]),
+        ({"nodes": ReadyCount(0, 0)}, {}, ["beijing: nodes"]),
+        ({"nodes": ReadyCount(1, 2)}, {}, ["beijing: nodes"]),
         ({}, {"closed": ("n1 (cordoned)",)}, ["shanghai: nodes"]),
-        ({"istiod": Count(0, 1)}, {}, ["beijing: istiod"]),
-        ({"istiod": Count(0, 0)}, {}, ["beijing: istiod"]),
+        ({"istiod": ReadyCount(0, 1)}, {}, ["beijing: istiod"]),
+        ({"istiod": ReadyCount(0, 0)}, {}, ["beijing: istiod"]),
         ({"wired": ()}, {}, ["shanghai: wired"]),
         ({"joined": ("beijing",)}, {}, ["shanghai: federated"]),
         ({"joined": ()}, {}, ["beijing: federated", "shanghai: federated"]),
         ({"gateway_address": ""}, {}, ["beijing: gateway"]),
         ({}, {"gateway_address": ""}, ["shanghai: gateway"]),
-        ({}, {"gateway_pods": Count(0, 1)}, ["shanghai: gateway"]),
-        ({}, {"gateway_pods": Count(0, 0)}, ["shanghai: gateway"]),
+        ({}, {"gateway_pods": ReadyCount(0, 1)}, ["shanghai: gateway"]),
+        ({}, {"gateway_pods": ReadyCount(0, 0)}, ["shanghai: gateway"]),
     ],
 )
 def test_what_is_not_well_is_named_with_its_cluster(host, remote, expected):
@@ -84,7 +87,10 @@ def test_without_kubefed_nobody_needs_to_be_federated():
 
 
 def test_a_cluster_that_does_not_answer_is_69_with_what_was_tried():
-    seen = [Sight(HOST, Seen(**WELL)), Sight(REMOTE, None, "cannot GET /api/v1: refused", True)]
+    seen = [
+        ClusterStatus(HOST, ClusterState(**WELL)),
+        ClusterStatus(REMOTE, None, "cannot GET /api/v1: refused", True),
+    ]
     error = status_checks.error(status_checks.checks(ENVIRONMENT, seen), seen, "silk-road")
     assert (error.exit_code, failed(seen)) == (69, ["shanghai: reachable"])
     assert "shanghai: cannot GET /api/v1: refused" in str(error)
@@ -93,14 +99,14 @@ def test_a_cluster_that_does_not_answer_is_69_with_what_was_tried():
 def test_a_cluster_is_federated_under_the_name_that_the_federation_has_for_it():
     known = ENVIRONMENT.known_as({"beijing": "fcb0f8d3"})
     found = cluster_view.look_at(known, known.host, lambda *_: Reader())
-    seen = Seen(**{**WELL, "joined": ("fcb0f8d3", "d161c69e")})
+    seen = ClusterState(**{**WELL, "joined": ("fcb0f8d3", "d161c69e")})
     assert found.member == ""
-    named = [Sight(known.host, seen), Sight(REMOTE, seen, member="d161c69e")]
+    named = [ClusterStatus(known.host, seen), ClusterStatus(REMOTE, seen, member="d161c69e")]
     assert failed(named, known) == []
 
 
 def test_a_host_that_does_not_answer_accuses_no_remote():
-    seen = [Sight(HOST, None, "refused", True), sights()[1]]
+    seen = [ClusterStatus(HOST, None, "refused", True), sights()[1]]
     assert failed(seen) == ["beijing: reachable"]
 
 
@@ -155,8 +161,14 @@ def test_looking_counts_what_is_ready():
         ("KubeFedCluster", "", condition("shanghai", False)),
         secrets=["istio-remote-secret-shanghai"],
     )
-    assert cluster_view.see(reader, ENVIRONMENT, HOST) == Seen(
-        "v1.36.3", Count(1, 2), Count(1, 1), "10.0.0.9", Count(1, 1), ("shanghai",), ("beijing",)
+    assert cluster_view.see(reader, ENVIRONMENT, HOST) == ClusterState(
+        "v1.36.3",
+        ReadyCount(1, 2),
+        ReadyCount(1, 1),
+        "10.0.0.9",
+        ReadyCount(1, 1),
+        ("shanghai",),
+        ("beijing",),
     )
 
 
@@ -195,16 +207,18 @@ def test_kubelets_that_the_api_server_does_not_reach_are_told(error, deaf):
     seen = cluster_view.see(reader, ENVIRONMENT, REMOTE)
     assert seen.deaf == deaf
     [check] = [
-        c for c in status_checks.checks(ENVIRONMENT, [Sight(REMOTE, seen)]) if c.name == "nodes"
+        c
+        for c in status_checks.checks(ENVIRONMENT, [ClusterStatus(REMOTE, seen)])
+        if c.name == "nodes"
     ]
     assert check.ok == (not deaf) and all(said in check.text for said in deaf)
 
 
 def test_an_empty_cluster_is_seen_as_empty():
-    nothing = Count(0, 0)
+    nothing = ReadyCount(0, 0)
     seen = cluster_view.see(Reader(), ENVIRONMENT, HOST)
-    assert seen == Seen("v1.36.3", nothing, nothing, "", nothing)
-    assert cluster_view.see(Reader(("Node", "", {})), ENVIRONMENT, REMOTE).nodes == Count(0, 1)
+    assert seen == ClusterState("v1.36.3", nothing, nothing, "", nothing)
+    assert cluster_view.see(Reader(("Node", "", {})), ENVIRONMENT, REMOTE).nodes == ReadyCount(0, 1)
 
 
 def test_a_load_balancer_may_have_a_name_instead_of_an_address():
@@ -220,7 +234,7 @@ def test_a_cluster_that_cannot_be_asked_is_seen_with_the_reason(error, unreachab
     def refuse(environment, cluster):
         raise error
 
-    assert cluster_view.look_at(ENVIRONMENT, HOST, refuse) == Sight(
+    assert cluster_view.look_at(ENVIRONMENT, HOST, refuse) == ClusterStatus(
         HOST, None, error.message, unreachable
     )
 
@@ -242,7 +256,9 @@ def tree(folder):
 
 
 def test_status_prints_every_check_and_writes_nothing(isthmus, monkeypatch, tmp_path):
-    monkeypatch.setattr(cluster_view, "look", lambda environment: sights({"istiod": Count(0, 1)}))
+    monkeypatch.setattr(
+        cluster_view, "look", lambda environment: sights({"istiod": ReadyCount(0, 1)})
+    )
     before = tree(tmp_path)
     code, out, err = isthmus("status", "silk-road")
     assert code == 79
@@ -253,7 +269,7 @@ def test_status_prints_every_check_and_writes_nothing(isthmus, monkeypatch, tmp_
 
 def test_status_with_json_is_one_document_with_sorted_keys(isthmus, monkeypatch):
     monkeypatch.setattr(cluster_view, "look", lambda environment: sights())
-    write(Run("silk-road", "up", 1.0, 4.5, "beijing: no answer", ()))
+    write(RunRecord("silk-road", "up", 1.0, 4.5, "beijing: no answer", ()))
     code, out, err = isthmus("status", "silk-road", "-o", "json")
     document = json.loads(out)
     assert (code, err) == (0, "")
@@ -291,7 +307,9 @@ def test_status_shows_the_steps_of_the_last_run(isthmus):
     from isthmus.timeline import Step
 
     assert isthmus("status", "silk-road", "--steps")[0] == 79
-    write(Run("silk-road", "up", 0.0, 2.0, "done", (Step("a", "wire", "shanghai", 0.0, 2.0),)))
+    write(
+        RunRecord("silk-road", "up", 0.0, 2.0, "done", (Step("a", "wire", "shanghai", 0.0, 2.0),))
+    )
     assert (
         "critical path: 2.0 s of 2.0 s: wire (shanghai)"
         in isthmus("status", "silk-road", "--steps")[1]

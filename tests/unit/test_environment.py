@@ -6,7 +6,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from isthmus.environment import Amount, Environment, Images, Resources, dumps, example, load
+from isthmus.environment import (
+    Environment,
+    Images,
+    ResourceRequests,
+    Resources,
+    dumps,
+    example,
+    load,
+)
 from isthmus.errors import BadEnvironment, Usage
 
 ROOT = Path(__file__).parents[2]
@@ -206,8 +214,8 @@ def test_amounts_may_be_written_as_numbers_as_kubernetes_allows(file):
     resources = load(
         file(MINIMAL + "resources: {istiod: {cpu: 0.5, memory: 512Mi}, gateway: {cpu: 1}}\n")
     ).resources
-    assert resources.istiod == Amount(cpu="0.5", memory="512Mi")
-    assert resources.gateway == Amount(cpu="1")
+    assert resources.istiod == ResourceRequests(cpu="0.5", memory="512Mi")
+    assert resources.gateway == ResourceRequests(cpu="1")
 
 
 def test_how_long_things_may_take_is_seconds_and_at_least_one(file):
@@ -289,10 +297,10 @@ def test_every_ready_environment_loads(path):
 def test_what_is_set_goes_over_the_defaults():
     own, defaults = Images(tag="2"), Images(hub="example.com/istio", tag="1")
     assert own.over(defaults) == Images(hub="example.com/istio", tag="2")
-    amounts = Resources(istiod=Amount(cpu="1")).over(
-        Resources(istiod=Amount(cpu="2", memory="1Gi"))
+    amounts = Resources(istiod=ResourceRequests(cpu="1")).over(
+        Resources(istiod=ResourceRequests(cpu="2", memory="1Gi"))
     )
-    assert amounts == Resources(istiod=Amount(cpu="1", memory="1Gi"))
+    assert amounts == Resources(istiod=ResourceRequests(cpu="1", memory="1Gi"))
 
 
 def test_the_schema_is_fit_for_a_form():

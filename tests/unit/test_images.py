@@ -13,7 +13,7 @@ from isthmus.adapters import istioctl
 from isthmus.cli.main import isthmus
 from isthmus.environment import Environment, Images, load
 from isthmus.images.names import HUB
-from isthmus.providers.base import Defaults
+from isthmus.providers.base import ProviderDefaults
 
 MIRROR = "harbor.example/mirror"
 STACKS = stacks.names()
@@ -89,7 +89,7 @@ def test_kubefed_is_listed_only_where_it_runs():
 class Everywhere:
     """A provider of clusters that need nothing special."""
 
-    defaults = Defaults()
+    defaults = ProviderDefaults()
 
 
 def of(stack, federation="kubefed", **given):

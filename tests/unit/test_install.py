@@ -7,7 +7,7 @@ from world import environment
 
 from isthmus import binaries, mesh_ca, providers, state
 from isthmus.adapters import istioctl, kube
-from isthmus.providers.base import Defaults
+from isthmus.providers.base import ProviderDefaults
 from tasks import install
 
 GUIDE = environment(stack="guide")
@@ -25,7 +25,7 @@ def told(cluster, folders, monkeypatch):
 
 
 class Existing:
-    defaults = Defaults()
+    defaults = ProviderDefaults()
 
 
 def policy(operator):

@@ -47,7 +47,7 @@ def test_a_signal_at_any_instruction_of_the_wait_is_an_interrupt(waited):
         with pytest.raises(interruptible.Abandoned) as given_up:
             interruptible.run(waited.wait, 0.2)
         sys.settrace(None)
-        if isinstance(given_up.value, interruptible.OutOfTime):
+        if isinstance(given_up.value, interruptible.DeadlineExceeded):
             break
     assert nth > 10, "it was never interrupted"
 

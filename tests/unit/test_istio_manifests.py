@@ -2,9 +2,16 @@
 
 import pytest
 
-from isthmus.environment import Amount, ClusterSpec, Environment, Images, Overlays, Resources
+from isthmus.environment import (
+    ClusterSpec,
+    Environment,
+    Images,
+    Overlays,
+    ResourceRequests,
+    Resources,
+)
 from isthmus.istio_manifests import mesh
-from isthmus.providers.base import Defaults
+from isthmus.providers.base import ProviderDefaults
 from isthmus.providers.lab import defaults
 from isthmus.stacks import load
 
@@ -14,7 +21,7 @@ PAIR = [ClusterSpec(name=n, region=n, network=f"net-{n}") for n in ("beijing", "
 
 def whole(defaults=None, **more):
     given = Environment(name="pair", provider="lab", host=PAIR[0], remotes=PAIR[1:], **more)
-    return mesh(given, defaults or Defaults())
+    return mesh(given, defaults or ProviderDefaults())
 
 
 def gateway(operator):
@@ -28,15 +35,17 @@ def test_where_nobody_says_anything_the_stack_does():
 
 
 def test_the_environment_wins_over_the_provider_and_that_over_the_stack():
-    defaults = Defaults(images=Images(hub="lab.example/a", tag="lab"))
+    defaults = ProviderDefaults(images=Images(hub="lab.example/a", tag="lab"))
     images = whole(defaults, images=Images(tag="mine")).images
     assert (images.hub, images.tag) == ("lab.example/a", "mine")
     assert images.kubefed == load("istio-1.31").images.kubefed
 
 
 def test_requests_are_the_environments_part_by_part():
-    defaults = Defaults(resources=Resources(istiod=Amount(cpu="10m", memory="1Mi")))
-    own = Resources(istiod=Amount(cpu="2"), sidecar=Amount(memory="9Mi"))
+    defaults = ProviderDefaults(
+        resources=Resources(istiod=ResourceRequests(cpu="10m", memory="1Mi"))
+    )
+    own = Resources(istiod=ResourceRequests(cpu="2"), sidecar=ResourceRequests(memory="9Mi"))
     operator = whole(defaults, resources=own).host_operator()
     values = operator["spec"]["values"]
     assert values["pilot"]["resources"]["requests"] == {"cpu": "2", "memory": "1Mi"}

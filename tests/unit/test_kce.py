@@ -13,7 +13,7 @@ from isthmus import polling, providers, state
 from isthmus.adapters import kube
 from isthmus.errors import ClusterUnreachable, NotReady, Rejected, Unprepared
 from isthmus.providers.kce import credentials, payloads
-from isthmus.providers.kce.provider import Kce
+from isthmus.providers.kce.provider import KceProvider
 
 NAMES = ("beijing", "shanghai")
 
@@ -124,7 +124,7 @@ def test_a_cluster_that_appears_after_its_run_gave_up_is_the_next_runs(
 def test_a_throttled_request_is_tried_again(cloud, clusters, action):
     cloud.throttled[action] = 3
     ensure(of())
-    Kce().delete(of())
+    KceProvider().delete(of())
     assert cloud.clusters == {}
     assert [e["answer"] for e in cloud.asked(action)].count("Throttling") == 3
 
@@ -144,7 +144,7 @@ def test_an_api_that_only_throttles_is_given_up_and_nothing_was_bought(
 def test_a_request_that_got_no_answer_is_sent_again(cloud, clusters, action, trouble):
     getattr(cloud, trouble)[action] = 2
     ensure(of())
-    Kce().delete(of())
+    KceProvider().delete(of())
     assert cloud.clusters == {}
 
 
@@ -163,7 +163,7 @@ def test_a_purchase_that_fails_half_way_goes_on_or_goes_back(cloud, clusters):
     with pytest.raises(Rejected, match="InsufficientQuota: no more clusters for you") as caught:
         ensure(of())
     assert "request " in caught.value.message
-    assert [line.split(":")[0] for line in Kce().to_buy(of())] == ["shanghai"]
+    assert [line.split(":")[0] for line in KceProvider().to_buy(of())] == ["shanghai"]
     cloud.refused = set()
     ensure(of())
     assert len(cloud.clusters) == 2
@@ -172,7 +172,7 @@ def test_a_purchase_that_fails_half_way_goes_on_or_goes_back(cloud, clusters):
     more += [{"name": "xian", "region": "cn-northwest-1", "kce": stub.SITE}]
     with pytest.raises(Rejected):
         ensure(of(remotes=more))
-    Kce().delete(of(remotes=more))
+    KceProvider().delete(of(remotes=more))
     assert cloud.clusters == {}
 
 
@@ -181,7 +181,7 @@ def test_a_cluster_that_ends_in_error_is_told_and_can_be_taken_away(cloud, clust
     with pytest.raises(Rejected, match="cn-shanghai-2 is error") as caught:
         ensure(of())
     assert caught.value.cluster == "shanghai" and "isthmus down pair" in caught.value.hint
-    Kce().delete(of())
+    KceProvider().delete(of())
     assert cloud.clusters == {}
 
 
@@ -196,23 +196,23 @@ def test_a_cluster_that_is_never_ready_is_given_up_in_the_end(cloud, clusters, m
 def test_nothing_is_left_of_an_environment_or_of_half_of_one(cloud, clusters):
     ensure(of())
     cloud.put("pair_xian", "isthmus/environment=pair isthmus/cluster=xian")
-    Kce().delete(of())
+    KceProvider().delete(of())
     assert cloud.clusters == {}
     assert {e["InstanceDeleteMode"] for e in cloud.asked("DeleteCluster")} == {"Terminate"}
-    Kce().delete(of())
+    KceProvider().delete(of())
 
 
 def test_one_cluster_is_let_go_and_the_others_stay(cloud, clusters):
     ensure(of())
-    Kce().release(of(), of().remotes[0])
+    KceProvider().release(of(), of().remotes[0])
     assert [c["ClusterName"] for c in cloud.clusters.values()] == ["pair_beijing"]
-    Kce().release(of(), of().remotes[0])
+    KceProvider().release(of(), of().remotes[0])
 
 
 def test_clusters_in_a_region_that_the_file_has_no_more_are_found_too(cloud, clusters):
     ensure(of())
     moved = of(remotes=[{"name": "xian", "region": "cn-northwest-1", "kce": stub.SITE}])
-    Kce().delete(moved)
+    KceProvider().delete(moved)
     assert cloud.clusters == {}
 
 
@@ -220,7 +220,7 @@ def test_a_cluster_that_is_still_being_made_is_deleted_as_soon_as_kce_takes_it(c
     cloud.polls = 6
     cloud.put("pair_beijing", payloads.mark("pair", "beijing"), "creating")
     next(iter(cloud.clusters.values()))["left"] = 6
-    Kce().delete(of())
+    KceProvider().delete(of())
     assert cloud.clusters == {}
     assert "InvalidClusterStatus" in [e["answer"] for e in cloud.asked("DeleteCluster")]
 
@@ -234,7 +234,7 @@ def test_a_cluster_that_appears_only_when_its_run_is_dead_is_deleted_too(
         ensure(of())
     for cluster in cloud.clusters.values():
         cluster["hidden"] = 5
-    Kce().delete(of())
+    KceProvider().delete(of())
     assert cloud.clusters == {}
 
 
@@ -250,7 +250,7 @@ def test_load_balancers_that_a_cluster_bought_go_before_it(cloud, clusters):
     for cluster in clusters.kubes.values():
         cluster.put(balanced)
         cluster.put(inside)
-    Kce().delete(of())
+    KceProvider().delete(of())
     for cluster in clusters.kubes.values():
         assert [s["metadata"]["name"] for s in cluster.objects("Service")] == ["dns"]
 
@@ -260,7 +260,7 @@ def test_a_cluster_that_does_not_answer_is_deleted_all_the_same(cloud, clusters,
     limit(monkeypatch, deletion=0.1)
     for cluster in clusters.kubes.values():
         cluster.failures = [ClusterUnreachable("no answer")] * 50
-    Kce().delete(of())
+    KceProvider().delete(of())
     assert cloud.clusters == {}
 
 
@@ -274,7 +274,7 @@ def test_a_cluster_that_is_not_marked_as_ours_is_neither_used_nor_deleted(cloud,
         ensure(of())
     assert caught.value.hint and caught.value.cluster == "beijing"
     with pytest.raises(Rejected):
-        Kce().delete(of())
+        KceProvider().delete(of())
     assert list(cloud.clusters) == theirs and not cloud.asked("CreateCluster")
 
 
@@ -283,14 +283,14 @@ def test_two_clusters_of_one_name_are_for_a_person_to_sort_out(cloud, clusters):
         cloud.put("pair_beijing", payloads.mark("pair", "beijing"))
     with pytest.raises(Rejected, match="two clusters pair_beijing"):
         ensure(of())
-    Kce().delete(of())
+    KceProvider().delete(of())
     assert cloud.clusters == {}
 
 
 def test_one_that_is_being_deleted_is_awaited_and_bought_anew(cloud, clusters):
     old = cloud.put("pair_beijing", payloads.mark("pair", "beijing"), "deleting")
     cloud.clusters[old]["left"] = 9
-    assert [line.split(":")[0] for line in Kce().to_buy(of())] == ["beijing", "shanghai"]
+    assert [line.split(":")[0] for line in KceProvider().to_buy(of())] == ["beijing", "shanghai"]
     ensure(of())
     assert old not in cloud.clusters and len(cloud.clusters) == 2
 
@@ -300,14 +300,14 @@ def test_protection_against_deletion_is_told_with_what_to_do(cloud, clusters):
     for cluster in cloud.clusters.values():
         cluster["Protected"] = True
     with pytest.raises(Rejected, match="DeleteProtection") as caught:
-        Kce().delete(of())
+        KceProvider().delete(of())
     assert "protected against deletion" in caught.value.hint
 
 
 def test_more_clusters_than_one_answer_holds_are_all_seen(cloud, clusters):
     for number in range(45):
         cloud.put(f"pair_c{number}", payloads.mark("pair", f"c{number}"))
-    assert len(Kce().to_delete(of())) == 45
+    assert len(KceProvider().to_delete(of())) == 45
 
 
 def test_a_kubeconfig_that_works_no_more_is_fetched_again(cloud, clusters):
@@ -315,7 +315,7 @@ def test_a_kubeconfig_that_works_no_more_is_fetched_again(cloud, clusters):
     clusters.expired = {first.kubeconfig.read_text()}
     text = stub.kubeconfig(first.member).replace("canary", "renewed")
     cloud.kubeconfigs["pair_beijing"] = text
-    assert Kce().access(of(), of().host) == first
+    assert KceProvider().access(of(), of().host) == first
     assert first.kubeconfig.read_text() == text
 
 
@@ -323,13 +323,13 @@ def test_looking_asks_the_cloud_nothing_while_what_is_kept_works(cloud, clusters
     first = ensure(of())
     monkeypatch.delenv(credentials.ACCESS)
     asked = len(cloud.log)
-    assert [Kce().access(of(), cluster) for cluster in of().clusters] == first
+    assert [KceProvider().access(of(), cluster) for cluster in of().clusters] == first
     assert len(cloud.log) == asked
 
 
 def test_a_cluster_that_was_never_bought_is_not_ready(cloud, clusters):
     with pytest.raises(NotReady, match="is not in KCE") as caught:
-        Kce().access(of(), of().host)
+        KceProvider().access(of(), of().host)
     assert caught.value.hint == "isthmus up pair"
 
 
@@ -342,22 +342,22 @@ def test_an_api_server_without_a_public_address_is_told(cloud, clusters, monkeyp
 
 
 def test_what_will_be_bought_and_deleted_is_told_before(cloud, clusters):
-    plan = Kce().to_buy(of())
+    plan = KceProvider().to_buy(of())
     assert plan[0] == (
         "beijing: KCE cluster pair_beijing in cn-beijing-6, Kubernetes v1.32.3, "
         "managed control plane with a public address, 2 x S6.4B, Daily"
     )
     assert len(plan) == 2
     ensure(of())
-    assert Kce().to_buy(of()) == []
-    assert Kce().to_buy(of(), anew=True) == plan
-    lines = Kce().to_delete(of())
+    assert KceProvider().to_buy(of()) == []
+    assert KceProvider().to_buy(of(), anew=True) == plan
+    lines = KceProvider().to_delete(of())
     assert [line.split(":")[0] for line in lines] == ["pair_beijing", "pair_shanghai"]
 
 
 def test_a_version_outside_the_stacks_window_is_refused_before_anything_is_asked(cloud):
     with pytest.raises(Unprepared, match=r"v1.21.3; stack istio-1.31 is for Kubernetes 1.32"):
-        Kce().check(of(kce={**COMMON, "version": "v1.21.3"}))
+        KceProvider().check(of(kce={**COMMON, "version": "v1.21.3"}))
     assert cloud.log == []
 
 
@@ -365,7 +365,7 @@ def test_a_version_outside_the_stacks_window_is_refused_before_anything_is_asked
 def test_without_credentials_nothing_is_asked(cloud, monkeypatch, name):
     monkeypatch.delenv(name)
     with pytest.raises(Unprepared, match="no credentials for Kingsoft Cloud") as caught:
-        Kce().check(of())
+        KceProvider().check(of())
     assert "credentials_block" in caught.value.hint
     assert cloud.log == []
 
@@ -373,7 +373,7 @@ def test_without_credentials_nothing_is_asked(cloud, monkeypatch, name):
 def test_wrong_credentials_are_told_without_their_text(cloud, monkeypatch):
     monkeypatch.setenv(credentials.SECRET, "SKwrong7f3c")
     with pytest.raises(Rejected, match="SignatureDoesNotMatch") as caught:
-        Kce().check(of())
+        KceProvider().check(of())
     assert credentials.ACCESS in caught.value.hint
     for secret in (stub.ACCESS, "SKwrong7f3c"):
         assert secret not in str(caught.value) + repr(caught.value.__context__)
@@ -390,7 +390,7 @@ def test_credentials_come_from_a_named_block(cloud, clusters, monkeypatch, as_te
 
     monkeypatch.delenv(credentials.ACCESS)
     monkeypatch.setattr(credentials, "_reader", [read])
-    Kce().check(of(kce={**COMMON, "credentials_block": "ksyun"}))
+    KceProvider().check(of(kce={**COMMON, "credentials_block": "ksyun"}))
     assert set(asked) == {"ksyun"} and cloud.log
 
 
@@ -398,14 +398,14 @@ def test_credentials_come_from_a_named_block(cloud, clusters, monkeypatch, as_te
 def test_a_block_without_keys_is_told_by_its_name_alone(cloud, monkeypatch, content):
     monkeypatch.setattr(credentials, "_reader", [lambda name: content])
     with pytest.raises(Unprepared, match="there is no block ksyun with access_key and secret_key"):
-        Kce().check(of(kce={**COMMON, "credentials_block": "ksyun"}))
+        KceProvider().check(of(kce={**COMMON, "credentials_block": "ksyun"}))
 
 
 def test_no_secret_is_logged_or_shown(cloud, clusters, caplog):
     caplog.set_level(logging.DEBUG)
     accesses = ensure(of())
     cloud.throttled["DeleteCluster"] = 1
-    Kce().delete(of())
+    KceProvider().delete(of())
     keys = credentials.keys(of())
     told = caplog.text + repr(accesses) + repr(keys) + f"{keys}"
     for secret in (stub.ACCESS, stub.SECRET, "canary-kubeconfig"):

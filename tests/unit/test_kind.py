@@ -16,7 +16,7 @@ from isthmus.adapters import kube, kubeconfigs, processes
 from isthmus.environment import Environment
 from isthmus.errors import ClusterUnreachable, NotReady, Rejected, Unprepared
 from isthmus.providers.kind import cloud_provider
-from isthmus.providers.kind.provider import Kind
+from isthmus.providers.kind.provider import KindProvider
 
 DENIED = "permission denied while trying to connect to the Docker daemon socket"
 
@@ -67,7 +67,7 @@ def built(of=None):
     """Make every cluster, side by side as a flow does."""
     of = of or environment()
     with ThreadPoolExecutor() as pool:
-        return list(pool.map(lambda cluster: Kind().ensure(of, cluster), of.clusters))
+        return list(pool.map(lambda cluster: KindProvider().ensure(of, cluster), of.clusters))
 
 
 def balanced(engine, **clusters):
@@ -133,22 +133,22 @@ def test_a_node_that_was_stopped_runs_again_and_is_reached_where_it_is_now(engin
     with changing(engine.file) as now:
         now["nodes"]["pair-beijing-control-plane"]["ip"] = ""
     with pytest.raises(NotReady, match="is stopped") as caught:
-        Kind().access(environment(), environment().host)
+        KindProvider().access(environment(), environment().host)
     assert caught.value.hint == "docker start pair-beijing-control-plane"
     [after, _] = built()
     assert (before.server, after.server) != (after.server, before.server)
-    assert after == Kind().access(environment(), environment().host)
+    assert after == KindProvider().access(environment(), environment().host)
     assert len(engine.calls("kind create")) == 2
 
 
 def test_one_whose_making_was_interrupted_is_made_anew(engine):
     cut = environment(kind={"image": "kindest/crash:v1.36.3"})
     with pytest.raises(Rejected):
-        Kind().ensure(cut, cut.host)
+        KindProvider().ensure(cut, cut.host)
     half = engine["nodes"]["pair-beijing-control-plane"]
     with pytest.raises(NotReady, match="never built"):
-        Kind().access(cut, cut.host)
-    Kind().check(environment())
+        KindProvider().access(cut, cut.host)
+    KindProvider().check(environment())
     built()
     assert engine["nodes"]["pair-beijing-control-plane"]["id"] != half["id"]
 
@@ -157,7 +157,7 @@ def test_one_that_was_deleted_by_hand_is_made_anew(engine):
     built()
     engine["nodes"] = {}
     with pytest.raises(NotReady) as caught:
-        Kind().access(environment(), environment().host)
+        KindProvider().access(environment(), environment().host)
     assert caught.value.hint == "isthmus up pair"
     built()
     assert engine.clusters() == ["pair-beijing", "pair-shanghai"]
@@ -169,46 +169,46 @@ def test_down_leaves_nothing_and_touches_nobody_elses(engine):
     built()
     balanced(engine, a="pair-beijing", b="pair-shanghai")
     awaken(engine)
-    Kind().delete(environment())
+    KindProvider().delete(environment())
     assert engine.clusters() == ["dev"]
     assert engine["balancers"] == {}
     assert running() == []
     assert not list(state.folder("pair").iterdir())
     assert [p.suffix for p in state.home().iterdir() if p.is_file()] == [".lock"]
-    Kind().delete(environment())
+    KindProvider().delete(environment())
 
 
 def test_of_one_that_leaves_nothing_stays_and_the_other_is_as_it_was(engine):
     built()
     balanced(engine, a="pair-beijing", b="pair-shanghai")
     awaken(engine)
-    Kind().release(environment(), environment().remotes[0])
+    KindProvider().release(environment(), environment().remotes[0])
     assert engine.clusters() == ["pair-beijing"]
     assert [b for b in engine["balancers"].values() if b == "pair-shanghai"] == []
     assert engine["balancers"] != {}
-    Kind().release(environment(), environment().remotes[0])
-    assert Kind().access(environment(), environment().host).uid
+    KindProvider().release(environment(), environment().remotes[0])
+    assert KindProvider().access(environment(), environment().host).uid
 
 
 def test_down_also_takes_what_an_interrupted_up_has_left(engine):
     cut = environment(kind={"image": "kindest/crash:v1.36.3"})
     with pytest.raises(Rejected):
-        Kind().ensure(cut, cut.host)
-    Kind().delete(cut)
+        KindProvider().ensure(cut, cut.host)
+    KindProvider().delete(cut)
     assert engine.clusters() == []
 
 
 def test_down_of_what_was_never_built_needs_no_docker(engine):
     for name in ("docker", "kind", cloud_provider.PROGRAM):
         engine.remove(name)
-    Kind().delete(environment())
+    KindProvider().delete(environment())
 
 
 def test_load_balancers_go_even_if_their_cluster_went_before(engine):
     built()
     balanced(engine, a="pair-beijing")
     engine["nodes"] = {}
-    Kind().delete(environment())
+    KindProvider().delete(environment())
     assert engine["balancers"] == {}
 
 
@@ -219,10 +219,10 @@ def test_addresses_come_from_the_cloud_provider_kind_that_runs_already_and_it_st
     )
     awaken(engine)
     engine.remove(cloud_provider.PROGRAM)
-    Kind().check(environment())
+    KindProvider().check(environment())
     built()
     assert running() == [theirs]
-    Kind().delete(environment())
+    KindProvider().delete(environment())
     assert running() == [theirs]
 
 
@@ -240,9 +240,9 @@ def test_ours_stays_while_another_environment_is_there(engine):
     built(environment("two"))
     [ours] = running()
     awaken(engine)
-    Kind().delete(environment("one"))
+    KindProvider().delete(environment("one"))
     assert running() == [ours]
-    Kind().delete(environment("two"))
+    KindProvider().delete(environment("two"))
     assert running() == []
 
 
@@ -250,15 +250,15 @@ def test_ours_stays_while_a_cluster_of_somebody_else_has_an_address_from_it(engi
     built()
     awaken(engine)
     balanced(engine, a="pair-beijing", dev="dev")
-    Kind().delete(environment())
+    KindProvider().delete(environment())
     assert len(running()) == 1
     assert engine["balancers"] == {"kindccm-dev": "dev"}
 
 
 def test_what_this_machine_has_is_enough(engine):
-    Kind().check(environment())
+    KindProvider().check(environment())
     built()
-    Kind().check(environment())
+    KindProvider().check(environment())
 
 
 def cripple(engine, lack):
@@ -295,7 +295,7 @@ def test_what_is_lacking_is_told_with_what_to_do_before_anything_is_changed(
     cripple(engine, lack)
     before = engine["nodes"]
     with pytest.raises(Unprepared) as caught:
-        Kind().check(environment())
+        KindProvider().check(environment())
     assert seen in caught.value.message
     assert advice in caught.value.message
     assert "nothing was changed" in caught.value.message
@@ -308,13 +308,13 @@ def test_all_that_is_lacking_is_told_at_once(engine):
     for name in ("kind", "docker"):
         engine.remove(name)
     with pytest.raises(Unprepared) as caught:
-        Kind().check(environment(kind={"image": "kindest/node:v1.30.0"}))
+        KindProvider().check(environment(kind={"image": "kindest/node:v1.30.0"}))
     for lack in ("no kind", "no docker", "node:v1.30.0: stack istio-1.31 is for Kubernetes 1.32"):
         assert lack in caught.value.message
 
 
 def test_an_image_whose_version_its_tag_hides_is_taken(engine):
-    Kind().check(environment(kind={"image": "mirror.example:5000/node:latest"}))
+    KindProvider().check(environment(kind={"image": "mirror.example:5000/node:latest"}))
 
 
 def test_a_cluster_that_somebody_made_under_our_name_is_neither_used_nor_deleted(engine):
@@ -325,19 +325,19 @@ def test_a_cluster_that_somebody_made_under_our_name_is_neither_used_nor_deleted
         built()
     assert caught.value.cluster == "beijing"
     with pytest.raises(Unprepared, match="kind cluster pair-beijing is there"):
-        Kind().check(environment())
-    Kind().delete(environment())
+        KindProvider().check(environment())
+    KindProvider().delete(environment())
     assert engine.clusters() == ["pair-beijing"]
 
 
 def test_two_environments_whose_names_run_together_do_not_share_a_cluster(engine):
     built(environment("a", remote="b-c"))
     with pytest.raises(Unprepared, match="kind cluster a-b-c is there"):
-        Kind().check(environment("a-b", remote="c"))
+        KindProvider().check(environment("a-b", remote="c"))
 
 
 def test_an_image_that_cannot_be_pulled_is_told_with_the_key_to_change(engine):
     lost = environment(kind={"image": "kindest/missing:v1.36.3"})
     with pytest.raises(Rejected, match="failed to pull image") as caught:
-        Kind().ensure(lost, lost.host)
+        KindProvider().ensure(lost, lost.host)
     assert "`kind: {image: ...}`" in caught.value.hint

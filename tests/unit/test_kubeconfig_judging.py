@@ -19,7 +19,7 @@ from isthmus.providers.kubeconfig import (
     reachability,
     requirements,
 )
-from isthmus.providers.kubeconfig.conflicts import Content
+from isthmus.providers.kubeconfig.conflicts import ClusterContent
 
 PAGE = Path(__file__).parents[2] / "docs/kubeconfig.md"
 
@@ -67,7 +67,7 @@ def test_a_private_address_is_not_refused_unasked():
 
 
 def test_rights_that_lack_are_named_one_by_one():
-    missing = [rbac.Right("create", "roles", rbac.RBAC), rbac.Right("get", "pods", "")]
+    missing = [rbac.Permission("create", "roles", rbac.RBAC), rbac.Permission("get", "pods", "")]
     [found] = rbac.lacking("south", missing)
     assert "create roles (rbac.authorization.k8s.io), get pods (core)" in found.message
     assert found.cluster == "south" and "docs/kubeconfig.md" in found.hint
@@ -75,7 +75,7 @@ def test_rights_that_lack_are_named_one_by_one():
 
 
 def test_a_question_about_a_part_of_a_resource_names_both():
-    asked = rbac.Right("create", "pods/exec", "").review["spec"]["resourceAttributes"]
+    asked = rbac.Permission("create", "pods/exec", "").review["spec"]["resourceAttributes"]
     assert (asked["resource"], asked["subresource"]) == ("pods", "exec")
 
 
@@ -97,7 +97,7 @@ def test_the_page_shows_the_role_that_is_asked_for():
     roles = [(True, True), (False, True), (False, False)]
     wanted = {r for host, i in roles for r in rbac.needed(host=host, kubefed=True, istiod=i)}
     shown = [
-        rbac.Rule(group, tuple(r["resources"]), tuple(r["verbs"]))
+        rbac.PolicyRule(group, tuple(r["resources"]), tuple(r["verbs"]))
         for r in role["rules"]
         for group in r["apiGroups"]
     ]
@@ -250,7 +250,7 @@ def webhook(owner="", called="rev.namespace.sidecar-injector.istio.io", policy="
 
 
 def judged(kubefed=True, namespaces=(), webhooks=(), definitions=(), services=()):
-    content = Content(namespaces, webhooks, definitions, frozenset(services))
+    content = ClusterContent(namespaces, webhooks, definitions, frozenset(services))
     return conflicts.judge("south", "pair", content, kubefed=kubefed, carried=kubefed)
 
 

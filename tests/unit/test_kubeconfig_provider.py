@@ -13,7 +13,7 @@ from isthmus.adapters import connectivity, cross_cluster_access, kube
 from isthmus.adapters.diff import KEEP, LABEL
 from isthmus.environment import Environment
 from isthmus.errors import BadEnvironment, ClusterUnreachable, Rejected, Unprepared
-from isthmus.providers.kubeconfig import Kubeconfig, pod_probes, probe_namespace
+from isthmus.providers.kubeconfig import KubeconfigProvider, pod_probes, probe_namespace
 
 ADDRESSES = {"one": "198.18.0.3", "two": "198.18.1.3"}
 READY = {"conditions": [{"type": "Ready", "status": "True"}]}
@@ -160,13 +160,13 @@ def access_of(environment, number):
 
 def refused(environment):
     with pytest.raises((Unprepared, BadEnvironment, ClusterUnreachable, Rejected)) as caught:
-        Kubeconfig().check(environment)
+        KubeconfigProvider().check(environment)
     return caught.value
 
 
 def test_sound_clusters_are_taken_and_keep_nothing(environment, one, two):
     before = [sorted(c.store) for c in (one, two)]
-    Kubeconfig().check(environment())
+    KubeconfigProvider().check(environment())
     assert [sorted(c.store) for c in (one, two)] == before
     assert one.writes and two.writes, "they were probed"
 
@@ -174,7 +174,7 @@ def test_sound_clusters_are_taken_and_keep_nothing(environment, one, two):
 def test_pods_of_the_host_call_every_api_server_and_gateways_are_called_from_everywhere(
     environment, one, two
 ):
-    Kubeconfig().check(environment())
+    KubeconfigProvider().check(environment())
     assert sorted(one.called) == [
         ("http://198.18.1.3:15443/", ""),
         ("https://one:6443/version", ROOT + "one"),
@@ -185,19 +185,19 @@ def test_pods_of_the_host_call_every_api_server_and_gateways_are_called_from_eve
 
 
 def test_without_kubefed_nobody_calls_the_hosts_api_server(environment, one, two):
-    Kubeconfig().check(environment("direct"))
+    KubeconfigProvider().check(environment("direct"))
     assert "https://one:6443/version" not in dict(one.called)
 
 
 def test_the_address_that_the_file_gives_is_the_one_that_is_called(environment, one, two):
-    Kubeconfig().check(environment(server="https://10.1.2.3:6443"))
+    KubeconfigProvider().check(environment(server="https://10.1.2.3:6443"))
     called = dict(one.called)
     assert "https://10.1.2.3:6443/version" in called and "https://two:6443/version" not in called
 
 
 def test_the_address_that_the_file_gives_is_the_one_that_the_mesh_gets(environment, one, two):
     whole = environment(server="https://10.1.2.3:6443")
-    access = Kubeconfig().access(whole, whole.remotes[0])
+    access = KubeconfigProvider().access(whole, whole.remotes[0])
     assert (access.server, access.uid) == ("https://10.1.2.3:6443", "uid of two")
 
 
@@ -225,7 +225,7 @@ def test_every_missing_file_is_named(environment, tmp_path):
 
 
 def test_an_administrator_is_asked_one_question(environment, one, two):
-    Kubeconfig().check(environment())
+    KubeconfigProvider().check(environment())
     assert one.asked == ["* *"]
 
 
@@ -273,7 +273,7 @@ def test_a_server_on_loopback_is_refused_unless_another_address_is_given(
     monkeypatch.setattr(connectivity, "reach", lambda access: (near, "v1.36.3"))
     found = refused(environment("direct"))
     assert type(found) is BadEnvironment and found.cluster == "two"
-    Kubeconfig().check(environment("direct", server="https://two:6443"))
+    KubeconfigProvider().check(environment("direct", server="https://two:6443"))
 
 
 RANCHER = "HTTP 401: must authenticate"
@@ -316,7 +316,7 @@ def test_pods_know_an_api_server_by_all_that_its_kubeconfig_says(environment, on
     more |= {"server": "https://[fd00::1]/k8s", "tls-server-name": "api.two"}
     document["clusters"][0]["cluster"] |= more
     path.write_text(json.dumps(document))
-    Kubeconfig().check(whole)
+    KubeconfigProvider().check(whole)
     called = dict(one.called)
     assert called["https://api.two:6443/version"] == f"CA of a proxy\n{ROOT}two"
     assert any("--connect-to '::two:6443'" in script for script in one.scripts)
@@ -334,7 +334,7 @@ def test_probes_are_as_a_clusters_keepers_want_pods(environment, one, two):
     two.reactions.append(lambda cluster, made: made["kind"] == "Pod" and seen.append(made["spec"]))
     limits = {"resources": {"limits": {"cpu": "1"}}}
     wanted = environment().model_dump() | {"pods": {"container": limits}}
-    Kubeconfig().check(Environment.model_validate(wanted))
+    KubeconfigProvider().check(Environment.model_validate(wanted))
     containers = [container for spec in seen for container in spec["containers"]]
     assert containers and all(c["resources"] == limits["resources"] for c in containers)
 
@@ -356,7 +356,7 @@ def test_a_cluster_that_refuses_pods_with_a_sidecar_is_told_and_nothing_stays(
     assert probe_namespace.NAMESPACE not in one.spaces() + two.spaces()
     cni = {"host": {"components": {"cni": {"enabled": True}}}}
     wanted = environment().model_dump() | {"overlays": cni}
-    Kubeconfig().check(Environment.model_validate(wanted))
+    KubeconfigProvider().check(Environment.model_validate(wanted))
 
 
 def test_in_a_namespace_that_was_handed_over_the_pods_that_are_to_run_there_are_tried(
@@ -383,7 +383,7 @@ def test_in_a_namespace_that_was_handed_over_the_pods_that_are_to_run_there_are_
     assert set(seen) <= set(where) and where[1] in seen, "a remote has no istiod"
     mine = thing("Deployment", "istiod", "istio-system", labels={LABEL: "theirs"})
     two.put(mine | {"apiVersion": "apps/v1", "spec": {"replicas": 1}, "status": {}})
-    Kubeconfig().check(Environment.model_validate(wanted))
+    KubeconfigProvider().check(Environment.model_validate(wanted))
 
 
 def test_ways_that_lead_nowhere_are_all_named(environment, one, two):
@@ -404,7 +404,7 @@ def test_a_machine_that_does_not_reach_the_host_is_told(environment, one, two, m
 def test_what_a_killed_run_left_is_removed_first(environment, one, two):
     old = thing("Namespace", "isthmus-probe", labels={"isthmus/probe": "true"})
     one.put(old)
-    Kubeconfig().check(environment())
+    KubeconfigProvider().check(environment())
     assert one.writes[0] == "DELETE /api/v1/namespaces/isthmus-probe"
     assert probe_namespace.NAMESPACE not in one.spaces()
 
@@ -412,7 +412,7 @@ def test_what_a_killed_run_left_is_removed_first(environment, one, two):
 def test_where_all_gateways_stand_nothing_is_written(environment, one, two):
     one.stand()
     two.stand()
-    Kubeconfig().check(environment())
+    KubeconfigProvider().check(environment())
     assert one.writes == two.writes == [] and one.called == two.called == []
 
 
@@ -421,7 +421,7 @@ def test_the_namespace_that_a_join_made_in_a_remote_is_no_leftover(environment, 
     two.stand()
     one.put(thing("Namespace", "kube-federation-system", labels={LABEL: "theirs"}))
     two.put(thing("Namespace", "kube-federation-system"))
-    Kubeconfig().check(environment())
+    KubeconfigProvider().check(environment())
 
 
 def test_another_federation_in_the_host_is_refused(environment, one, two):
@@ -431,7 +431,7 @@ def test_another_federation_in_the_host_is_refused(environment, one, two):
 
 def test_beside_a_gateway_that_stands_only_what_is_new_is_probed(environment, one, two):
     one.stand()
-    Kubeconfig().check(environment())
+    KubeconfigProvider().check(environment())
     assert not any("services" in write for write in one.writes)
     assert any("services" in write for write in two.writes)
     assert "http://198.18.0.3:15443/" in dict(two.called)
@@ -444,14 +444,14 @@ def test_a_gateway_that_a_build_left_half_made_need_not_listen_yet(
     one.stand(without)
     one.closed = two.closed = {"http://198.18.0.3:15443/", "http://198.18.0.3:15012/"}
     monkeypatch.setattr(connectivity, "connect", lambda address, port: "connection refused")
-    Kubeconfig().check(environment())
+    KubeconfigProvider().check(environment())
     assert not {*two.closed} & {url for url, _ in two.called}
 
 
 def test_a_remotes_gateway_need_not_listen_before_the_host_says_where(environment, one, two):
     two.stand()
     one.closed = {"http://198.18.1.3:15443/"}
-    Kubeconfig().check(environment())
+    KubeconfigProvider().check(environment())
 
 
 def test_a_gateway_that_has_all_it_needs_must_listen(environment, one, two):
@@ -466,7 +466,7 @@ def test_a_failure_on_the_way_leaves_no_probe(environment, one, two, monkeypatch
 
     monkeypatch.setattr(pod_probes, "_ways", fail)
     with pytest.raises(RuntimeError):
-        Kubeconfig().check(environment())
+        KubeconfigProvider().check(environment())
     assert probe_namespace.NAMESPACE not in one.spaces() + two.spaces()
 
 
@@ -481,5 +481,5 @@ def test_what_was_just_looked_at_is_not_looked_at_again(environment, one, two):
 
 
 def test_clusters_are_left_when_an_environment_goes(environment, one):
-    Kubeconfig().delete(environment())
-    assert not Kubeconfig().disposable and one.writes == []
+    KubeconfigProvider().delete(environment())
+    assert not KubeconfigProvider().disposable and one.writes == []

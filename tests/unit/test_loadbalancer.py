@@ -6,7 +6,7 @@ import json
 import pytest
 
 from isthmus.providers.lab import loadbalancer
-from isthmus.providers.lab.loadbalancer import Balancer
+from isthmus.providers.lab.loadbalancer import LoadBalancer
 
 POOL = ["198.18.0.3", "198.18.0.4"]
 
@@ -44,7 +44,7 @@ def answering(monkeypatch):
 
 def test_each_service_of_the_type_gets_an_address_and_others_get_none(answering):
     api = Api(service("a"), service("b", "ClusterIP"), service("c"))
-    Balancer(api, POOL).reconcile()
+    LoadBalancer(api, POOL).reconcile()
     assert api.said == {"a": "198.18.0.3", "c": "198.18.0.4"}
     assert answering == ["198.18.0.3/32", "198.18.0.4/32"]
 
@@ -53,27 +53,27 @@ def test_a_service_of_another_class_is_left_to_others(answering):
     others = service("a")
     others["spec"]["loadBalancerClass"] = "example.com/other"
     api = Api(others, service("b"))
-    Balancer(api, POOL).reconcile()
+    LoadBalancer(api, POOL).reconcile()
     assert api.said == {"b": "198.18.0.3"}
 
 
 def test_an_address_that_was_given_is_kept_over_a_restart(answering):
     api = Api(service("new"), service("old", "LoadBalancer", "198.18.0.3"))
-    Balancer(api, POOL).reconcile()
+    LoadBalancer(api, POOL).reconcile()
     assert api.said == {"new": "198.18.0.4"}
     assert "198.18.0.3/32" in answering
 
 
 def test_a_full_pool_is_told_and_those_that_have_keep_theirs(answering, capsys):
     api = Api(service("a"), service("b"), service("c"))
-    Balancer(api, POOL).reconcile()
+    LoadBalancer(api, POOL).reconcile()
     assert set(api.said) == {"a", "b"}
     assert "no address left for s/c" in capsys.readouterr().out
 
 
 def test_a_service_that_is_gone_frees_its_address(answering):
     api = Api(service("a"), service("b"))
-    balancer = Balancer(api, POOL)
+    balancer = LoadBalancer(api, POOL)
     balancer.reconcile()
     api.now = [service("b", "LoadBalancer", api.said["b"]), service("c")]
     balancer.reconcile()

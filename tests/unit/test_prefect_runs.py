@@ -6,8 +6,9 @@ import sys
 
 import pytest
 
+from isthmus import polling
 from isthmus.adapters import prefect_runs
-from isthmus.adapters.prefect_runs import Run
+from isthmus.adapters.prefect_runs import FlowRunProcess
 
 # A worker may start its runs in its own group, as whoever started the worker may have done.
 WORKER = """
@@ -37,8 +38,10 @@ def worker():
 
 
 def test_a_run_is_ended_without_the_worker_whose_group_it_is_in(worker):
-    run = Run("a-run", int(worker.stdout.readline()))
-    assert run.alive and os.getpgid(run.pid) == os.getpgid(worker.pid)
+    run = FlowRunProcess("a-run", int(worker.stdout.readline()))
+    # Its variables are to be read a moment after the call that begins it has returned.
+    polling.until(lambda: run.alive or None, "the run's process", timeout=10)
+    assert os.getpgid(run.pid) == os.getpgid(worker.pid)
     prefect_runs.end(Server(), [run], "a test")
     assert not run.alive
     assert worker.stdout.readline() == "-15\n"

@@ -13,7 +13,7 @@ from isthmus.environment import Environment
 from isthmus.errors import Unprepared
 from isthmus.events import Event
 from isthmus.providers.lab import host_requirements, inotify, preflight, tools
-from isthmus.providers.lab.host_requirements import GB, Lack
+from isthmus.providers.lab.host_requirements import GB, MissingRequirement
 
 WATCHING = inotify.watching
 ROOT = Path(__file__).parents[2]
@@ -55,7 +55,9 @@ def test_a_machine_that_has_everything_is_let_through_and_left_alone(tmp_path: P
 def test_everything_that_is_missing_is_told_in_one_message(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(host_requirements, "rights", lambda: [Lack("not root", "sudo")])
+    monkeypatch.setattr(
+        host_requirements, "rights", lambda: [MissingRequirement("not root", "sudo")]
+    )
     monkeypatch.setattr(
         host_requirements, "_is_here", lambda name: name not in ("runc", "iptables")
     )

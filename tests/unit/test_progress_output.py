@@ -11,9 +11,9 @@ from rich.console import Console
 
 from isthmus import state
 from isthmus.cli import bar_chart, run_history, terminal
-from isthmus.cli.live_tree import Tree, ended_first, fitting, news
-from isthmus.cli.plain_log import Lines
-from isthmus.cli.run_history import Run
+from isthmus.cli.live_tree import LiveTree, ended_first, fitting, news
+from isthmus.cli.plain_log import PlainLog
+from isthmus.cli.run_history import RunRecord
 from isthmus.events import Event
 from isthmus.timeline import Step
 
@@ -29,7 +29,7 @@ def step(name, start=0.0, end=None, outcome="done", **more):
 
 def lines_of(*events):
     out = console()
-    with Lines(out) as view:
+    with PlainLog(out) as view:
         for event in events:
             view(event)
     return out.file.getvalue().splitlines()
@@ -74,7 +74,7 @@ def test_text_with_brackets_is_printed_as_it_is():
 
 def test_lines_from_many_threads_stay_whole():
     out = console()
-    view = Lines(out)
+    view = PlainLog(out)
 
     def publish(number):
         for turn in range(50):
@@ -92,7 +92,7 @@ def test_lines_from_many_threads_stay_whole():
 
 def drawn(events, marks=terminal.SIGNS, **options):
     out = console(force_terminal=True, height=20, **options)
-    with Tree(out, marks) as tree:
+    with LiveTree(out, marks) as tree:
         for event in events:
             tree(event)
     return out.file.getvalue()
@@ -156,7 +156,7 @@ def test_how_far_a_long_step_is_shows_until_it_ends():
     assert news(step("a", end=3.0, text="built", fraction=0.42)) == "built"
 
 
-RUN = Run(
+RUN = RunRecord(
     "silk-road",
     "up",
     100.0,
@@ -188,11 +188,11 @@ def test_the_summary_says_how_much_of_the_run_its_critical_path_was():
 
 
 def test_a_run_without_steps_has_an_empty_chart():
-    assert chart(Run("silk-road", "up", 1.0, 1.0, "done", ())) == []
+    assert chart(RunRecord("silk-road", "up", 1.0, 1.0, "done", ())) == []
 
 
 def test_bars_never_leave_their_column():
-    late = Run("x", "up", 0.0, 1.0, "done", (step("a", 0.9999, 1.0), step("b", 0.0, None)))
+    late = RunRecord("x", "up", 0.0, 1.0, "done", (step("a", 0.9999, 1.0), step("b", 0.0, None)))
     assert all(line.count("=") in (1, bar_chart.WIDTH) for line in chart(late, terminal.ASCII))
 
 
@@ -214,7 +214,7 @@ def test_a_run_comes_back_as_it_was_written(home):
 
 def test_the_last_twenty_runs_are_kept(home):
     for start in range(30):
-        run_history.write(Run("silk-road", "up", float(start), start + 1.0, "done", ()))
+        run_history.write(RunRecord("silk-road", "up", float(start), start + 1.0, "done", ()))
     kept = sorted(home.glob("environments/silk-road/runs/*.json"))
     assert len(kept) == 20
     assert run_history.last("silk-road").start == 29.0
@@ -230,6 +230,6 @@ def test_a_record_that_cannot_be_read_is_passed_over(home):
 
 
 def test_nothing_is_recorded_of_an_environment_that_is_gone(home):
-    run_history.write(Run("other", "down", 1.0, 2.0, "done", ()))
+    run_history.write(RunRecord("other", "down", 1.0, 2.0, "done", ()))
     assert run_history.last("other") is None
     assert not state.folder("other").exists()

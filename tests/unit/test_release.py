@@ -33,7 +33,7 @@ def places():
 
 
 def test_one_region_goes_and_the_next_one_gets_its_place(removed):
-    lab, shanghai = provider.Lab(ALL.stack), ALL.cluster("shanghai")
+    lab, shanghai = provider.LabProvider(ALL.stack), ALL.cluster("shanghai")
     lab.release(ALL, shanghai)
     assert removed == [("shanghai", 1)]
     assert places() == {"beijing": 0, "guangzhou": 2}
@@ -44,7 +44,7 @@ def test_one_region_goes_and_the_next_one_gets_its_place(removed):
 
 
 def test_releasing_again_or_what_was_never_made_removes_nothing(removed):
-    lab, shanghai = provider.Lab(ALL.stack), ALL.cluster("shanghai")
+    lab, shanghai = provider.LabProvider(ALL.stack), ALL.cluster("shanghai")
     lab.release(ALL, shanghai)
     lab.release(ALL, shanghai)
     assert removed == [("shanghai", 1)]
@@ -59,5 +59,5 @@ def test_a_region_that_could_not_be_removed_keeps_its_place(removed, monkeypatch
 
     monkeypatch.setattr(region, "remove", refuse)
     with pytest.raises(NotReady):
-        provider.Lab(ALL.stack).release(ALL, ALL.cluster("shanghai"))
+        provider.LabProvider(ALL.stack).release(ALL, ALL.cluster("shanghai"))
     assert places()["shanghai"] == 1

@@ -10,10 +10,10 @@ from stories import SECRETS, START, STEPS, environment, known, step, story
 
 from isthmus.errors import NotReady, Rejected, Unprepared, together
 from isthmus.reporting import (
-    Failure,
-    Known,
-    Page,
-    Table,
+    MarkdownArtifact,
+    RunFacts,
+    RunFailure,
+    TableArtifact,
     progress_key,
     progress_line,
     redact,
@@ -21,7 +21,7 @@ from isthmus.reporting import (
     what_is_left,
 )
 from isthmus.reporting import escape as text
-from isthmus.verification import Reason, Unproven, Verification
+from isthmus.verification import Finding, Verification, VerificationFailed
 
 PAIR = environment()
 
@@ -38,12 +38,12 @@ def outcome(of):
 
 
 def failed(error, **more):
-    return story(failure=Failure.of(error), **more)
+    return story(failure=RunFailure.of(error), **more)
 
 
 def unproven():
     verdict = stories.verification(PAIR, silent="shanghai")
-    with pytest.raises(Unproven) as caught:
+    with pytest.raises(VerificationFailed) as caught:
         verdict.raise_for_findings()
     return caught.value
 
@@ -51,15 +51,18 @@ def unproven():
 def whole(of):
     """Return all the text that a story leaves."""
     return json.dumps(
-        [(i.key, i.description, i.markdown if isinstance(i, Page) else i.rows) for i in of],
+        [
+            (i.key, i.description, i.markdown if isinstance(i, MarkdownArtifact) else i.rows)
+            for i in of
+        ],
         ensure_ascii=False,
     )
 
 
 def test_a_run_that_ended_well_leaves_a_picture_tables_the_steps_and_what_to_type_next():
     found = left(story())
-    kinds = {"outcome": Page, "topology": Page, "steps": Page}
-    kinds |= dict.fromkeys(("verification", "endpoints", "clusters"), Table)
+    kinds = {"outcome": MarkdownArtifact, "topology": MarkdownArtifact, "steps": MarkdownArtifact}
+    kinds |= dict.fromkeys(("verification", "endpoints", "clusters"), TableArtifact)
     assert {key: type(item) for key, item in found.items()} == kinds
     assert "isthmus status silk-road" in found["outcome"].markdown
     assert "export KUBECONFIG=$(isthmus kubeconfig silk-road)" in found["outcome"].markdown
@@ -111,14 +114,14 @@ def test_findings_make_a_run_a_failure_even_if_nothing_was_raised():
 
 def test_a_finding_that_names_no_command_is_still_told():
     found = known(PAIR)
-    reason = Reason(kind="odd", about="beijing", text="something is odd")
+    reason = Finding(kind="odd", about="beijing", text="something is odd")
     found.learn(found.verification.model_copy(update={"findings": (reason,)}))
     assert "**odd** (beijing): something is odd" in outcome(story(found))
 
 
 def test_whatever_ended_a_run_has_a_reason():
-    assert Failure.of(ValueError("3 is no name")).reason == "ValueError: 3 is no name"
-    assert "KeyboardInterrupt" in Failure.of(KeyboardInterrupt()).reason
+    assert RunFailure.of(ValueError("3 is no name")).reason == "ValueError: 3 is no name"
+    assert "KeyboardInterrupt" in RunFailure.of(KeyboardInterrupt()).reason
     assert "no reason given" in outcome(failed(Rejected("")))
 
 
@@ -130,12 +133,12 @@ def test_whatever_ended_a_run_there_is_a_first_thing_to_do():
 
 
 def test_what_is_not_known_is_missing_and_never_invented():
-    nothing = left(story(Known(PAIR), failure=Failure("no room")))
+    nothing = left(story(RunFacts(PAIR), failure=RunFailure("no room")))
     assert set(nothing) == {"outcome", "steps"}
-    assert set(left(story(Known(PAIR), steps=(), failure=Failure("no room")))) == {"outcome"}
-    some = Known(PAIR)
+    assert set(left(story(RunFacts(PAIR), steps=(), failure=RunFailure("no room")))) == {"outcome"}
+    some = RunFacts(PAIR)
     some.learn(stories.access("beijing"))
-    found = left(story(some, failure=Failure("no room")))
+    found = left(story(some, failure=RunFailure("no room")))
     assert set(found) == {"outcome", "topology", "clusters", "steps"}
     assert "shanghai" not in found["topology"].markdown
     [row] = found["clusters"].rows
@@ -245,7 +248,7 @@ def test_secrets_that_come_by_mistake_are_in_nothing_that_a_run_leaves():
     for secret in SECRETS.values():
         found = known(PAIR)
         client = found.clients["beijing"]
-        reason = Reason(kind=secret, about="beijing", text=f"{secret}. Type: {secret}")
+        reason = Finding(kind=secret, about="beijing", text=f"{secret}. Type: {secret}")
         found.clients["beijing"] = client.model_copy(
             update={"observed_endpoints": [secret], "findings": (reason,)}
         )
@@ -296,7 +299,9 @@ def test_what_a_program_printed_is_shown_line_by_line():
 def test_no_text_is_longer_than_a_person_reads():
     endless = "x y" * 3_000
     error = Rejected(endless, cluster="beijing", step="join", hint=endless)
-    reasons = tuple(Reason(kind=f"k{n}", about="beijing", text=endless + str(n)) for n in range(99))
+    reasons = tuple(
+        Finding(kind=f"k{n}", about="beijing", text=endless + str(n)) for n in range(99)
+    )
     found = known(PAIR)
     found.learn(found.verification.model_copy(update={"findings": reasons}))
     steps = [step(endless, "beijing", 0, 1, "failed", text=endless)] * 99

@@ -9,8 +9,8 @@ import pytest
 import stories
 from stories import STEPS, environment, known, step
 
-from isthmus.reporting import Known, gantt, mermaid_theme, topology
-from isthmus.verification import Reason
+from isthmus.reporting import RunFacts, gantt, mermaid_theme, topology
+from isthmus.verification import Finding
 
 CHROMIUM = Path("/usr/bin/chromium")
 """Debian's; Playwright's own would be a download."""
@@ -105,7 +105,7 @@ def test_any_name_that_is_legal_can_be_drawn(draw, name):
 def test_findings_with_any_sign_in_them_are_drawn_as_they_are(draw):
     kind = 'say "x" [y]{z} `w` <img src=x onerror=1> #35; ; | --> %%{init: {}}%% end & é 1. _e_'
     found = known(environment())
-    reason = Reason(kind=f"{kind}\n second line", about="beijing", text="odd")
+    reason = Finding(kind=f"{kind}\n second line", about="beijing", text="odd")
     found.learn(found.verification.model_copy(update={"findings": (reason,)}))
     assert f"finding: {kind} second line" in draw(topology.picture(found)).split("\n")
 
@@ -129,7 +129,7 @@ def test_two_clusters_in_one_network_are_joined_without_a_gateway(draw):
 
 
 def test_as_much_is_drawn_as_a_run_that_failed_early_knew(draw):
-    early = Known(environment())
+    early = RunFacts(environment())
     assert topology.picture(early) == ""
     early.learn(stories.access("beijing"))
     assert draw(topology.picture(early)).split("\n")[0] == "beijing (host)"

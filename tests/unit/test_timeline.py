@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from isthmus.events import Event
-from isthmus.timeline import Step, Steps, critical_path
+from isthmus.timeline import Step, StepRecorder, critical_path
 
 
 def step(name, start, end, *after):
@@ -18,7 +18,7 @@ def names(steps):
 
 
 def heard(*events):
-    steps = Steps()
+    steps = StepRecorder()
     for event in events:
         steps(event)
     return steps

@@ -7,10 +7,10 @@ import pytest
 import yaml
 
 from isthmus.errors import NotReady
-from isthmus.step_results import Gateway
+from isthmus.step_results import GatewayAddress
 from isthmus.verification import (
-    Reported,
-    SeenEndpoint,
+    ObservedEndpoint,
+    ReportedState,
     connections,
     expected_endpoints,
     judge_endpoints,
@@ -21,7 +21,7 @@ from isthmus.verification import (
 
 CASES = Path(__file__).parents[1] / "cases" / "verification"
 HELLOWORLD = "outbound|5000||helloworld.sample.svc.cluster.local"
-TWO = Reported(
+TWO = ReportedState(
     pods={
         "beijing": {"helloworld-a": "10.244.0.7"},
         "shanghai": {"helloworld-b": "10.244.0.7", "helloworld-c": "10.244.0.8"},
@@ -31,21 +31,21 @@ TWO = Reported(
 )
 
 
-def endpoint(text: str) -> SeenEndpoint:
+def endpoint(text: str) -> ObservedEndpoint:
     place, _, health = text.partition(" ")
     address, _, port = place.rpartition(":")
-    return SeenEndpoint(address=address, port=int(port), health=health or "HEALTHY")
+    return ObservedEndpoint(address=address, port=int(port), health=health or "HEALTHY")
 
 
 def test_endpoints_by_ipv6_are_the_same_wherever_they_are_told():
-    gateway = Gateway(cluster="shanghai", address="fd00::2", port=15443)
+    gateway = GatewayAddress(cluster="shanghai", address="fd00::2", port=15443)
     assert gateway.found == "[fd00::2]:15443"
     pods = {"beijing": {"helloworld-a": "fd00:a::7"}, "shanghai": {"helloworld-b": "fd00:b::7"}}
     ways = {"beijing": ["[fd00::1]:15443"], "shanghai": gateway.ways}
     reported = TWO.model_copy(update={"pods": pods, "gateways": ways})
     seen = [
-        SeenEndpoint(address="fd00:a::7", port=5000),
-        SeenEndpoint(address="fd00::2", port=15443),
+        ObservedEndpoint(address="fd00:a::7", port=5000),
+        ObservedEndpoint(address="fd00::2", port=15443),
     ]
     assert judge_endpoints("beijing", seen, reported) == []
     [lacking] = judge_endpoints("beijing", seen[:1], reported)
@@ -55,9 +55,9 @@ def test_endpoints_by_ipv6_are_the_same_wherever_they_are_told():
 @pytest.mark.parametrize("source", ["envoy.json", "istioctl.json"])
 def test_both_forms_of_the_table_are_read_alike(source):
     assert parse_clusters((CASES / source).read_text(), HELLOWORLD) == [
-        SeenEndpoint(address="10.244.0.7", port=5000, weight=1, health="HEALTHY"),
-        SeenEndpoint(address="198.18.2.200", port=15443, weight=3, health="HEALTHY"),
-        SeenEndpoint(address="198.18.3.200", port=15443, weight=1, health="EJECTED"),
+        ObservedEndpoint(address="10.244.0.7", port=5000, weight=1, health="HEALTHY"),
+        ObservedEndpoint(address="198.18.2.200", port=15443, weight=3, health="HEALTHY"),
+        ObservedEndpoint(address="198.18.3.200", port=15443, weight=1, health="EJECTED"),
     ]
 
 

@@ -11,9 +11,9 @@ from isthmus.environment import ClusterSpec, Environment
 from isthmus.errors import Findings
 from isthmus.verification import (
     Answers,
-    Reason,
-    Reported,
-    SeenEndpoint,
+    Finding,
+    ObservedEndpoint,
+    ReportedState,
     Verification,
     bound,
     endpoint_findings,
@@ -27,9 +27,9 @@ from isthmus.verification.evidence import CAUSES_FIRST
 CITIES = ("beijing", "shanghai", "tianjin")
 
 
-def reported(*clusters: str, pods: int = 1) -> Reported:
+def reported(*clusters: str, pods: int = 1) -> ReportedState:
     """Each cluster has a network of its own; all use the same pod addresses, as in the lab."""
-    return Reported(
+    return ReportedState(
         pods={c: {f"{c}-{i}": f"10.244.0.{i}" for i in range(pods)} for c in clusters},
         gateways={c: [f"198.18.{i}.1:15443"] for i, c in enumerate(clusters)},
         networks={c: f"network{i}" for i, c in enumerate(clusters)},
@@ -47,25 +47,27 @@ TWO, THREE = reported(*CITIES[:2]), reported(*CITIES)
 PAIR = environment(*CITIES[:2])
 
 
-def seen(client: str, mesh: Reported, **weights: int) -> list[SeenEndpoint]:
+def seen(client: str, mesh: ReportedState, **weights: int) -> list[ObservedEndpoint]:
     """Return the table as it should be, with other weights for some clusters."""
-    own = [SeenEndpoint(address=ip, port=5000) for ip in mesh.pods[client].values()]
+    own = [ObservedEndpoint(address=ip, port=5000) for ip in mesh.pods[client].values()]
     gateways = [
-        SeenEndpoint(address=f"198.18.{i}.1", port=15443, weight=weights.get(c, len(mesh.pods[c])))
+        ObservedEndpoint(
+            address=f"198.18.{i}.1", port=15443, weight=weights.get(c, len(mesh.pods[c]))
+        )
         for i, c in enumerate(mesh.networks)
         if c != client and mesh.pods[c]
     ]
     return own + gateways
 
 
-def answers(mesh: Reported, *, failures=(), more=(), **counts: int) -> Answers:
+def answers(mesh: ReportedState, *, failures=(), more=(), **counts: int) -> Answers:
     instances = [next(iter(mesh.pods[c])) for c, k in counts.items() for _ in range(k)] + [*more]
     return Answers(
         requests=len(instances) + len(failures), instances=instances, failures=list(failures)
     )
 
 
-def look(client: str = "beijing", mesh: Reported = TWO, table=None, **counts):
+def look(client: str = "beijing", mesh: ReportedState = TWO, table=None, **counts):
     return judge_client(
         client, seen(client, mesh) if table is None else table, answers(mesh, **counts), mesh
     )
@@ -189,7 +191,7 @@ def test_a_foreign_pod_is_red_though_answers_are_good():
     mesh = reported("beijing", "shanghai").model_copy(
         update={"pods": {"beijing": {"b": "10.244.0.1"}, "shanghai": {"s": "10.244.0.2"}}}
     )
-    foreign = SeenEndpoint(address="10.244.0.2", port=5000)
+    foreign = ObservedEndpoint(address="10.244.0.2", port=5000)
     verdict = look(mesh=mesh, table=[*seen("beijing", mesh), foreign], beijing=34, shanghai=66)
     assert kinds(verdict) == ["foreign pod"]
 
@@ -307,7 +309,7 @@ def test_a_region_that_asked_nothing_is_red():
 
 
 def test_a_finding_on_a_gateway_makes_the_verdict_red():
-    gateway = Reason(kind="sends back", about="shanghai", text="shanghai: its gateway sends back")
+    gateway = Finding(kind="sends back", about="shanghai", text="shanghai: its gateway sends back")
     clients = [look(beijing=50, shanghai=50), look("shanghai", beijing=50, shanghai=50)]
     assert evaluate(PAIR, clients).verdict == "pass"
     assert evaluate(PAIR, clients, [gateway]).reasons == ["shanghai: its gateway sends back"]

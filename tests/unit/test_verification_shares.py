@@ -2,7 +2,7 @@
 
 import pytest
 
-from isthmus.verification import SeenEndpoint, bound, expected_shares, wilson
+from isthmus.verification import ObservedEndpoint, bound, expected_shares, wilson
 from isthmus.verification.shares import enough
 
 PODS = {"beijing": ["10.0.0.1"], "shanghai": ["10.0.0.1"], "tianjin": ["10.0.0.3"]}
@@ -12,12 +12,12 @@ GATEWAYS = {
     "tianjin": ["198.18.3.1:15443"],
 }
 NETWORKS = {"beijing": "network1", "shanghai": "network2", "tianjin": "network3"}
-OWN = SeenEndpoint(address="10.0.0.1", port=5000)
+OWN = ObservedEndpoint(address="10.0.0.1", port=5000)
 
 
-def gateway(cluster: str, weight: int = 1, health: str = "HEALTHY") -> SeenEndpoint:
+def gateway(cluster: str, weight: int = 1, health: str = "HEALTHY") -> ObservedEndpoint:
     address, port = GATEWAYS[cluster][0].split(":")
-    return SeenEndpoint(address=address, port=int(port), weight=weight, health=health)
+    return ObservedEndpoint(address=address, port=int(port), weight=weight, health=health)
 
 
 def shares(*seen, client="beijing", pods=PODS, gateways=GATEWAYS, networks=NETWORKS):
@@ -65,7 +65,7 @@ def test_a_gateway_without_pods_behind_it_answers_nothing():
 
 
 def test_a_foreign_pod_counts_for_the_cluster_whose_it_is():
-    foreign = SeenEndpoint(address="10.0.0.3", port=5000)
+    foreign = ObservedEndpoint(address="10.0.0.3", port=5000)
     assert shares(OWN, foreign)["tianjin"] == 0.5
 
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from isthmus import polling
 from isthmus.adapters import web_proxy
 from isthmus.errors import ClusterUnreachable, IsthmusError, Rejected
-from isthmus.providers.kce.credentials import ACCESS, SECRET, Keys
+from isthmus.providers.kce.credentials import ACCESS, SECRET, KceCredentials
 
 with warnings.catch_warnings():
     # The SDK silences every warning of the process that imports it.
@@ -44,7 +44,7 @@ MISSING = ("notfound", "not_found", "not found", "not exist")
 REFUSED = ("signature", "accesskey", "accessdenied", "unauthorized", "notauthorized", "invalidkey")
 
 
-class Unanswered(ClusterUnreachable):
+class NoAnswer(ClusterUnreachable):
     """The API gave no answer, or none of its own: what was asked for may have been done."""
 
 
@@ -52,12 +52,12 @@ class Throttled(ClusterUnreachable):
     """The API asks for patience; nothing was done."""
 
 
-class Missing(Rejected):
+class ClusterNotFound(Rejected):
     """The API knows no such cluster."""
 
 
 @dataclass(frozen=True)
-class Found:
+class KceCluster:
     """A cluster as DescribeCluster lists it."""
 
     identity: str
@@ -67,15 +67,15 @@ class Found:
     region: str
 
 
-class Cloud:
+class KceRegionClient:
     """KCE in one region."""
 
-    def __init__(self, region: str, keys: Keys) -> None:
+    def __init__(self, region: str, keys: KceCredentials) -> None:
         self.region, self._keys = region, keys
 
-    def clusters(self, search: str) -> list[Found]:
+    def clusters(self, search: str) -> list[KceCluster]:
         """Return all clusters with `search` in their names."""
-        found: list[Found] = []
+        found: list[KceCluster] = []
         while True:
             page = {"Search": search, "Marker": len(found), "MaxResults": PAGE}
             answer = self._call(v2023, m2023, "DescribeCluster", page)
@@ -85,11 +85,11 @@ class Cloud:
             if not listed or len(found) >= answer.get("TotalCount", len(found) + 1):
                 return found
 
-    def cluster(self, identity: str) -> Found | None:
+    def cluster(self, identity: str) -> KceCluster | None:
         """Return the cluster of that identity; None once there is none."""
         try:
             answer = self._call(v2023, m2023, "DescribeCluster", {"ClusterId": identity})
-        except Missing:
+        except ClusterNotFound:
             return None
         return next(map(self._found, answer.get("ClusterSet") or []), None)
 
@@ -103,7 +103,7 @@ class Cloud:
         wanted = {"ClusterId": identity, "InstanceDeleteMode": "Terminate"}
         try:
             self._call(v2019, m2019, "DeleteCluster", wanted)
-        except Missing:
+        except ClusterNotFound:
             return
 
     def kubeconfig(self, identity: str) -> str:
@@ -112,10 +112,10 @@ class Cloud:
         answer = self._call(v2019, m2019, "DownloadClusterConfig", wanted)
         return str(answer.get("ClusterConfig") or "")
 
-    def _found(self, listed: dict[str, Any]) -> Found:
+    def _found(self, listed: dict[str, Any]) -> KceCluster:
         keys = ("ClusterId", "ClusterName", "ClusterDesc", "Status")
         identity, name, description, status = (str(listed.get(key) or "") for key in keys)
-        return Found(identity, name, description, status, self.region)
+        return KceCluster(identity, name, description, status, self.region)
 
     def _call(
         self,
@@ -138,7 +138,7 @@ class Cloud:
                 return _read(getattr(client, action)(request))
             except KsyunSDKException as error:
                 failure = self._translated(action, error)
-            if isinstance(failure, Unanswered) and not repeatable:
+            if isinstance(failure, NoAnswer) and not repeatable:
                 failure.timed_out = True  # final: what may be there would be asked for twice
             raise failure
 
@@ -198,5 +198,5 @@ def _kind(text: str, code: str) -> type[IsthmusError]:
     if any(sign in text for sign in THROTTLING):
         return Throttled
     if code == "no answer" or any(sign in code.lower() for sign in SERVERS):
-        return Unanswered
-    return Missing if any(sign in text for sign in MISSING) else Rejected
+        return NoAnswer
+    return ClusterNotFound if any(sign in text for sign in MISSING) else Rejected

@@ -11,7 +11,7 @@ from isthmus import events, polling, state
 from isthmus.environment import ClusterSpec, Environment
 from isthmus.errors import ClusterUnreachable, NotReady, Rejected
 from isthmus.providers.kce import payloads, purchase_record
-from isthmus.providers.kce.api import Cloud, Found, Throttled, Unanswered
+from isthmus.providers.kce.api import KceCluster, KceRegionClient, NoAnswer, Throttled
 
 T = TypeVar("T")
 RUNNING = "running"
@@ -22,7 +22,9 @@ LOOK = 10.0
 """Seconds from one look at a cluster to the next; minutes are usual."""
 
 
-def find(cloud: Cloud, environment: Environment, cluster: ClusterSpec) -> Found | None:
+def find(
+    cloud: KceRegionClient, environment: Environment, cluster: ClusterSpec
+) -> KceCluster | None:
     """Return the environment's cluster of that name, or None.
 
     Raises Rejected if the name is somebody else's, or if there are two.
@@ -44,19 +46,19 @@ def find(cloud: Cloud, environment: Environment, cluster: ClusterSpec) -> Found 
     return next(iter(named), None)
 
 
-def stands(cloud: Cloud, environment: Environment, cluster: ClusterSpec) -> bool:
+def stands(cloud: KceRegionClient, environment: Environment, cluster: ClusterSpec) -> bool:
     """Tell whether the cluster is there, and not about to go."""
     found = find(cloud, environment, cluster)
     return found is not None and found.status.lower() != GOING
 
 
-def all_of(cloud: Cloud, environment: Environment) -> list[Found]:
+def all_of(cloud: KceRegionClient, environment: Environment) -> list[KceCluster]:
     """Return every cluster of the environment in a region, also one that its file has no more."""
     listed = cloud.clusters(payloads.name(environment.name, ""))
     return [found for found in listed if _is_ours(found, environment)]
 
 
-def ensure(cloud: Cloud, environment: Environment, cluster: ClusterSpec) -> str:
+def ensure(cloud: KceRegionClient, environment: Environment, cluster: ClusterSpec) -> str:
     """Make the cluster exist and run; return its identity."""
     purchase_record.keep_region(environment.name, cluster)
     found = awaited(cloud, environment, cluster)
@@ -69,7 +71,9 @@ def ensure(cloud: Cloud, environment: Environment, cluster: ClusterSpec) -> str:
     return identity
 
 
-def awaited(cloud: Cloud, environment: Environment, cluster: ClusterSpec) -> Found | None:
+def awaited(
+    cloud: KceRegionClient, environment: Environment, cluster: ClusterSpec
+) -> KceCluster | None:
     """Return the cluster, or None; one that was asked for without an answer is waited for."""
     found = find(cloud, environment, cluster)
     if found or not purchase_record.asked(environment.name, cluster).exists():
@@ -77,7 +81,7 @@ def awaited(cloud: Cloud, environment: Environment, cluster: ClusterSpec) -> Fou
     return _appearing(cloud, environment, cluster)
 
 
-def await_gone(cloud: Cloud, found: Found) -> None:
+def await_gone(cloud: KceRegionClient, found: KceCluster) -> None:
     """Wait until KCE lists the cluster no more."""
     status = found.status
 
@@ -119,14 +123,14 @@ def until_it_answers(reach: Callable[[], T], cluster: str) -> T:
     )
 
 
-def _create(cloud: Cloud, environment: Environment, cluster: ClusterSpec) -> str:
+def _create(cloud: KceRegionClient, environment: Environment, cluster: ClusterSpec) -> str:
     state.private(
         purchase_record.asked(environment.name, cluster),
         payloads.name(environment.name, cluster.name),
     )
     try:
         return cloud.create(payloads.creation(environment, cluster))
-    except Unanswered as error:
+    except NoAnswer as error:
         if found := _appearing(cloud, environment, cluster):
             return found.identity
         raise Rejected(
@@ -142,7 +146,9 @@ def _create(cloud: Cloud, environment: Environment, cluster: ClusterSpec) -> str
         raise
 
 
-def _appearing(cloud: Cloud, environment: Environment, cluster: ClusterSpec) -> Found | None:
+def _appearing(
+    cloud: KceRegionClient, environment: Environment, cluster: ClusterSpec
+) -> KceCluster | None:
     """Return a cluster as soon as it is listed, or None if it is not within the limit `cloud`."""
     try:
         return polling.until(
@@ -156,7 +162,7 @@ def _appearing(cloud: Cloud, environment: Environment, cluster: ClusterSpec) -> 
 
 
 def _await_running(
-    cloud: Cloud, environment: Environment, cluster: ClusterSpec, identity: str
+    cloud: KceRegionClient, environment: Environment, cluster: ClusterSpec, identity: str
 ) -> None:
     status = ""
 
@@ -184,5 +190,5 @@ def _await_running(
     )
 
 
-def _is_ours(found: Found, environment: Environment) -> bool:
+def _is_ours(found: KceCluster, environment: Environment) -> bool:
     return payloads.owner(found.description) == environment.name

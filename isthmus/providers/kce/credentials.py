@@ -19,7 +19,7 @@ _reader: list[Read] = []
 
 
 @dataclass(frozen=True, repr=False)
-class Keys:
+class KceCredentials:
     """What requests are signed with; never shown."""
 
     access: str
@@ -35,7 +35,7 @@ def read_blocks_with(read: Read) -> None:
     _reader[:] = [read]
 
 
-def keys(environment: Environment) -> Keys:
+def keys(environment: Environment) -> KceCredentials:
     """Return the keys; raises Unprepared if there are none, without a word of what was found."""
     block = environment.kce.credentials_block
     found = _of_block(block) if block else (os.environ.get(ACCESS), os.environ.get(SECRET))
@@ -47,7 +47,7 @@ def keys(environment: Environment) -> Keys:
             hint=f"set {ACCESS} and {SECRET}, or name a Secret block of Prefect's: "
             "kce: {credentials_block: NAME}",
         )
-    return Keys(*given)
+    return KceCredentials(*given)
 
 
 def _of_block(name: str) -> tuple[Any, Any]:

@@ -4,7 +4,7 @@ from isthmus import events, polling
 from isthmus.adapters import kube
 from isthmus.errors import ClusterUnreachable, NotReady, Rejected
 from isthmus.providers.kce import create
-from isthmus.providers.kce.api import Cloud, Found
+from isthmus.providers.kce.api import KceCluster, KceRegionClient
 from isthmus.step_results import Access
 
 MAKING = ("creating", "initializing", "pending")
@@ -32,7 +32,7 @@ def release(access: Access) -> None:
         events.say(f"load balancers may be left, look in the console: {error.message}")
 
 
-def ask(cloud: Cloud, found: Found) -> None:
+def ask(cloud: KceRegionClient, found: KceCluster) -> None:
     """Make KCE delete the cluster; one that it still makes is asked about until it takes it."""
     last = ""
 
@@ -65,7 +65,7 @@ def _is_balanced(service: dict[str, object]) -> bool:
     return isinstance(spec, dict) and spec.get("type") == "LoadBalancer"
 
 
-def _hint(found: Found) -> str:
+def _hint(found: KceCluster) -> str:
     return (
         f"is {found.name} protected against deletion, or still in a federation of the console? "
         "Undo that in the KCE console, then run it again"

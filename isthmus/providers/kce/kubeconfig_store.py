@@ -9,7 +9,7 @@ from isthmus import state
 from isthmus.adapters import kube
 from isthmus.errors import NotReady, Rejected, TransientError
 from isthmus.providers.kce import purchase_record
-from isthmus.providers.kce.api import Cloud
+from isthmus.providers.kce.api import KceRegionClient
 from isthmus.step_results import Access
 
 
@@ -36,7 +36,7 @@ def kept(environment: str, cluster: str, identity: str) -> Access | None:
         return None
 
 
-def fetch(cloud: Cloud, environment: str, cluster: str, identity: str) -> Access:
+def fetch(cloud: KceRegionClient, environment: str, cluster: str, identity: str) -> Access:
     """Keep a new kubeconfig of the cluster in place of any other, and return how to reach it.
 
     Raises Rejected if KCE has none for use from outside.

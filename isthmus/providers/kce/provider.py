@@ -2,7 +2,7 @@
 
 from isthmus.environment import ClusterSpec, Environment
 from isthmus.errors import ClusterUnreachable, NotReady, Rejected, Unprepared
-from isthmus.providers.base import Defaults
+from isthmus.providers.base import ProviderDefaults
 from isthmus.providers.kce import (
     create,
     credentials,
@@ -11,16 +11,16 @@ from isthmus.providers.kce import (
     payloads,
     purchase_record,
 )
-from isthmus.providers.kce.api import Cloud, Found
+from isthmus.providers.kce.api import KceCluster, KceRegionClient
 from isthmus.stacks import load
 from isthmus.step_results import Access
 
 
-class Kce:
+class KceProvider:
     """Managed clusters of Kingsoft Cloud."""
 
     disposable = True
-    defaults = Defaults()
+    defaults = ProviderDefaults()
 
     def check(self, environment: Environment) -> None:
         """Raise Unprepared without credentials, or for a version that the stack does not take.
@@ -92,7 +92,9 @@ class Kce:
                 found += [(cloud, late)] if late else []
         self._leave(environment, found)
 
-    def _leave(self, environment: Environment, found: list[tuple[Cloud, Found]]) -> None:
+    def _leave(
+        self, environment: Environment, found: list[tuple[KceRegionClient, KceCluster]]
+    ) -> None:
         for cloud, one in found:
             if access := self._reachable(environment, cloud, one):
                 delete.release(access)
@@ -100,7 +102,9 @@ class Kce:
         for cloud, one in found:
             create.await_gone(cloud, one)
 
-    def _reachable(self, environment: Environment, cloud: Cloud, one: Found) -> Access | None:
+    def _reachable(
+        self, environment: Environment, cloud: KceRegionClient, one: KceCluster
+    ) -> Access | None:
         """Return how to reach a cluster that is to go; a half-made one cannot be reached."""
         if one.status.lower() != create.RUNNING:
             return None
@@ -121,24 +125,24 @@ class Kce:
             )
         return _as_member(environment, access, identity)
 
-    def _clouds(self, environment: Environment) -> list[Cloud]:
+    def _clouds(self, environment: Environment) -> list[KceRegionClient]:
         keys = credentials.keys(environment)
         regions = [cluster.region for cluster in environment.clusters]
         return [
-            Cloud(region, keys)
+            KceRegionClient(region, keys)
             for region in dict.fromkeys([*regions, *purchase_record.regions(environment.name)])
         ]
 
 
-def _words(found: Found) -> str:
+def _words(found: KceCluster) -> str:
     return (
         f"{found.name}: KCE cluster {found.identity} in {found.region}, {found.status}, "
         "with its nodes and load balancers"
     )
 
 
-def _cloud(environment: Environment, cluster: ClusterSpec) -> Cloud:
-    return Cloud(cluster.region, credentials.keys(environment))
+def _cloud(environment: Environment, cluster: ClusterSpec) -> KceRegionClient:
+    return KceRegionClient(cluster.region, credentials.keys(environment))
 
 
 def _as_member(environment: Environment, access: Access, identity: str) -> Access:

@@ -21,7 +21,7 @@ STATE = "{{.Id}} {{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}"
 
 
 @dataclass(frozen=True)
-class Node:
+class KindNode:
     """The container that is a cluster's only node."""
 
     identity: str
@@ -80,10 +80,10 @@ def context(name: str) -> str:
     return f"kind-{name}"
 
 
-def node(name: str) -> Node:
+def node(name: str) -> KindNode:
     """Return what a cluster's node is now."""
     identity, *addresses = _docker("inspect", "--format", STATE, _container(name)).split()
-    return Node(identity, addresses[0] if addresses else "")
+    return KindNode(identity, addresses[0] if addresses else "")
 
 
 def server(name: str) -> str:

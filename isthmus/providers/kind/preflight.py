@@ -15,7 +15,7 @@ PUBLISHED = {"1.36": "1.36.4"}
 """Patch versions of which there is a node image, where the stack's has none: kind 0.33's notes."""
 VERSION = re.compile(r":v?(\d+\.\d+[^:]*)$")
 
-Lack = tuple[str, str]
+MissingPrerequisite = tuple[str, str]
 """What is missing, and what a person does about it."""
 
 
@@ -39,7 +39,7 @@ def check_machine(environment: Environment) -> None:
         )
 
 
-def _programs() -> list[Lack]:
+def _programs() -> list[MissingPrerequisite]:
     if sys.platform != "linux":
         return [("not Linux: nodes cannot be reached by their addresses", "use a Linux machine")]
     lacks = []
@@ -50,7 +50,7 @@ def _programs() -> list[Lack]:
     return [*lacks, *_engine()]
 
 
-def _engine() -> list[Lack]:
+def _engine() -> list[MissingPrerequisite]:
     try:
         system = commands.engine()
     except Rejected as error:
@@ -62,12 +62,12 @@ def _engine() -> list[Lack]:
     return []
 
 
-def _addresses() -> list[Lack]:
+def _addresses() -> list[MissingPrerequisite]:
     lack = cloud_provider.lack()
     return [(lack, cloud_provider.INSTALL)] if lack else []
 
 
-def _clashes(environment: Environment) -> list[Lack]:
+def _clashes(environment: Environment) -> list[MissingPrerequisite]:
     there = commands.clusters()
     names = {c.name: records.full_name(environment.name, c.name) for c in environment.clusters}
     return [
@@ -77,13 +77,13 @@ def _clashes(environment: Environment) -> list[Lack]:
     ]
 
 
-def clash(name: str) -> Lack:
+def clash(name: str) -> MissingPrerequisite:
     """Return what is wrong with a kind cluster that somebody else made under our name."""
     what = f"kind cluster {name} is there, and this environment did not make it"
     return what, f"give the environment another name, or: kind delete cluster --name {name}"
 
 
-def _version(environment: Environment) -> list[Lack]:
+def _version(environment: Environment) -> list[MissingPrerequisite]:
     stack, image = load(environment.stack), node_image(environment)
     found = VERSION.search(image)
     if not found or stack.kubernetes.holds(found[1]):

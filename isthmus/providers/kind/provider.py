@@ -8,16 +8,16 @@ from isthmus import polling, state
 from isthmus.adapters import kube
 from isthmus.environment import ClusterSpec, Environment
 from isthmus.errors import ClusterUnreachable, NotReady, Unprepared
-from isthmus.providers.base import Defaults
+from isthmus.providers.base import ProviderDefaults
 from isthmus.providers.kind import cloud_provider, commands, preflight, records
 from isthmus.step_results import Access
 
 
-class Kind:
+class KindProvider:
     """Clusters in Docker containers."""
 
     disposable = True
-    defaults = Defaults()
+    defaults = ProviderDefaults()
 
     def check(self, environment: Environment) -> None:
         """Raise Unprepared with all that this machine lacks for so many kind clusters."""

@@ -6,6 +6,6 @@ token_login with a ServiceAccount's token; what the others judge is plain data: 
 requirements, conflicts, addresses.
 """
 
-from isthmus.providers.kubeconfig.provider import Kubeconfig
+from isthmus.providers.kubeconfig.provider import KubeconfigProvider
 
-__all__ = ["Kubeconfig"]
+__all__ = ["KubeconfigProvider"]

@@ -25,21 +25,21 @@ NEAR = Fraction(95, 100)
 
 
 @dataclass(frozen=True)
-class Amount:
+class ResourceTotals:
     """CPU in cores, memory in bytes."""
 
     cpu: Fraction = Fraction(0)
     memory: Fraction = Fraction(0)
 
-    def __add__(self, other: "Amount") -> "Amount":
+    def __add__(self, other: "ResourceTotals") -> "ResourceTotals":
         """Sum both."""
-        return Amount(self.cpu + other.cpu, self.memory + other.memory)
+        return ResourceTotals(self.cpu + other.cpu, self.memory + other.memory)
 
-    def __sub__(self, other: "Amount") -> "Amount":
+    def __sub__(self, other: "ResourceTotals") -> "ResourceTotals":
         """Return what is left of each."""
-        return Amount(self.cpu - other.cpu, self.memory - other.memory)
+        return ResourceTotals(self.cpu - other.cpu, self.memory - other.memory)
 
-    def holds(self, other: "Amount") -> bool:
+    def holds(self, other: "ResourceTotals") -> bool:
         """Tell whether there is as much of each."""
         return self.cpu >= other.cpu and self.memory >= other.memory
 
@@ -48,10 +48,10 @@ class Amount:
         return f"{float(self.cpu):.2f} cores, {float(self.memory / 2**30):.2f} GiB"
 
 
-def amount(given: dict[str, str] | None) -> Amount:
+def amount(given: dict[str, str] | None) -> ResourceTotals:
     """Return what a container requests or a node has; what is not said is nothing."""
     given = given or {}
-    return Amount(quantity(given.get("cpu", "0")), quantity(given.get("memory", "0")))
+    return ResourceTotals(quantity(given.get("cpu", "0")), quantity(given.get("memory", "0")))
 
 
 def quantity(text: str) -> Fraction:
@@ -60,12 +60,12 @@ def quantity(text: str) -> Fraction:
     return Fraction(match[1]) * SUFFIXES[match[2]] if match else Fraction(0)
 
 
-def total(amounts: Iterable[Amount]) -> Amount:
+def total(amounts: Iterable[ResourceTotals]) -> ResourceTotals:
     """Return the sum."""
-    return sum(amounts, Amount())
+    return sum(amounts, ResourceTotals())
 
 
-def free(nodes: Sequence[Manifest], pods: Iterable[Manifest]) -> list[Amount]:
+def free(nodes: Sequence[Manifest], pods: Iterable[Manifest]) -> list[ResourceTotals]:
     """Return what each node that takes pods has left."""
     left = {n["metadata"]["name"]: amount(n["status"].get("allocatable")) for n in usable(nodes)}
     for pod in pods:
@@ -80,24 +80,26 @@ def usable(nodes: Sequence[Manifest]) -> list[Manifest]:
     return [n for n in nodes if not n.get("spec", {}).get("unschedulable") and not _tainted(n)]
 
 
-def requested(pod: Manifest) -> Amount:
+def requested(pod: Manifest) -> ResourceTotals:
     """Return what the scheduler counts for a pod: its containers, or a larger init container."""
     spec = pod["spec"]
     side_by_side = total(_requests(c) for c in spec.get("containers", []))
     first = [_requests(c) for c in spec.get("initContainers", [])]
-    return Amount(
+    return ResourceTotals(
         max([side_by_side.cpu, *(a.cpu for a in first)]),
         max([side_by_side.memory, *(a.memory for a in first)]),
     )
 
 
-def judge(cluster: str, left: Sequence[Amount], pods: Sequence[Amount]) -> list[Unprepared]:
+def judge(
+    cluster: str, left: Sequence[ResourceTotals], pods: Sequence[ResourceTotals]
+) -> list[Unprepared]:
     """Return the refusal if these pods do not fit, all of them and each on one node."""
     if not left:
         hint = "add a node, or take a taint away: kubectl describe nodes"
         return [Unprepared("has no node that takes pods", cluster=cluster, hint=hint)]
     need, have = total(pods), total(left)
-    widest = max(pods, key=lambda pod: (pod.memory, pod.cpu), default=Amount())
+    widest = max(pods, key=lambda pod: (pod.memory, pod.cpu), default=ResourceTotals())
     hint = "add a node, or ask for less by `resources` in the environment file"
     if not have.holds(need):
         message = f"has {have} left for requests; the mesh requests {need}"
@@ -109,7 +111,7 @@ def judge(cluster: str, left: Sequence[Amount], pods: Sequence[Amount]) -> list[
 
 
 def judge_size(
-    cluster: str, nodes: Sequence[Manifest], wanted: Amount, stack: str
+    cluster: str, nodes: Sequence[Manifest], wanted: ResourceTotals, stack: str
 ) -> list[Unprepared]:
     """Return the refusal if a host's nodes are smaller in all than its stack says."""
     have = total(amount(n["status"].get("capacity")) for n in usable(nodes))
@@ -120,7 +122,7 @@ def judge_size(
     return [Unprepared(message, cluster=cluster, hint=hint)]
 
 
-def _requests(container: Manifest) -> Amount:
+def _requests(container: Manifest) -> ResourceTotals:
     return amount((container.get("resources") or {}).get("requests"))
 
 

@@ -13,7 +13,7 @@ SHOWN = 4
 
 
 @dataclass(frozen=True)
-class Content:
+class ClusterContent:
     """What was found: objects as they are, and the Services that webhooks lead to."""
 
     namespaces: Sequence[Manifest]
@@ -24,7 +24,7 @@ class Content:
 
 
 def judge(
-    cluster: str, environment: str, content: Content, *, kubefed: bool, carried: bool = True
+    cluster: str, environment: str, content: ClusterContent, *, kubefed: bool, carried: bool = True
 ) -> list[Unprepared]:
     """Return a refusal for everything that is of another mesh or federation.
 
@@ -60,7 +60,7 @@ def _advice(manifests: Iterable[Manifest], command: str) -> str:
 
 
 def _spaces(
-    environment: str, content: Content, kubefed: bool, carried: bool
+    environment: str, content: ClusterContent, kubefed: bool, carried: bool
 ) -> Iterator[tuple[str, str]]:
     watched = (*SPACES, KUBEFED_SPACE) if kubefed else SPACES
     for space in content.namespaces:
@@ -76,7 +76,7 @@ def _spaces(
             )
 
 
-def _kept(environment: str, content: Content) -> Iterator[tuple[str, str]]:
+def _kept(environment: str, content: ClusterContent) -> Iterator[tuple[str, str]]:
     for space in content.namespaces:
         name = space["metadata"]["name"]
         if name in SPACES and is_ours(space, environment) and is_kept(space):
@@ -88,7 +88,7 @@ def _kept(environment: str, content: Content) -> Iterator[tuple[str, str]]:
             )
 
 
-def _webhooks(environment: str, content: Content) -> Iterator[tuple[str, str]]:
+def _webhooks(environment: str, content: ClusterContent) -> Iterator[tuple[str, str]]:
     for webhook in content.webhooks:
         if is_ours(webhook, environment) or not _is_istios(webhook):
             continue
@@ -114,7 +114,9 @@ def _dead(configuration: Manifest) -> set[str]:
     return {f"{s['namespace']}/{s['name']}" for s in services if s}
 
 
-def _definitions(environment: str, content: Content, kubefed: bool) -> Iterator[tuple[str, str]]:
+def _definitions(
+    environment: str, content: ClusterContent, kubefed: bool
+) -> Iterator[tuple[str, str]]:
     istios = [d for d in content.definitions if _group(d).endswith(ISTIO)]
     if foreign := [d for d in istios if not is_ours(d, environment)]:
         yield _found(foreign, "Istio")

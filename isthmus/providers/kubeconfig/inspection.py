@@ -10,7 +10,7 @@ from isthmus.adapters.kube import Kube
 from isthmus.environment import ClusterSpec, Environment, Resources
 from isthmus.errors import IsthmusError, Unprepared
 from isthmus.providers.kubeconfig import addresses, capacity, conflicts, rbac, requirements
-from isthmus.providers.kubeconfig.conflicts import Content
+from isthmus.providers.kubeconfig.conflicts import ClusterContent
 from isthmus.stacks import load
 from isthmus.step_results import Access
 
@@ -25,7 +25,7 @@ WEBHOOKS = ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")
 
 
 @dataclass
-class Sight:
+class ClusterInspection:
     """One cluster as it was found, and all for which it is refused."""
 
     cluster: ClusterSpec
@@ -49,9 +49,9 @@ class Sight:
     refusals: list[IsthmusError] = field(default_factory=list)
 
 
-def look(environment: Environment, cluster: ClusterSpec, access: Access) -> Sight:
+def look(environment: Environment, cluster: ClusterSpec, access: Access) -> ClusterInspection:
     """Return what a cluster shows; what cannot be asked for want of an answer is left out."""
-    sight = Sight(cluster, access)
+    sight = ClusterInspection(cluster, access)
     try:
         client = kube.connect(access)
         server, sight.version = connectivity.reach(client)
@@ -77,7 +77,7 @@ def _advice(said: str) -> str:
     return "set that right, then run the same command again"
 
 
-def _look_inside(environment: Environment, sight: Sight, client: Kube) -> None:
+def _look_inside(environment: Environment, sight: ClusterInspection, client: Kube) -> None:
     name, is_host = sight.cluster.name, sight.cluster == environment.host
     carried = environment.federation == "kubefed"
     # In a remote `join` makes KubeFed's namespace, without our label.
@@ -113,7 +113,7 @@ def _tells_gateways(environment: Environment, client: Kube) -> bool:
     return told and bool(control) and all(map(readiness.is_rolled_out, control))
 
 
-def _version(environment: Environment, sight: Sight) -> list[Unprepared]:
+def _version(environment: Environment, sight: ClusterInspection) -> list[Unprepared]:
     stack = load(environment.stack)
     if stack.kubernetes.holds(sight.version):
         return []
@@ -125,7 +125,7 @@ def _version(environment: Environment, sight: Sight) -> list[Unprepared]:
     return [Unprepared(message, cluster=sight.cluster.name, hint=hint)]
 
 
-def _server(environment: Environment, sight: Sight) -> list[IsthmusError]:
+def _server(environment: Environment, sight: ClusterInspection) -> list[IsthmusError]:
     if not is_called(environment, sight.cluster):
         return []
     whose = f"pods of {environment.host.name}"
@@ -137,7 +137,7 @@ def is_called(environment: Environment, cluster: ClusterSpec) -> bool:
     return cluster != environment.host or environment.federation == "kubefed"
 
 
-def _missing(client: Kube, environment: Environment, cluster: ClusterSpec) -> list[rbac.Right]:
+def _missing(client: Kube, environment: Environment, cluster: ClusterSpec) -> list[rbac.Permission]:
     rules = rbac.needed(
         host=cluster == environment.host,
         kubefed=environment.federation == "kubefed",
@@ -151,7 +151,7 @@ def _missing(client: Kube, environment: Environment, cluster: ClusterSpec) -> li
     return [right for right, may in zip(wanted, allowed, strict=True) if not may]
 
 
-def _may(client: Kube, right: rbac.Right) -> bool:
+def _may(client: Kube, right: rbac.Permission) -> bool:
     path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
     answer = client.request("POST", path, right.review)
     return bool(answer.get("status", {}).get("allowed"))
@@ -162,11 +162,11 @@ def _authority(client: Kube) -> str:
     return str(found.get("data", {}).get("ca.crt", ""))
 
 
-def _content(client: Kube) -> Content:
+def _content(client: Kube) -> ClusterContent:
     webhooks = [w for kind in WEBHOOKS for w in client.objects(kind, api=ADMISSION)]
     called = [c.get("clientConfig", {}) for w in webhooks for c in w.get("webhooks") or []]
     services = {(s["namespace"], s["name"]) for c in called if (s := c.get("service"))}
-    return Content(
+    return ClusterContent(
         namespaces=client.objects("Namespace"),
         webhooks=webhooks,
         definitions=client.objects("CustomResourceDefinition", api=DEFINITIONS),

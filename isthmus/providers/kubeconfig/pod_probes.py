@@ -11,17 +11,17 @@ from isthmus.adapters import connectivity
 from isthmus.environment import Environment
 from isthmus.errors import IsthmusError, NotReady, Unprepared
 from isthmus.providers.kubeconfig import probe_namespace, reachability, requirements, token_login
-from isthmus.providers.kubeconfig.inspection import Sight, is_called
+from isthmus.providers.kubeconfig.inspection import ClusterInspection, is_called
 from isthmus.step_results import join_host_port
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Place:
+class ProbedCluster:
     """A cluster with a pod that calls, and the address at which others call it."""
 
-    sight: Sight
+    sight: ClusterInspection
     address: str
 
     @property
@@ -35,11 +35,11 @@ class Place:
         return self.sight.cluster.name
 
 
-def probe(environment: Environment, sights: Sequence[Sight]) -> list[IsthmusError]:
+def probe(environment: Environment, sights: Sequence[ClusterInspection]) -> list[IsthmusError]:
     """Return all that pods of these clusters found wrong; none of them keeps anything of it."""
 
-    def prepared(sight: Sight) -> Place:
-        return Place(sight, probe_namespace.prepare(environment, sight))
+    def prepared(sight: ClusterInspection) -> ProbedCluster:
+        return ProbedCluster(sight, probe_namespace.prepare(environment, sight))
 
     attempt = polling.carried(_attempt)
     with ThreadPoolExecutor(len(sights)) as pool:
@@ -55,7 +55,7 @@ def probe(environment: Environment, sights: Sequence[Sight]) -> list[IsthmusErro
     return refusals + [error for _, found in ended for error in found]
 
 
-def _ways(environment: Environment, places: Sequence[Place]) -> list[IsthmusError]:
+def _ways(environment: Environment, places: Sequence[ProbedCluster]) -> list[IsthmusError]:
     """Return a refusal for each way that leads nowhere; all are tried at once."""
     wanted = [(place, call) for place in places for call in _calls(environment, place, places)]
     actions = [partial(_call, *way) for way in wanted]
@@ -78,8 +78,8 @@ def _attempt(action: Callable[[], T]) -> tuple[T | None, list[IsthmusError]]:
 
 
 def _calls(
-    environment: Environment, place: Place, places: Sequence[Place]
-) -> Iterator[reachability.Call]:
+    environment: Environment, place: ProbedCluster, places: Sequence[ProbedCluster]
+) -> Iterator[reachability.ReachabilityProbe]:
     """Give what its pods must reach: gateways from everywhere, API servers from the host."""
     if place.sight.cluster == environment.host:
         for other in places:
@@ -97,7 +97,7 @@ def _calls(
                 yield reachability.gateway(other.name, other.address, port, stands=stands)
 
 
-def _call(place: Place, call: reachability.Call) -> None:
+def _call(place: ProbedCluster, call: reachability.ReachabilityProbe) -> None:
     """Wait until one address answers a cluster's pod."""
     client, said = probe_namespace.client_of(place.sight), ""
 
@@ -115,7 +115,7 @@ def _call(place: Place, call: reachability.Call) -> None:
         raise reachability.refusal(place.name, call, said) from None
 
 
-def _connect(host: Place) -> None:
+def _connect(host: ProbedCluster) -> None:
     """Wait until this machine comes to a connection with the host's gateway, as `up` has to."""
     port, said = requirements.ISTIOD_PORT, ""
 

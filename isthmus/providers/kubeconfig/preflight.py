@@ -12,7 +12,7 @@ from isthmus import events, polling
 from isthmus.environment import ClusterSpec, Environment
 from isthmus.errors import BadEnvironment, IsthmusError, together
 from isthmus.providers.kubeconfig import inspection, pod_probes
-from isthmus.providers.kubeconfig.inspection import Sight
+from isthmus.providers.kubeconfig.inspection import ClusterInspection
 from isthmus.step_results import Access
 
 
@@ -29,7 +29,7 @@ def look(environment: Environment, accesses: Sequence[Access]) -> list[IsthmusEr
     events.say(f"asking {', '.join(c.name for c in environment.clusters)}")
     pairs = list(zip(environment.clusters, accesses, strict=True))
 
-    def look_at(pair: tuple[ClusterSpec, Access]) -> Sight:
+    def look_at(pair: tuple[ClusterSpec, Access]) -> ClusterInspection:
         return inspection.look(environment, *pair)
 
     with ThreadPoolExecutor(len(pairs)) as pool:
@@ -42,14 +42,14 @@ def look(environment: Environment, accesses: Sequence[Access]) -> list[IsthmusEr
     return refusals
 
 
-def _probe(environment: Environment, sound: Sequence[Sight]) -> list[IsthmusError]:
+def _probe(environment: Environment, sound: Sequence[ClusterInspection]) -> list[IsthmusError]:
     if not sound:
         return []
     events.say(f"probing {', '.join(s.cluster.name for s in sound)} by pods and load balancers")
     return pod_probes.probe(environment, sound)
 
 
-def _expect_listeners(environment: Environment, sights: Sequence[Sight]) -> None:
+def _expect_listeners(environment: Environment, sights: Sequence[ClusterInspection]) -> None:
     """Demand a listener of no gateway before the host's istiod can have told it to listen.
 
     A build that was ended half-way leaves such gateways; to refuse them would end every later one.
@@ -59,7 +59,7 @@ def _expect_listeners(environment: Environment, sights: Sequence[Sight]) -> None
         sight.listens = sight.listens and told
 
 
-def _refuse_twins(sights: Sequence[Sight]) -> None:
+def _refuse_twins(sights: Sequence[ClusterInspection]) -> None:
     """Refuse each cluster that another name leads to already."""
     seen: dict[str, str] = {}
     for sight in sights:

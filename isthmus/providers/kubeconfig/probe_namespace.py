@@ -6,13 +6,13 @@ made. It bears the environment's too, so that `down` finds it.
 
 from isthmus import images, polling
 from isthmus.adapters import kube, pod_failures, readiness
-from isthmus.adapters.debounce import Standing
+from isthmus.adapters.debounce import FailureDebouncer
 from isthmus.adapters.diff import Manifest
 from isthmus.adapters.kube import Kube
 from isthmus.environment import Environment, Images
 from isthmus.errors import NotReady, Unprepared
 from isthmus.providers.kubeconfig import addresses, admission, requirements
-from isthmus.providers.kubeconfig.inspection import Sight
+from isthmus.providers.kubeconfig.inspection import ClusterInspection
 from isthmus.render import render, with_pods
 from isthmus.stacks import load
 
@@ -20,7 +20,7 @@ NAMESPACE = "isthmus-probe"
 MARK = "isthmus/probe=true"
 
 
-def prepare(environment: Environment, sight: Sight) -> str:
+def prepare(environment: Environment, sight: ClusterInspection) -> str:
     """Make pods of the cluster ready to call and to answer; return where others call it.
 
     Raises Unprepared if no pod comes to run or no address is given.
@@ -51,7 +51,7 @@ def _check_address(environment: Environment, cluster: str, address: str) -> None
     raise Unprepared(message, cluster=cluster, hint=f"{hint}, or take another stack")
 
 
-def remove(sight: Sight) -> None:
+def remove(sight: ClusterInspection) -> None:
     """Leave no namespace of a probe, be it another run's that was killed."""
     client = client_of(sight)
     for space in client.objects("Namespace", labels=MARK):
@@ -65,13 +65,13 @@ def remove(sight: Sight) -> None:
     )
 
 
-def client_of(sight: Sight) -> Kube:
+def client_of(sight: ClusterInspection) -> Kube:
     """Return the client of a cluster that has been asked."""
     assert sight.access
     return kube.connect(sight.access)
 
 
-def _objects(environment: Environment, sight: Sight) -> list[Manifest]:
+def _objects(environment: Environment, sight: ClusterInspection) -> list[Manifest]:
     """Return what is made: where our gateway stands, it is probed itself, and not a stand-in."""
     chosen, cluster = images.chosen(environment, Images()), sight.cluster
     annotations, fields = requirements.balancer(environment, cluster)
@@ -111,7 +111,7 @@ def _apply_pods(client: Kube, wanted: list[Manifest]) -> None:
 
 def _await_pod(client: Kube, pod: str, cluster: str) -> None:
     labels = f"app={pod}"
-    standing = Standing(client, f"Pod {NAMESPACE}/{pod} does not come to run: ")
+    standing = FailureDebouncer(client, f"Pod {NAMESPACE}/{pod} does not come to run: ")
     limit = polling.limits().deployment
 
     def runs() -> list[Manifest] | None:

@@ -3,16 +3,16 @@
 from isthmus.adapters import kube
 from isthmus.environment import ClusterSpec, Environment
 from isthmus.errors import Unprepared, together
-from isthmus.providers.base import Defaults
+from isthmus.providers.base import ProviderDefaults
 from isthmus.providers.kubeconfig import preflight
 from isthmus.step_results import Access
 
 
-class Kubeconfig:
+class KubeconfigProvider:
     """The provider of clusters that somebody else made."""
 
     disposable = False
-    defaults = Defaults()
+    defaults = ProviderDefaults()
 
     def check(self, environment: Environment) -> None:
         """Raise everything for which the clusters are refused; what was probed is removed again.

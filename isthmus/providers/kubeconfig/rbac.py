@@ -20,21 +20,21 @@ PAGE = "docs/kubeconfig.md"
 
 
 @dataclass(frozen=True)
-class Rule:
+class PolicyRule:
     """Some verbs on some resources of one API group, as a rule of a ClusterRole has them."""
 
     group: str
     resources: tuple[str, ...]
     verbs: tuple[str, ...] = MAKE
 
-    def each(self) -> "Iterator[Right]":
+    def each(self) -> "Iterator[Permission]":
         """Give every single right."""
         for resource in self.resources:
-            yield from (Right(verb, resource, self.group) for verb in self.verbs)
+            yield from (Permission(verb, resource, self.group) for verb in self.verbs)
 
 
 @dataclass(frozen=True)
-class Right:
+class Permission:
     """One verb on one resource, as one question to the cluster has it."""
 
     verb: str
@@ -58,46 +58,50 @@ class Right:
         }
 
 
-EVERYTHING = Right("*", "*", "*")
+EVERYTHING = Permission("*", "*", "*")
 """What an administrator has; asked first, because it makes all others needless."""
 RBAC = "rbac.authorization.k8s.io"
 EVERYWHERE = (
-    Rule("*", ("*",), READ),
-    Rule("", ("namespaces", "secrets", "configmaps", "services", "serviceaccounts"), UPDATED),
-    Rule("", ("pods",)),
-    Rule("", ("pods/exec",), ("create",)),
-    Rule("apps", ("deployments",), UPDATED),
-    Rule("autoscaling", ("horizontalpodautoscalers",)),
-    Rule("policy", ("poddisruptionbudgets",)),
-    Rule(RBAC, ("clusterroles", "roles"), (*UPDATED, "escalate", "bind")),
-    Rule(RBAC, ("clusterrolebindings", "rolebindings"), UPDATED),
-    Rule("apiextensions.k8s.io", ("customresourcedefinitions",), UPDATED),
-    Rule(
+    PolicyRule("*", ("*",), READ),
+    PolicyRule("", ("namespaces", "secrets", "configmaps", "services", "serviceaccounts"), UPDATED),
+    PolicyRule("", ("pods",)),
+    PolicyRule("", ("pods/exec",), ("create",)),
+    PolicyRule("apps", ("deployments",), UPDATED),
+    PolicyRule("autoscaling", ("horizontalpodautoscalers",)),
+    PolicyRule("policy", ("poddisruptionbudgets",)),
+    PolicyRule(RBAC, ("clusterroles", "roles"), (*UPDATED, "escalate", "bind")),
+    PolicyRule(RBAC, ("clusterrolebindings", "rolebindings"), UPDATED),
+    PolicyRule("apiextensions.k8s.io", ("customresourcedefinitions",), UPDATED),
+    PolicyRule(
         "admissionregistration.k8s.io",
         ("mutatingwebhookconfigurations", "validatingwebhookconfigurations"),
         UPDATED,
     ),
 )
 OF_ISTIOD = (
-    Rule(
+    PolicyRule(
         "networking.istio.io",
         ("gateways", "virtualservices", "destinationrules", "envoyfilters"),
     ),
 )
 """Where an istiod runs; the last two are made by the stack guide only."""
 OF_REMOTES = {
-    True: Rule("", ("endpoints",)),
-    False: Rule("discovery.k8s.io", ("endpointslices",)),
+    True: PolicyRule("", ("endpoints",)),
+    False: PolicyRule("discovery.k8s.io", ("endpointslices",)),
 }
 """How a remote knows the host's istiod, by whether it has an istiod of its own (stack guide)."""
 OF_KUBEFED = (
-    Rule("core.kubefed.io", ("kubefedclusters", "kubefedconfigs", "federatedtypeconfigs"), UPDATED),
-    Rule("types.kubefed.io", ("federatednamespaces", "federatedsecrets", "federateddeployments")),
+    PolicyRule(
+        "core.kubefed.io", ("kubefedclusters", "kubefedconfigs", "federatedtypeconfigs"), UPDATED
+    ),
+    PolicyRule(
+        "types.kubefed.io", ("federatednamespaces", "federatedsecrets", "federateddeployments")
+    ),
 )
 """On the host; the members give KubeFed's own account its rights by a role that `join` makes."""
 
 
-def needed(*, host: bool, kubefed: bool, istiod: bool) -> tuple[Rule, ...]:
+def needed(*, host: bool, kubefed: bool, istiod: bool) -> tuple[PolicyRule, ...]:
     """Return the rules of an account for a cluster of this role; `istiod`: it will run one."""
     return (
         *EVERYWHERE,
@@ -107,7 +111,7 @@ def needed(*, host: bool, kubefed: bool, istiod: bool) -> tuple[Rule, ...]:
     )
 
 
-def lacking(cluster: str, missing: Iterable[Right]) -> list[Unprepared]:
+def lacking(cluster: str, missing: Iterable[Permission]) -> list[Unprepared]:
     """Return one refusal that names every right that an account lacks, or none."""
     if not (names := ", ".join(map(str, missing))):
         return []

@@ -18,21 +18,21 @@ TRUST = (
     "the server's certificate must have that address and be of the cluster's own CA or of the one "
     "in its kubeconfig (KubeFed knows the latter alone, and no `tls-server-name`)"
 )
-Target = Literal["server", "stand-in", "gateway"]
+TargetKind = Literal["server", "stand-in", "gateway"]
 
 
 @dataclass(frozen=True)
-class Call:
+class ReachabilityProbe:
     """Something that a cluster's pods must reach in another cluster."""
 
     target: str
     """The cluster that is called."""
     url: str
     command: list[str]
-    to: Target
+    to: TargetKind
 
 
-def server(target: str, url: str, authority: str, name: str = "") -> Call:
+def server(target: str, url: str, authority: str, name: str = "") -> ReachabilityProbe:
     """Return the call of a remote's API server, known by the CA that istiod will know it by.
 
     `name` is that in the server's certificate, if it is not the URL's host (`tls-server-name`).
@@ -40,10 +40,14 @@ def server(target: str, url: str, authority: str, name: str = "") -> Call:
     version = f"{url.rstrip('/')}/version"
     asked, options = _named(version, name) if name else (version, "")
     if not authority:
-        return Call(target, version, ["sh", "-c", f'{_curl()}{options} -k "$0"', asked], "server")
+        return ReachabilityProbe(
+            target, version, ["sh", "-c", f'{_curl()}{options} -k "$0"', asked], "server"
+        )
     file = FILE.format(target)
     script = f'printf %s "$2" > {file} && {_curl()}{options} --cacert {file} "$0"'
-    return Call(target, version, ["sh", "-c", script, asked, target, authority], "server")
+    return ReachabilityProbe(
+        target, version, ["sh", "-c", script, asked, target, authority], "server"
+    )
 
 
 def _named(url: str, name: str) -> tuple[str, str]:
@@ -54,14 +58,14 @@ def _named(url: str, name: str) -> tuple[str, str]:
     return asked, f" --connect-to '::{join_host_port(parts.hostname or '', port)}'"
 
 
-def gateway(target: str, address: str, port: int, *, stands: bool) -> Call:
+def gateway(target: str, address: str, port: int, *, stands: bool) -> ReachabilityProbe:
     """Return the call of the port of a gateway that stands, or of its stand-in's."""
     url = f"http://{join_host_port(address, port)}/"
     command = ["sh", "-c", f'{_curl()} "$0"', url]
-    return Call(target, url, command, "gateway" if stands else "stand-in")
+    return ReachabilityProbe(target, url, command, "gateway" if stands else "stand-in")
 
 
-def problem(call: Call, out: str, err: str) -> str:
+def problem(call: ReachabilityProbe, out: str, err: str) -> str:
     """Return nothing if there was an answer, else what curl says.
 
     Any HTTP status is an answer: that of a server which wants an account, too. A gateway that
@@ -85,7 +89,7 @@ def _curl() -> str:
     return f"curl -q -sS --noproxy '*' {limit} -o /dev/null -w '%{{http_code}}'"
 
 
-def refusal(cluster: str, call: Call, said: str) -> IsthmusError:
+def refusal(cluster: str, call: ReachabilityProbe, said: str) -> IsthmusError:
     """Return what it means that a cluster's pods get no answer."""
     if call.to != "server":
         message = f"its pods do not reach {call.target}'s load balancer at {call.url}: {said}"

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from isthmus.environment import Amount as Wanted
 from isthmus.environment import ClusterSpec, Environment
-from isthmus.providers.kubeconfig.capacity import Amount, amount
+from isthmus.environment import ResourceRequests as Wanted
+from isthmus.providers.kubeconfig.capacity import ResourceTotals, amount
 from isthmus.stacks import load
 
 ISTIOD = Wanted(cpu="500m", memory="2Gi")
@@ -16,7 +16,7 @@ ISTIOD_PORT, WEBHOOK_PORT = 15012, 15017
 """Where remotes come to the host's gateway for istiod; its injector too if they have none."""
 
 
-def pods(environment: Environment, cluster: ClusterSpec) -> list[Amount]:
+def pods(environment: Environment, cluster: ClusterSpec) -> list[ResourceTotals]:
     """Return what each pod of the mesh will request in a cluster, the sample's two included."""
     each = {part: amount(wanted) for part, wanted in requests(environment).items()}
     found = [each["gateway"], each["sidecar"], each["sidecar"]]

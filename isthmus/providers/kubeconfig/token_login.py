@@ -10,10 +10,10 @@ from isthmus import polling
 from isthmus.adapters import cross_cluster_access, kubeconfigs
 from isthmus.errors import BadEnvironment
 from isthmus.providers.kubeconfig import probe_namespace
-from isthmus.providers.kubeconfig.inspection import Sight
+from isthmus.providers.kubeconfig.inspection import ClusterInspection
 
 
-def check(sight: Sight) -> None:
+def check(sight: ClusterInspection) -> None:
     """Raise BadEnvironment if the API server refuses an account of its own at that address.
 
     The token is of the kind that the mesh will use, of an account without rights, and ends with the

@@ -26,7 +26,7 @@ RUNTIME_IN_FILE = 27
 
 
 @dataclass(frozen=True)
-class Node:
+class RegionNode:
     """What a region's programs must know of it."""
 
     cluster: str
@@ -35,7 +35,7 @@ class Node:
     pool: list[str]
 
 
-def programs(node: Node, tools: Toolchain) -> dict[str, list[str]]:
+def programs(node: RegionNode, tools: Toolchain) -> dict[str, list[str]]:
     """Return the command line of every program of a region, by name."""
     return {
         "etcd": _etcd(tools.etcd),
@@ -86,7 +86,7 @@ def _etcd(program: Path) -> list[str]:
     ]
 
 
-def _apiserver(bin_dir: Path, node: Node) -> list[str]:
+def _apiserver(bin_dir: Path, node: RegionNode) -> list[str]:
     return [
         str(bin_dir / "kube-apiserver"),
         "--etcd-servers=http://127.0.0.1:2379",
@@ -129,7 +129,7 @@ def _controller_manager(bin_dir: Path) -> list[str]:
     )
 
 
-def _kubelet(tools: Toolchain, node: Node) -> list[str]:
+def _kubelet(tools: Toolchain, node: RegionNode) -> list[str]:
     old = ["--container-runtime=remote"] if tools.minor < CRI_ALONE else []
     if tools.minor < RUNTIME_IN_FILE:
         old.append(f"--container-runtime-endpoint={RUNTIME}")

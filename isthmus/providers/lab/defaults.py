@@ -5,14 +5,16 @@ The lab's Envoy is the vanilla one, without Istio's own filters (metadata exchan
 
 from typing import Any
 
-from isthmus.environment import Amount, Images, Resources
-from isthmus.providers.base import Defaults
+from isthmus.environment import Images, ResourceRequests, Resources
+from isthmus.providers.base import ProviderDefaults
 from isthmus.providers.lab.images import names
 from isthmus.render import render
 
-SMALL = Amount(cpu="10m", memory="40Mi")
+SMALL = ResourceRequests(cpu="10m", memory="40Mi")
 """Two regions with everything in them must fit two cores."""
-RESOURCES = Resources(istiod=Amount(cpu="10m", memory="128Mi"), gateway=SMALL, sidecar=SMALL)
+RESOURCES = Resources(
+    istiod=ResourceRequests(cpu="10m", memory="128Mi"), gateway=SMALL, sidecar=SMALL
+)
 ONE_GATEWAY = {"gateways": {"istio-ingressgateway": {"autoscaleEnabled": False, "replicaCount": 1}}}
 """A region has no metrics server for an autoscaler to ask."""
 
@@ -33,7 +35,7 @@ _HOST = {
     "telemetry": {"enabled": False},
     **ONE_GATEWAY,
 }
-DEFAULTS = Defaults(
+DEFAULTS = ProviderDefaults(
     images=_MADE_HERE,
     resources=RESOURCES,
     host_overlay={"values": _HOST},
@@ -41,12 +43,12 @@ DEFAULTS = Defaults(
 )
 
 
-def of(stack: str) -> Defaults:
+def of(stack: str) -> ProviderDefaults:
     """Return what the lab's clusters need to run a stack."""
     return _guide() if stack == "guide" else DEFAULTS
 
 
-def _guide() -> Defaults:
+def _guide() -> ProviderDefaults:
     """Return the needs of Istio 1.7.2, which runs as its official images or on a vanilla Envoy.
 
     Of its images the lab makes none; the vanilla Envoy refuses some of what this istiod says.
@@ -62,7 +64,7 @@ def _guide() -> Defaults:
             **ONE_GATEWAY,
         },
     }
-    return Defaults(
+    return ProviderDefaults(
         images=_MADE_HERE.model_copy(update={"hub": None, "tag": None}),
         resources=RESOURCES,
         host_overlay=spec,

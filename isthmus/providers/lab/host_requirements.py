@@ -44,7 +44,7 @@ FOLDERS = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin"
 
 
 @dataclass(frozen=True)
-class Lack:
+class MissingRequirement:
     """One thing that is missing, and what a person does about it."""
 
     what: str
@@ -55,35 +55,47 @@ class Lack:
         return f"- {self.what}\n    {self.do}"
 
 
-def rights() -> list[Lack]:
+def rights() -> list[MissingRequirement]:
     """Find what this process may not do: namespaces and network links need root on Linux."""
     if sys.platform != "linux":
-        return [Lack("not Linux: the lab is made of Linux namespaces", "use a Linux machine")]
+        return [
+            MissingRequirement(
+                "not Linux: the lab is made of Linux namespaces", "use a Linux machine"
+            )
+        ]
     if os.geteuid() != 0:
-        return [Lack("not root: namespaces, mounts and links need it", "run it again with sudo")]
+        return [
+            MissingRequirement(
+                "not root: namespaces, mounts and links need it", "run it again with sudo"
+            )
+        ]
     if _which("unshare") and _which("ip"):
         asked = ["unshare", "--net", "--mount", "--pid", "--fork", "ip", "link", "set", "lo", "up"]
         done = subprocess.run(asked, capture_output=True, text=True, env={"PATH": _path()})
         if done.returncode:
             why = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
             do = "in a container: give it CAP_SYS_ADMIN and CAP_NET_ADMIN (docker run --privileged)"
-            return [Lack(f"root, but without the right to make namespaces ({why})", do)]
+            return [
+                MissingRequirement(f"root, but without the right to make namespaces ({why})", do)
+            ]
     return []
 
 
-def kernel(home: Path, cgroups: Path = Path("/sys/fs/cgroup")) -> list[Lack]:
+def kernel(home: Path, cgroups: Path = Path("/sys/fs/cgroup")) -> list[MissingRequirement]:
     """Find what the kernel does not offer: control groups to write to, overlays on this disk."""
     lacks = []
     unified = (cgroups / "cgroup.controllers").exists()
     needed = [cgroups] if unified else [cgroups / name for name in ("cpu", "memory", "pids")]
     if not all(_is_writable(path) for path in needed):
         do = "mount cgroups writable; in a container: --privileged --cgroupns=private"
-        lacks.append(Lack(f"no control groups to write to below {cgroups}", do))
+        lacks.append(MissingRequirement(f"no control groups to write to below {cgroups}", do))
     if not _has_overlay():
-        lacks.append(Lack("the kernel has no overlayfs", "modprobe overlay"))
+        lacks.append(MissingRequirement("the kernel has no overlayfs", "modprobe overlay"))
     if filesystem(home) == "overlay":
         do = "name a folder on a real disk: ISTHMUS_HOME=… ISTHMUS_CACHE=…"
-        lacks.append(Lack(f"{home} lies on overlayfs, which takes no overlay on top", do))
+        lacks.append(
+            MissingRequirement(f"{home} lies on overlayfs, which takes no overlay on top", do)
+        )
     return lacks
 
 
@@ -92,17 +104,17 @@ def missing_packages() -> list[str]:
     return sorted({package for name, package in PACKAGES.items() if not _is_here(name)})
 
 
-def programs() -> list[Lack]:
+def programs() -> list[MissingRequirement]:
     """Find the programs that are not installed."""
-    lacks: list[Lack] = []
+    lacks: list[MissingRequirement] = []
     if packages := missing_packages():
         names = [n for n, package in PACKAGES.items() if package in packages and not _is_here(n)]
         do = f"apt-get update && apt-get install -y {' '.join(packages)}"
-        lacks.append(Lack(f"not installed: {', '.join(names)}", do))
+        lacks.append(MissingRequirement(f"not installed: {', '.join(names)}", do))
     return lacks
 
 
-def room(home: Path, cache: Path, new_regions: int, cold: bool) -> list[Lack]:
+def room(home: Path, cache: Path, new_regions: int, cold: bool) -> list[MissingRequirement]:
     """Find where the disks are too small; `cold`: a toolchain has to be compiled from nothing."""
     in_home = BASE_DISK + new_regions * REGION_DISK if new_regions else 0
     in_cache = COLD_DISK if cold else 0
@@ -111,23 +123,25 @@ def room(home: Path, cache: Path, new_regions: int, cold: bool) -> list[Lack]:
     return _room(home, in_home) + _room(cache, in_cache + (BASE_DISK if new_regions else 0))
 
 
-def noexec(variable: str, path: Path) -> list[Lack]:
+def noexec(variable: str, path: Path) -> list[MissingRequirement]:
     """Find whether no program can run in the folder that the variable names, if one does."""
     if not os.statvfs(existing(path)).f_flag & os.ST_NOEXEC:
         return []
     other = f"name another folder: {variable}=…" if variable else "install Isthmus on another disk"
     do = f"mount it without noexec, or {other}"
-    return [Lack(f"{path} lies on a file system where no program may run (noexec)", do)]
+    return [
+        MissingRequirement(f"{path} lies on a file system where no program may run (noexec)", do)
+    ]
 
 
-def memory(new_regions: int) -> list[Lack]:
+def memory(new_regions: int) -> list[MissingRequirement]:
     """Find whether so many more regions fit into the memory that is free."""
     needed = BASE_MEMORY + new_regions * REGION_MEMORY if new_regions else 0
     if (free := available_memory()) >= needed:
         return []
     what = f"memory: {free / GB:.1f} GB available, {needed / GB:.1f} GB needed"
     do = "end other programs or environments (isthmus down NAME), or ask for fewer clusters"
-    return [Lack(f"{what} for {new_regions} regions", do)]
+    return [MissingRequirement(f"{what} for {new_regions} regions", do)]
 
 
 def available_memory(meminfo: Path = Path("/proc/meminfo")) -> int:
@@ -159,11 +173,13 @@ def filesystem(path: Path, mounts: Path = Path("/proc/self/mounts")) -> str:
     return max(above, key=lambda row: len(row[1]))[2] if above else "unknown"
 
 
-def _room(path: Path, needed: int) -> list[Lack]:
+def _room(path: Path, needed: int) -> list[MissingRequirement]:
     if (free := free_disk(path)) >= needed:
         return []
     what = f"disk: {free / GB:.1f} GB free at {path}, {needed / GB:.1f} GB needed"
-    return [Lack(what, "make room, or name another disk: ISTHMUS_HOME=… ISTHMUS_CACHE=…")]
+    return [
+        MissingRequirement(what, "make room, or name another disk: ISTHMUS_HOME=… ISTHMUS_CACHE=…")
+    ]
 
 
 def _has_overlay() -> bool:

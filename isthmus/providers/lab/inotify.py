@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from isthmus.providers.lab.host_requirements import Lack
+from isthmus.providers.lab.host_requirements import MissingRequirement
 
 LIMIT = Path("/proc/sys/fs/inotify/max_user_instances")
 INSTANCES = {0: 16, 1337: 14}
@@ -11,7 +11,7 @@ INSTANCES = {0: 16, 1337: 14}
 (kubelet 6, controller-manager 5, API server 3), of Istio's proxies pilot-agent's 3 and Envoy's."""
 
 
-def lacking(new_regions: int, limit: Path = LIMIT) -> list[Lack]:
+def lacking(new_regions: int, limit: Path = LIMIT) -> list[MissingRequirement]:
     """Find whether the kernel lets the users of so many more regions watch files.
 
     Without an instance kubelet ends as soon as it has begun, and says so in its own log alone.
@@ -24,7 +24,7 @@ def lacking(new_regions: int, limit: Path = LIMIT) -> list[Lack]:
         return []
     what = f"inotify instances: {most} a user, {needed} needed with {new_regions} more regions"
     do = f"sysctl -w fs.inotify.max_user_instances={max(1024, 2 * needed)}; and in /etc/sysctl.d"
-    return [Lack(what, do)]
+    return [MissingRequirement(what, do)]
 
 
 def watching(processes: Path = Path("/proc")) -> dict[int, int]:

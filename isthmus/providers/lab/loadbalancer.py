@@ -17,7 +17,7 @@ from typing import Any
 Service = dict[str, Any]
 
 
-class Api:
+class RegionApi:
     """The region's API server, by the token in the region's folder."""
 
     def __init__(self, home: Path) -> None:
@@ -51,10 +51,10 @@ class Api:
                 yield event["object"]
 
 
-class Balancer:
+class LoadBalancer:
     """Who has which address of the pool."""
 
-    def __init__(self, api: Api, pool: list[str]) -> None:
+    def __init__(self, api: RegionApi, pool: list[str]) -> None:
         self.api = api
         self.pool = pool
         self.given: dict[str, str] = {}
@@ -112,7 +112,7 @@ def _key(service: Service) -> str:
 def main() -> None:
     """Serve for ever; an API server that is away is asked again."""
     home, *pool = sys.argv[1:]
-    balancer = Balancer(Api(Path(home)), pool)
+    balancer = LoadBalancer(RegionApi(Path(home)), pool)
     while True:
         try:
             balancer.reconcile()

@@ -9,7 +9,7 @@ from isthmus.adapters import golang
 from isthmus.environment import Environment
 from isthmus.errors import Unprepared
 from isthmus.providers.lab import host_requirements, inotify, tools
-from isthmus.providers.lab.host_requirements import Lack
+from isthmus.providers.lab.host_requirements import MissingRequirement
 from isthmus.providers.lab.toolchain import compiling
 
 
@@ -41,15 +41,17 @@ def _new_regions(environment: Environment) -> int:
     return sum(not (regions / cluster.name).exists() for cluster in environment.clusters)
 
 
-def _go() -> list[Lack]:
+def _go() -> list[MissingRequirement]:
     installed: Path = compiling.installed_go()
     if golang.find(installed) or importlib.util.find_spec("pip"):
         return []
     seen = golang.seen(installed)
-    return [Lack(f"no Go {golang.dotted()} ({seen}), and no pip to get one", golang.HINT)]
+    return [
+        MissingRequirement(f"no Go {golang.dotted()} ({seen}), and no pip to get one", golang.HINT)
+    ]
 
 
-def _unprepared(environment: Environment, lacks: list[Lack]) -> Unprepared:
+def _unprepared(environment: Environment, lacks: list[MissingRequirement]) -> Unprepared:
     count = len(environment.clusters)
     listed = "\n".join(map(str, lacks))
     return Unprepared(

@@ -10,7 +10,7 @@ from isthmus import state
 from isthmus.adapters import kube
 from isthmus.environment import ClusterSpec, Environment
 from isthmus.errors import ClusterUnreachable, NotReady
-from isthmus.providers.base import Defaults
+from isthmus.providers.base import ProviderDefaults
 from isthmus.providers.lab import (
     archives,
     bootstrap,
@@ -25,14 +25,14 @@ from isthmus.step_results import Access
 
 
 @dataclass(frozen=True)
-class Lab:
+class LabProvider:
     """Regions on this machine, for one stack."""
 
     stack: str
     disposable = True
 
     @property
-    def defaults(self) -> Defaults:
+    def defaults(self) -> ProviderDefaults:
         """The lab's images, small requests, and what a vanilla Envoy needs."""
         return defaults.of(self.stack)
 

@@ -189,7 +189,7 @@ def _kubeconfig(region: Region, account: str) -> str:
 
 
 def _configure(region: Region, tools: Toolchain) -> None:
-    node = components.Node(
+    node = components.RegionNode(
         cluster=region.cluster,
         region=region.label,
         address=region.network.node(region.index),

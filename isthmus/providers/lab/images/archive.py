@@ -16,7 +16,7 @@ PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 @dataclass(frozen=True)
-class Entry:
+class LayerEntry:
     """One file of a layer: a file's content, or where a link points."""
 
     path: str
@@ -38,7 +38,7 @@ class Image:
     command: Sequence[str] = field(default=())
 
 
-def write_layer(path: Path, entries: Sequence[Entry]) -> Path:
+def write_layer(path: Path, entries: Sequence[LayerEntry]) -> Path:
     """Make a layer of these entries, owned by root and without times: same input, same bytes."""
     with tarfile.open(path, "w") as tar:
         for entry in entries:
@@ -80,7 +80,7 @@ def _describe(tar: tarfile.TarFile, image: Image, digests: dict[Path, str]) -> d
     }
 
 
-def _add(tar: tarfile.TarFile, entry: Entry) -> None:
+def _add(tar: tarfile.TarFile, entry: LayerEntry) -> None:
     info = tarfile.TarInfo(entry.path)
     info.mode = entry.mode
     if entry.link:

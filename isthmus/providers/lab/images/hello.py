@@ -9,7 +9,7 @@ ANSWER = (
 )
 
 
-class Handler(BaseHTTPRequestHandler):
+class HelloHandler(BaseHTTPRequestHandler):
     """Answer every GET alike."""
 
     protocol_version = "HTTP/1.1"
@@ -30,4 +30,4 @@ class Handler(BaseHTTPRequestHandler):
 
 
 if __name__ == "__main__":
-    ThreadingHTTPServer(("", 5000), Handler).serve_forever()
+    ThreadingHTTPServer(("", 5000), HelloHandler).serve_forever()

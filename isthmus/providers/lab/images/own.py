@@ -16,7 +16,7 @@ from isthmus import events, state
 from isthmus.adapters import shell
 from isthmus.errors import Unprepared
 from isthmus.providers.lab.images import names, packages, recipes
-from isthmus.providers.lab.images.archive import Entry, Image, write_archive, write_layer
+from isthmus.providers.lab.images.archive import Image, LayerEntry, write_archive, write_layer
 from isthmus.providers.lab.images.loading import socket_of
 from isthmus.providers.lab.tools import Toolchain
 
@@ -109,21 +109,21 @@ def _check_python(debian: Path) -> None:
     )
 
 
-def _userland() -> list[Entry]:
+def _userland() -> list[LayerEntry]:
     scripts = (
-        Entry(f"usr/local/bin/{name}", text=SCRIPT.format(name=name, module=module))
+        LayerEntry(f"usr/local/bin/{name}", text=SCRIPT.format(name=name, module=module))
         for name, module in SCRIPTS.items()
     )
     # Prefect copies the folder that it is started in for every run: it is started in srv, empty.
-    folders = Entry("tmp/", mode=0o1777), Entry("srv/")
-    python = Entry("usr/local/bin/python", link="/usr/bin/python3")
+    folders = LayerEntry("tmp/", mode=0o1777), LayerEntry("srv/")
+    python = LayerEntry("usr/local/bin/python", link="/usr/bin/python3")
     return [*recipes.userland(USER, "isthmus"), *folders, python, *scripts]
 
 
-def _tools(tools: Toolchain) -> list[Entry]:
+def _tools(tools: Toolchain) -> list[LayerEntry]:
     chart = tools.share / CHART
     files = (path for path in sorted(chart.rglob("*")) if path.is_file())
     return [
-        *(Entry(f"{TOOLS}/{name}", tools.bin / name) for name in PROGRAMS),
-        *(Entry(f"{TOOLS}/{CHART}/{p.relative_to(chart)}", p, mode=0o644) for p in files),
+        *(LayerEntry(f"{TOOLS}/{name}", tools.bin / name) for name in PROGRAMS),
+        *(LayerEntry(f"{TOOLS}/{CHART}/{p.relative_to(chart)}", p, mode=0o644) for p in files),
     ]

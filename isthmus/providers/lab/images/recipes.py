@@ -4,7 +4,7 @@ from pathlib import Path
 
 from isthmus.adapters import shell
 from isthmus.providers.lab.images import names
-from isthmus.providers.lab.images.archive import Entry, Image, write_layer
+from isthmus.providers.lab.images.archive import Image, LayerEntry, write_layer
 from isthmus.providers.lab.tools import Toolchain
 
 BUSYBOX = Path("/bin/busybox")
@@ -25,21 +25,25 @@ def build(folder: Path, tools: Toolchain) -> list[Image]:
     links = write_layer(folder / "links.tar", [*userland(PROXY_USER, "istio-proxy"), *_iptables()])
     base = [debian(folder / "debian.tar", PACKAGES), links]
 
-    def layer(name: str, *entries: Entry) -> Path:
+    def layer(name: str, *entries: LayerEntry) -> Path:
         return write_layer(folder / f"{name}.tar", entries)
 
     hello = layer(
-        "hello", Entry("app/"), Entry("app/hello.py", Path(__file__).with_name("hello.py"))
+        "hello",
+        LayerEntry("app/"),
+        LayerEntry("app/hello.py", Path(__file__).with_name("hello.py")),
     )
     pilot = layer("pilot", _program(tools.bin / "pilot-discovery"))
     return [
         Image(
             names.PAUSE,
-            [layer("pause", Entry("busybox", BUSYBOX))],
+            [layer("pause", LayerEntry("busybox", BUSYBOX))],
             ["/busybox", "sleep", FOREVER],
         ),
         Image(
-            names.COREDNS, [layer("coredns", Entry("coredns", tools.bin / "coredns"))], ["/coredns"]
+            names.COREDNS,
+            [layer("coredns", LayerEntry("coredns", tools.bin / "coredns"))],
+            ["/coredns"],
         ),
         Image(names.KUBEFED, [layer("kubefed", *_kubefed(tools))], user="1001"),
         Image(names.CALLER, base, ["/bin/sleep", FOREVER]),
@@ -69,42 +73,42 @@ def debian(path: Path, packages: str) -> Path:
     return path
 
 
-def userland(user: str, account: str) -> list[Entry]:
+def userland(user: str, account: str) -> list[LayerEntry]:
     """Return what a Debian base lacks: a shell with a few commands, root and one more user."""
     passwd = f"root:x:0:0:root:/:/bin/sh\n{account}:x:{user}:{user}::/:/bin/sh\n"
     return [
-        Entry("bin/busybox", BUSYBOX),
-        *(Entry(f"bin/{name}", link="busybox") for name in APPLETS),
-        Entry("etc/passwd", text=passwd, mode=0o644),
-        Entry("etc/group", text=f"root:x:0:\n{account}:x:{user}:\n", mode=0o644),
-        Entry("etc/nsswitch.conf", text="hosts: files dns\n", mode=0o644),
+        LayerEntry("bin/busybox", BUSYBOX),
+        *(LayerEntry(f"bin/{name}", link="busybox") for name in APPLETS),
+        LayerEntry("etc/passwd", text=passwd, mode=0o644),
+        LayerEntry("etc/group", text=f"root:x:0:\n{account}:x:{user}:\n", mode=0o644),
+        LayerEntry("etc/nsswitch.conf", text="hosts: files dns\n", mode=0o644),
     ]
 
 
-def _iptables() -> list[Entry]:
+def _iptables() -> list[LayerEntry]:
     # `extract` runs no package scripts, so there are no alternatives.
-    return [Entry(f"usr/sbin/{name}", link="xtables-nft-multi") for name in IPTABLES]
+    return [LayerEntry(f"usr/sbin/{name}", link="xtables-nft-multi") for name in IPTABLES]
 
 
-def _kubefed(tools: Toolchain) -> list[Entry]:
+def _kubefed(tools: Toolchain) -> list[LayerEntry]:
     commands = ("controller-manager", "webhook", "kubefedctl")
     return [
-        Entry("hyperfed/"),
-        Entry("hyperfed/hyperfed", tools.bin / "hyperfed"),
-        *(Entry(f"hyperfed/{name}", link="hyperfed") for name in commands),
+        LayerEntry("hyperfed/"),
+        LayerEntry("hyperfed/hyperfed", tools.bin / "hyperfed"),
+        *(LayerEntry(f"hyperfed/{name}", link="hyperfed") for name in commands),
     ]
 
 
-def _proxy(tools: Toolchain) -> list[Entry]:
+def _proxy(tools: Toolchain) -> list[LayerEntry]:
     template = tools.share / "envoy_bootstrap.json"
     return [
         _program(tools.bin / "pilot-agent"),
-        Entry("usr/local/bin/envoy", tools.envoy),
-        Entry("var/lib/istio/envoy/envoy_bootstrap_tmpl.json", template, mode=0o644),
-        Entry("etc/istio/", mode=0o777),
-        Entry("etc/istio/proxy/", mode=0o777),
+        LayerEntry("usr/local/bin/envoy", tools.envoy),
+        LayerEntry("var/lib/istio/envoy/envoy_bootstrap_tmpl.json", template, mode=0o644),
+        LayerEntry("etc/istio/", mode=0o777),
+        LayerEntry("etc/istio/proxy/", mode=0o777),
     ]
 
 
-def _program(path: Path) -> Entry:
-    return Entry(f"usr/local/bin/{path.name}", path)
+def _program(path: Path) -> LayerEntry:
+    return LayerEntry(f"usr/local/bin/{path.name}", path)

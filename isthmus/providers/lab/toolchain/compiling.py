@@ -56,7 +56,7 @@ def installed_go() -> Path:
     return state.cache() / "go"
 
 
-class Count:
+class PackageCount:
     """How many packages are compiled; goes up only, and reaches the whole at the end."""
 
     def __init__(self, left: dict[str, set[str]]) -> None:
@@ -92,7 +92,7 @@ def _ignore(line: str) -> None:
     pass
 
 
-class Builder:
+class ToolchainBuilder:
     """The steps of a build, each safe to repeat."""
 
     def __init__(self, go: Go, target: Path) -> None:
@@ -130,7 +130,7 @@ class Builder:
                     hint="make room, or use other disks: ISTHMUS_CACHE, GOCACHE; then run again",
                 )
 
-    def compile(self, count: Count) -> None:
+    def compile(self, count: PackageCount) -> None:
         """Make all programs exist in bin."""
         for module, flags in MODULES.items():
             out = str(self._target / "bin")
@@ -163,10 +163,10 @@ def compile_all(target: Path) -> None:
     Raises Unprepared for a missing Go, a failed download, a full disk; Rejected for the compiler.
     """
     events.say("looking for Go")
-    builder = Builder(golang.ensure(installed_go(), SOURCES / "go.lock"), target)
+    builder = ToolchainBuilder(golang.ensure(installed_go(), SOURCES / "go.lock"), target)
     left = builder.fetch()
     builder.check_room(sum(len(packages) for packages in left.values()))
-    builder.compile(Count(left))
+    builder.compile(PackageCount(left))
     builder.share()
     shutil.rmtree(builder.scratch)
 
