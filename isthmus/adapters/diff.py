@@ -139,6 +139,7 @@ def _within(wanted: Any, live: Any, amount: bool = False) -> bool:
         return isinstance(live, dict) and all(
             _within(value, live[key], amount or key in AMOUNTS) if key in live else _empty(value)
             for key, value in wanted.items()
+            if value is not None
         )
     if isinstance(wanted, list):
         return isinstance(live, list) and _lists(wanted, live)

@@ -30,6 +30,7 @@ TABLE = {
     "nothing instead of an empty mapping": ({"a": {}}, {}, False),
     "nothing instead of an empty list": ({"a": []}, {}, False),
     "nothing instead of null": ({"a": None}, {}, False),
+    "null, as controller-gen leaves creationTimestamp": ({"a": None}, {"a": "2026"}, False),
     "nothing instead of false": ({"a": False}, {}, False),
     "nothing instead of zero": ({"a": 0}, {}, False),
     "false instead of true": ({"a": False}, {"a": True}, True),
