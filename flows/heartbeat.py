@@ -36,9 +36,11 @@ WORKERS = 9.0
 def beating(run: FlowRun, lease: Lease) -> Iterator[None]:
     """Give signs of life of the run while the block runs."""
     end = threading.Event()
-    pulse = _Heartbeat(run, lease, end)
+    heartbeat = _Heartbeat(run, lease, end)
     context = contextvars.copy_context()
-    threading.Thread(target=context.run, args=[pulse.beat], name="pulse", daemon=True).start()
+    threading.Thread(
+        target=context.run, args=[heartbeat.beat], name="heartbeat", daemon=True
+    ).start()
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""The chapters of the story. Each starts its steps and returns what later ones wait for."""
+"""The stages of the story. Each starts its steps and returns what later ones wait for."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,11 +6,11 @@ from typing import Any
 from flows.step_runner import StepRunner
 from isthmus.environment import Environment
 from tasks import clusters as cluster_tasks
-from tasks import decommission as parting_tasks
+from tasks import decommission as decommission_tasks
 from tasks import federation as federation_tasks
 from tasks import gateways as gateway_tasks
 from tasks import install as install_tasks
-from tasks import remote_secrets as wiring_tasks
+from tasks import remote_secrets as remote_secret_tasks
 from tasks import sample as sample_tasks
 from tasks import teardown as teardown_tasks
 from tasks import verify as verify_tasks
@@ -21,7 +21,7 @@ Future = Any
 
 @dataclass(frozen=True)
 class FederationFutures:
-    """What later chapters need of the federation."""
+    """What later stages need of the federation."""
 
     prepared: Future
     namespace: Future
@@ -31,7 +31,7 @@ class FederationFutures:
 
 @dataclass(frozen=True)
 class MeshFutures:
-    """What later chapters need of the mesh; lists are in the clusters' order."""
+    """What later stages need of the mesh; lists are in the clusters' order."""
 
     injectors: list[Future]
     gateways: list[Future]
@@ -52,12 +52,12 @@ def part(start: StepRunner, environment: Environment, clusters: list[Future]) ->
     """Let go of each cluster that the file has no longer, once no other one sends to it."""
     host = clusters[0]
     parted: list[Future] = []
-    for leaver in start.found(start(parting_tasks.who_left, environment, host)):
-        unwired = start(parting_tasks.unwire, environment, host, leaver)
-        silent = start(parting_tasks.await_silence, environment, clusters, leaver, unwired)
-        drained = start(parting_tasks.drain, environment, leaver, silent)
-        left = start(parting_tasks.leave_federation, environment, host, leaver, drained)
-        start(parting_tasks.give_back, environment, leaver, left)
+    for leaver in start.found(start(decommission_tasks.who_left, environment, host)):
+        unwired = start(decommission_tasks.unwire, environment, host, leaver)
+        silent = start(decommission_tasks.await_silence, environment, clusters, leaver, unwired)
+        drained = start(decommission_tasks.drain, environment, leaver, silent)
+        left = start(decommission_tasks.leave_federation, environment, host, leaver, drained)
+        start(decommission_tasks.give_back, environment, leaver, left)
         parted.append(left)
     return parted
 
@@ -104,7 +104,7 @@ def install(
         attached = start(
             install_tasks.install_remote, environment, remote, endpoint, federation.cacerts
         )
-        wired = start(wiring_tasks.wire_secret, host, remote, attached)
+        wired = start(remote_secret_tasks.wire_secret, host, remote, attached)
         injectors.append(wired)
         gateways.append(start(gateway_tasks.open_gateway, environment, remote, wired, endpoint))
     services = start(gateway_tasks.expose_services, environment, clusters, injectors)
@@ -164,16 +164,16 @@ def withdraw(start: StepRunner, environment: Environment, anothers: bool) -> lis
     """Take out of clusters that stay what was put there, in the order that lets each part go."""
     host, *remotes = clusters = find(start, environment)
     start(teardown_tasks.check_builder, environment, clusters, anothers).result()
-    leavers = start.found(start(parting_tasks.who_left, environment, host))
+    leavers = start.found(start(decommission_tasks.who_left, environment, host))
     left: Future = None
     if environment.federation == "kubefed":
         federated = start(teardown_tasks.withdraw_federated, environment, host)
         members = [start(teardown_tasks.leave, environment, host, c, federated) for c in clusters]
-        leave = parting_tasks.leave_federation
+        leave = decommission_tasks.leave_federation
         members += [start(leave, environment, host, gone, federated) for gone in leavers]
         left = start(teardown_tasks.remove_federation, environment, host, members)
     # The host first: as long as its istiod runs, it writes its trust into every remote again.
     gone = start(teardown_tasks.withdraw, environment, host, left)
     others = [start(teardown_tasks.withdraw, environment, r, gone) for r in remotes]
-    others += [start(parting_tasks.give_back, environment, c, gone) for c in leavers]
+    others += [start(decommission_tasks.give_back, environment, c, gone) for c in leavers]
     return [gone, *others]

@@ -100,7 +100,7 @@ NAMED = 3
 
 
 def changed(cluster: str, objects: list[str]) -> Done:
-    """Return the fact of a converge step that had to change these objects."""
+    """Return the result of a converge step that had to change these objects."""
     if not objects:
         return Done(cluster=cluster, found="unchanged")
     some = ", ".join(objects) if len(objects) <= NAMED else f"{len(objects)} objects"

@@ -1,1 +1,1 @@
-"""Single retryable steps: plain data in, a fact out. Each asks, compares and applies."""
+"""Single retryable steps: plain data in, a result out. Each asks, compares and applies."""

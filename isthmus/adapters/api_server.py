@@ -13,7 +13,7 @@ from urllib3 import Timeout
 from isthmus import polling
 from isthmus.adapters import api_responses, kube_client, pod_exec
 from isthmus.adapters.kube_errors import Expired, translating
-from isthmus.errors import ClusterUnreachable, IsthmusError
+from isthmus.errors import ClusterUnreachable, IsthmusError, NotReady
 from isthmus.step_results import Access
 
 T = TypeVar("T")
@@ -159,13 +159,13 @@ class ApiServer:
 
 
 def repeated(ask: Callable[[], T], what: str) -> T:
-    """Return what `ask` does, asked again for as long as `retry` if ClusterUnreachable.
+    """Return what `ask` does, asked again for as long as `retry` if that may pass.
 
     Then raises its own last error, and not a step's limit that ran out: a step may ask once more.
     """
     try:
         return polling.until(ask, what, timeout=polling.limits().retry, interval=PAUSE)
-    except ClusterUnreachable as error:
+    except (ClusterUnreachable, NotReady) as error:
         raise error.__cause__ or error from None
 
 

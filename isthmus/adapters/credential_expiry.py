@@ -20,7 +20,7 @@ def ended(configuration: Configuration) -> str:
 
 def _of_certificate(configuration: Configuration) -> datetime | None:
     try:
-        content = getattr(configuration, "certificate", b"")  # see connecting: its file is gone
+        content = getattr(configuration, "certificate", b"")  # see kube_client: its file is gone
         return x509.load_pem_x509_certificate(content).not_valid_after_utc
     except ValueError:
         return None

@@ -2,8 +2,6 @@
 
 import base64
 import json
-import tempfile
-from pathlib import Path
 from typing import Any
 
 from urllib3.exceptions import HTTPError
@@ -11,6 +9,7 @@ from urllib3.exceptions import HTTPError
 from isthmus import polling, state
 from isthmus.adapters import kubeconfigs
 from isthmus.adapters.api_server import PAUSE, ApiServer
+from isthmus.adapters.kube_client import private_folder
 from isthmus.errors import ClusterUnreachable, NotReady
 from isthmus.step_results import Access
 
@@ -68,10 +67,8 @@ def refused(access: Access, token: str, own: str) -> str:
     document = kubeconfig(access, token, own)
     if proxy := kubeconfigs.proxy(access):
         document["clusters"][0]["cluster"]["proxy-url"] = proxy
-    home = state.home()
-    home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with tempfile.TemporaryDirectory(prefix="login-", dir=home) as folder:
-        path = Path(folder) / "kubeconfig"
+    with private_folder() as folder:
+        path = folder / "kubeconfig"
         state.private(path, json.dumps(document))
         return _refused(
             ApiServer(Access(cluster=access.cluster, kubeconfig=path, context=access.cluster))

@@ -40,11 +40,13 @@ class Discovery:
 
     def path(self, api: str, kind: str, namespace: str = "") -> str:
         """Return the URL path of a kind's objects, or nothing if the cluster does not serve it."""
-        if kind not in self._known.get(api, {}):
-            self._known[api] = {r["kind"]: (r["name"], r["namespaced"]) for r in self._served(api)}
-        if kind not in self._known[api]:
+        known = self._known.get(api, {})  # another thread may have it forgotten meanwhile
+        if kind not in known:
+            known = {r["kind"]: (r["name"], r["namespaced"]) for r in self._served(api)}
+            self._known[api] = known
+        if kind not in known:
             return ""
-        plural, namespaced = self._known[api][kind]
+        plural, namespaced = known[kind]
         inside = f"/namespaces/{namespace}" if namespaced and namespace else ""
         return f"{_root(api)}{inside}/{plural}"
 

@@ -58,7 +58,7 @@ def new_client(access: Access, retries: bool | None = None) -> client.ApiClient:
 def _load(access: Access, retries: bool | None) -> client.ApiClient:
     # Not None, as with that the library takes whatever proxy it finds in the shell.
     configuration = client.Configuration(proxy="", no_proxy="", retries=retries)
-    with _loading, _folder() as folder:
+    with _loading, private_folder() as folder:
         try:
             with exec_plugins.heard(access):
                 config.load_kube_config(
@@ -128,8 +128,11 @@ def _context(configuration: client.Configuration) -> ssl.SSLContext:
 
 
 @contextmanager
-def _folder() -> Iterator[Path]:
-    """Give a folder (0700) for the files by which the library hands on keys; it is gone after."""
+def private_folder() -> Iterator[Path]:
+    """Give a folder (0700) for files with keys or tokens; it is gone after.
+
+    What a killed run left is removed with the next one.
+    """
     home = state.home()
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
     for old in home.glob(f"{KEYS}*"):

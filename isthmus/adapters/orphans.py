@@ -3,7 +3,7 @@
 from isthmus import events, polling
 from isthmus.adapters.diff import LABEL, Manifest, describe, held_by
 from isthmus.adapters.kube import Kube
-from isthmus.adapters.kubefed import CORE, TYPES
+from isthmus.adapters.kubefed import CORE, NAMESPACE, TYPES
 from isthmus.errors import Rejected
 
 DEFINITIONS = "apiextensions.k8s.io/v1"
@@ -18,6 +18,9 @@ def let_kinds_end(client: Kube, environment: str) -> None:
     deleted in a member: what is there is taken over again, by its name, once its federated object
     is made anew. What others federate is theirs to let go.
     """
+    space = client.get("Namespace", NAMESPACE)
+    if space and (space["metadata"].get("labels") or {}).get(LABEL) != environment:
+        return  # Somebody else's federation: the apply of its namespace says so.
     left: list[Manifest] = []
 
     def ended() -> bool | None:

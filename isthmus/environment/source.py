@@ -49,7 +49,7 @@ class Document:
 
 
 def read(path: Path) -> Document:
-    """Return the file's one YAML document; raises Unreadable with the line and the rule."""
+    """Return the file's one YAML document; raises UnreadableFile with the line and the rule."""
     loader = _Loader(_text(path))
     try:
         node = loader.get_single_node()

@@ -1,4 +1,4 @@
-"""Text from outside, made fit for the place where it will stand: scrubbed, cut to size, escaped."""
+"""Text from outside, made fit for the place where it will stand: redacted, cut to size, escaped."""
 
 import re
 

@@ -140,7 +140,7 @@ def test_a_kind_of_others_that_cannot_be_listed_is_passed_over_and_told(full, er
 
     full.request = request
     with events.listening(lambda e: said.append(e.text)):
-        with events.inside(events.Event("started", "w", "withdraw")):
+        with events.inside(events.Event("started", "w", "remove objects")):
             assert prune.remove_everything(full, "pair", ROOT) == 5
     assert any("Thing (example.com/v1) cannot be listed" in text for text in said)
 

@@ -94,7 +94,7 @@ class KceRegionClient:
         return next(map(self._found, answer.get("ClusterSet") or []), None)
 
     def create(self, parameters: dict[str, Any]) -> str:
-        """Ask for a cluster and return its identity; raises Unanswered if it may be there now."""
+        """Ask for a cluster and return its identity; raises NoAnswer if it may be there now."""
         asked = self._call(v2020, m2020, "CreateCluster", parameters, repeatable=False)
         return str(asked["ClusterId"])
 
