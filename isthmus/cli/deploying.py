@@ -50,7 +50,7 @@ def deploy(
     places = (file.absolute(), hook, work_pool, job_template and job_template.absolute())
     prefect_setup.connect()
     orders = importlib.import_module("isthmus.prefect_deploy.deploy")
-    order = orders.Order(*places, prune)
+    order = orders.DeployRequest(*places, prune)
     changes: list[Change] = []
     try:
         changes += orders.deploy(order)
