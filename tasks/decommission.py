@@ -6,7 +6,7 @@ not answer is let go unheard: the host's side is cleaned all the same.
 
 from isthmus import environment_store, events, mesh_ca, polling, providers, state
 from isthmus.adapters import envoy, kube, kubefed, prune, readiness
-from isthmus.adapters.diff import LABEL, Manifest
+from isthmus.adapters.diff import LABEL, Manifest, owner_of
 from isthmus.environment import ClusterSpec, Environment
 from isthmus.errors import ClusterUnreachable, NotReady, Rejected, TransientError, Unprepared
 from isthmus.istio_manifests import REMOTE_SECRET
@@ -36,7 +36,7 @@ def unwire(environment: Environment, host: Access, leaver: RemovedCluster) -> Do
     """Leave the host no secret of the cluster: istiod takes its endpoints from every proxy."""
     client = kube.connect(host)
     secret = client.get("Secret", f"{REMOTE_SECRET}{leaver.cluster}", SYSTEM)
-    if not secret or secret["metadata"].get("labels", {}).get(LABEL) != environment.name:
+    if not secret or owner_of(secret) != environment.name:
         return Done(cluster=leaver.cluster, found="was not wired")
     client.delete(secret)
     return Done(cluster=leaver.cluster, found="unwired")

@@ -36,8 +36,9 @@ def install_federation(environment: Environment, host: Access) -> Done:
     parts = helm.objects(client, RELEASE, kubefed.NAMESPACE, chart)
     last = [part for part in parts if part["apiVersion"] == kubefed.CORE]
     made += client.apply([part for part in parts if part not in last], ours=False)
-    readiness.await_served(client, kubefed.CORE, {part["kind"] for part in last})
-    readiness.await_served(client, kubefed.TYPES, kubefed.TARGETS)
+    if made:
+        readiness.await_served(client, kubefed.CORE, {part["kind"] for part in last})
+        readiness.await_served(client, kubefed.TYPES, kubefed.TARGETS)
     readiness.await_deployment(client, WEBHOOK, kubefed.NAMESPACE)
     made += client.apply(last, ours=False)
     return changed(host.cluster, made)
@@ -161,6 +162,8 @@ def propagate(host: Access, manifest: Manifest, members: list[Access]) -> list[s
     client = kube.connect(host)
     made = client.apply([manifest])
     there = {member.in_federation: kube.connect(member) for member in members}
+    if not made and kubefed.has_arrived(client, manifest, there):
+        return []
     lost = [] if made else kubefed.lost(manifest, there)
     kubefed.await_propagated(client, manifest, there)
     return made + lost

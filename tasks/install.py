@@ -59,7 +59,8 @@ def _apply(client: kube.Kube, whole: ResolvedEnvironment, manifests: list[Manife
     wanted = [m for m in manifests if not whole.starts_last(m)]
     made = client.apply(m for m in wanted if m["apiVersion"] != api)
     own = [m for m in wanted if m["apiVersion"] == api]
-    readiness.await_served(client, api, [*DEFINITIONS, *(m["kind"] for m in own)])
+    if made:
+        readiness.await_served(client, api, {*DEFINITIONS, *(m["kind"] for m in own)})
     return made + client.apply(own)
 
 

@@ -1,6 +1,5 @@
 """Wiring: the host may read a remote, and so the remote gets its trust and its injector."""
 
-import base64
 import json
 from typing import Any
 
@@ -57,21 +56,10 @@ def _restart_istiod(host: Access) -> None:
 
 def _kubeconfig(remote: Access) -> str:
     """Return the kubeconfig that istiod is to use."""
-    secret = _filled_token(remote)
-    token, own = (base64.b64decode(secret[key]).decode() for key in ("token", "ca.crt"))
-    return json.dumps(cross_cluster_access.kubeconfig(remote, token, own))
-
-
-def _filled_token(remote: Access) -> dict[str, str]:
-    client = kube.connect(remote)
-
-    def filled() -> dict[str, str] | None:
-        data = (client.get("Secret", f"{READER}-isthmus", SYSTEM) or {}).get("data") or {}
-        return data if "token" in data else None
-
-    what = f"token of ServiceAccount {SYSTEM}/{READER}"
-    limit = polling.limits().control_plane
-    return polling.until(filled, what, timeout=limit, interval=0.05, cluster=remote.cluster)
+    secret, client = f"{READER}-isthmus", kube.connect(remote)
+    found = cross_cluster_access.await_token(client, secret, SYSTEM, READER)
+    document = cross_cluster_access.kubeconfig(remote, found["token"], found["ca.crt"])
+    return json.dumps(document)
 
 
 def _await_service(remote: Access) -> None:

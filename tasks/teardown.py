@@ -2,7 +2,7 @@
 
 from isthmus import binaries, environment_store, mesh_ca, ownership, providers, state
 from isthmus.adapters import helm, kube, kubefed, kubefedctl, prune
-from isthmus.adapters.diff import LABEL
+from isthmus.adapters.diff import owner_of
 from isthmus.environment import Environment
 from isthmus.errors import Rejected
 from isthmus.step_results import Access, Done
@@ -94,4 +94,4 @@ def unjoin(environment: Environment, host: Access, member: Access) -> Done:
 def is_ours(environment: Environment, host: kube.Kube) -> bool:
     """Tell whether the federation in the host was made for this environment."""
     space = host.get("Namespace", kubefed.NAMESPACE)
-    return bool(space) and space["metadata"].get("labels", {}).get(LABEL) == environment.name
+    return bool(space) and owner_of(space) == environment.name

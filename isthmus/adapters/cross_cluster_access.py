@@ -9,6 +9,7 @@ from urllib3.exceptions import HTTPError
 from isthmus import polling, state
 from isthmus.adapters import kubeconfigs
 from isthmus.adapters.api_server import PAUSE, ApiServer
+from isthmus.adapters.kube import Kube
 from isthmus.adapters.kube_client import private_folder
 from isthmus.errors import ClusterUnreachable, NotReady
 from isthmus.step_results import Access
@@ -20,6 +21,26 @@ REVIEW = {
 }
 """What everybody who is logged in may ask, and nobody else."""
 ANONYMOUS = "system:anonymous"
+
+
+def await_token(client: Kube, secret: str, namespace: str, account: str) -> dict[str, str]:
+    """Return `token` and `ca.crt` of a ServiceAccount's Secret, once the token controller put them.
+
+    Raises NotReady if it does not within the limit `control_plane`.
+    """
+
+    def filled() -> dict[str, str] | None:
+        data = (client.get("Secret", secret, namespace) or {}).get("data") or {}
+        return data if "token" in data else None
+
+    found = polling.until(
+        filled,
+        f"token of ServiceAccount {namespace}/{account}",
+        timeout=polling.limits().control_plane,
+        interval=0.05,
+        cluster=client.access.cluster,
+    )
+    return {key: base64.b64decode(value).decode() for key, value in found.items()}
 
 
 def authorities(access: Access, own: str) -> str:

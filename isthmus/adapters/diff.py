@@ -41,9 +41,14 @@ def is_kept(manifest: Manifest) -> bool:
     return bool(manifest.get("kind") == "Namespace" and labels.get(KEEP) == "true")
 
 
+def owner_of(manifest: Manifest) -> str:
+    """Return the environment whose label an object bears; empty if it bears none."""
+    return str((manifest["metadata"].get("labels") or {}).get(LABEL, ""))
+
+
 def check_owner(manifest: Manifest, live: Manifest, wanted: str, cluster: str) -> None:
     """Refuse to take over what somebody else made: `down` would delete it. Raises Rejected."""
-    owner = live["metadata"].get("labels", {}).get(LABEL)
+    owner = owner_of(live)
     if wanted and owner != wanted:
         whose = f"environment {owner}" if owner else "somebody else"
         raise Rejected(

@@ -113,7 +113,7 @@ def await_propagated(host: Kube, manifest: Manifest, members: Mapping[str, Kube]
         seen=lambda: _lacking(manifest, members),
     )
     polling.until(
-        lambda: True if _has_arrived(host, manifest, members) else None,
+        lambda: True if has_arrived(host, manifest, members) else None,
         what,
         timeout=limits.federation,
         cluster=cluster,
@@ -126,7 +126,8 @@ def _why(host: Kube, manifest: Manifest, members: Mapping[str, Kube]) -> str:
     return _problems(live) or _lacking(manifest, members) or _conditions(live)
 
 
-def _has_arrived(host: Kube, manifest: Manifest, members: Mapping[str, Kube]) -> bool:
+def has_arrived(host: Kube, manifest: Manifest, members: Mapping[str, Kube]) -> bool:
+    """Tell whether the object, as it is now, is in each of these members."""
     return members.keys() <= reached(_live(host, manifest)) and not _lacking(manifest, members)
 
 

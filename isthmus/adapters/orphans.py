@@ -1,7 +1,7 @@
 """Objects of KubeFed whose kind was deleted: nobody may be left who lets them end."""
 
 from isthmus import events, polling
-from isthmus.adapters.diff import LABEL, Manifest, describe, held_by
+from isthmus.adapters.diff import Manifest, describe, held_by, owner_of
 from isthmus.adapters.kube import Kube
 from isthmus.adapters.kubefed import CORE, NAMESPACE, TYPES
 from isthmus.errors import Rejected
@@ -19,7 +19,7 @@ def let_kinds_end(client: Kube, environment: str) -> None:
     is made anew. What others federate is theirs to let go.
     """
     space = client.get("Namespace", NAMESPACE)
-    if space and (space["metadata"].get("labels") or {}).get(LABEL) != environment:
+    if space and owner_of(space) != environment:
         return  # Somebody else's federation: the apply of its namespace says so.
     left: list[Manifest] = []
 
@@ -55,8 +55,7 @@ def _ending(client: Kube) -> list[tuple[str, str]]:
 
 def _is_ours(manifest: Manifest, environment: str) -> bool:
     """Tell whether it is KubeFed's own configuration, which we installed, or federated by us."""
-    labels = manifest["metadata"].get("labels") or {}
-    return manifest["apiVersion"] == CORE or labels.get(LABEL) == environment
+    return manifest["apiVersion"] == CORE or owner_of(manifest) == environment
 
 
 def _free(client: Kube, manifest: Manifest) -> None:

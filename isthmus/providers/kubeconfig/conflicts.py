@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from isthmus.adapters.diff import KEEP, LABEL, Manifest, is_kept
+from isthmus.adapters.diff import KEEP, LABEL, Manifest, is_kept, owner_of
 from isthmus.errors import Unprepared
 
 ISTIO, KUBEFED = "istio.io", "kubefed.io"
@@ -41,19 +41,15 @@ def judge(
 
 def is_ours(manifest: Manifest, environment: str) -> bool:
     """Tell whether an object bears the environment's label."""
-    return bool(_owner(manifest) == environment)
-
-
-def _owner(manifest: Manifest) -> str:
-    return str((manifest["metadata"].get("labels") or {}).get(LABEL, ""))
+    return owner_of(manifest) == environment
 
 
 def _whose(manifest: Manifest) -> str:
-    return f"environment {owner}" if (owner := _owner(manifest)) else "somebody else"
+    return f"environment {owner}" if (owner := owner_of(manifest)) else "somebody else"
 
 
 def _advice(manifests: Iterable[Manifest], command: str) -> str:
-    owners = sorted({_owner(m) for m in manifests} - {""})
+    owners = sorted({owner_of(m) for m in manifests} - {""})
     if owners:
         return f"take that down first (isthmus down {owners[0]}), or take another cluster"
     return f"if nobody needs it any more: {command}; else take another cluster"
@@ -67,7 +63,7 @@ def _spaces(
         name = space["metadata"]["name"]
         if name in watched and not is_ours(space, environment):
             advice = _advice([space], f"kubectl delete namespace {name}")
-            if not (carried or _owner(space)):
+            if not (carried or owner_of(space)):
                 labels = f"{LABEL}={environment} {KEEP}=true"
                 advice += f"; or hand it over: kubectl label namespace {name} {labels}"
             yield (

@@ -4,9 +4,6 @@ istiod and KubeFed come with one. A proxy that knows its own accounts alone refu
 does, unless it was told otherwise (rancher pkg/auth/requests/service_account.go).
 """
 
-import base64
-
-from isthmus import polling
 from isthmus.adapters import cross_cluster_access, kubeconfigs
 from isthmus.errors import BadEnvironment
 from isthmus.providers.kubeconfig import probe_namespace
@@ -20,16 +17,8 @@ def check(sight: ClusterInspection) -> None:
     probe's namespace.
     """
     client = probe_namespace.client_of(sight)
-
-    def filled() -> str | None:
-        data = (client.get("Secret", "login", probe_namespace.NAMESPACE) or {}).get("data") or {}
-        return data.get("token")
-
-    what = f"token of ServiceAccount {probe_namespace.NAMESPACE}/default"
-    limit = polling.limits().control_plane  # as in `wire`
-    found = polling.until(filled, what, timeout=limit, cluster=sight.cluster.name)
-    token = base64.b64decode(found).decode()
-    if said := cross_cluster_access.refused(client.access, token, sight.own):
+    found = cross_cluster_access.await_token(client, "login", probe_namespace.NAMESPACE, "default")
+    if said := cross_cluster_access.refused(client.access, found["token"], sight.own):
         raise BadEnvironment(
             f"{sight.server} takes no token of its ServiceAccounts ({said}), and istiod logs in "
             "with one",
