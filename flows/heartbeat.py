@@ -9,8 +9,9 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 
 from httpx import HTTPError
 from prefect.client.schemas.objects import FlowRun, State
@@ -33,34 +34,60 @@ WORKERS = 9.0
 
 
 @contextmanager
+def waiting(run: FlowRun) -> Iterator[None]:
+    """Give signs of life of a run that waits for its lease; it hears of a cancellation itself.
+
+    A run whose pod was taken away may wait for longer than a run is believed to live without one.
+    """
+    with _thread(partial(_wait, run)):
+        yield
+
+
+@contextmanager
 def beating(run: FlowRun, lease: Lease) -> Iterator[None]:
-    """Give signs of life of the run while the block runs."""
+    """Give signs of life of the run, and keep its lease, while the block runs."""
+    with _thread(_Heartbeat(run, lease).beat):
+        yield
+
+
+@contextmanager
+def _thread(beat: Callable[[threading.Event], None]) -> Iterator[None]:
     end = threading.Event()
-    heartbeat = _Heartbeat(run, lease, end)
     context = contextvars.copy_context()
-    threading.Thread(
-        target=context.run, args=[heartbeat.beat], name="heartbeat", daemon=True
-    ).start()
+    threading.Thread(target=context.run, args=[beat, end], name="heartbeat", daemon=True).start()
     try:
         yield
     finally:
         end.set()
 
 
+def _wait(run: FlowRun, end: threading.Event) -> None:
+    while not end.is_set():
+        with suppress(Exception):
+            _emit(run)
+        end.wait(BEAT)
+
+
+def _emit(run: FlowRun) -> None:
+    emit_event("prefect.flow-run.heartbeat", _resource(run), related=_related(run))
+
+
 class _Heartbeat:
-    def __init__(self, run: FlowRun, lease: Lease, end: threading.Event) -> None:
-        self._run, self._lease, self._end = run, lease, end
+    def __init__(self, run: FlowRun, lease: Lease) -> None:
+        self._run, self._lease = run, lease
+        self._end = threading.Event()
         self._last_beat = 0.0
         self._cancelled_at = 0.0
 
-    def beat(self) -> None:
-        while not self._end.is_set():
+    def beat(self, end: threading.Event) -> None:
+        self._end = end
+        while not end.is_set():
             # A server that restarts is no reason to stop: it is back before anything expires.
             # Nor is what a proxy before it says: a thread that ended would be deaf to Cancel.
             for act in (self._look, self._keep):
                 with suppress(Exception):
                     act()
-            self._end.wait(LOOK)
+            end.wait(LOOK)
 
     def _keep(self) -> None:
         """Give a sign of life and keep the turn; a run that has lost it stops all that it does."""
@@ -75,7 +102,7 @@ class _Heartbeat:
 
     def _live(self) -> None:
         first = not self._last_beat
-        emit_event("prefect.flow-run.heartbeat", _resource(self._run), related=_related(self._run))
+        _emit(self._run)
         if not first:
             self._lease.renew()
         # A renewal that failed is tried again at the next look, not only at the next beat.

@@ -14,7 +14,7 @@ from prefect.futures import PrefectFuture
 from flows import run_log
 from flows.concurrency_limit import Lease
 from flows.environment_lock import CancelledWhileWaiting, IfBusy, Skipped, turn_of
-from flows.heartbeat import ENDED, beating
+from flows.heartbeat import ENDED, beating, waiting
 from isthmus import polling
 from isthmus.adapters import processes
 from isthmus.environment import Environment
@@ -90,7 +90,7 @@ def steps_of(environment: Environment, if_busy: IfBusy, verb: str = "up") -> Ite
     """
     run = this_run()
     with ExitStack() as stack:
-        with _telling_a_refusal(environment, verb):
+        with _telling_a_refusal(environment, verb), waiting(run):
             lease = stack.enter_context(turn_of(environment.name, run, if_busy))
         stack.enter_context(beating(run, lease))
         stack.enter_context(polling.within(environment.timeouts))

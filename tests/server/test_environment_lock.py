@@ -115,6 +115,24 @@ def test_a_surplus_run_waits_says_for_whom_and_comes_after(world, monkeypatch, c
     assert client.read_flow_run(waited.id).state.is_completed()
 
 
+def test_a_run_that_waits_says_that_it_lives(world, monkeypatch, client):
+    """Nobody else would: it may wait for longer than a silent run is believed to live."""
+    with at_work(world, monkeypatch) as go_on:
+        second = beside(teardown)
+        waited = polling.until(lambda: waits(client), "a run that waits", timeout=60)
+        polling.until(lambda: heartbeat_of(client, waited), "its heartbeat", timeout=60)
+        assert client.read_flow_run(waited.id).state.name == "Waiting"
+        go_on.set()
+        second.join(60)
+
+
+def heartbeat_of(client, run):
+    asked = {"filter": {"event": {"name": ["prefect.flow-run.heartbeat"]}}}
+    events = client.request("POST", "/events/filter", json=asked).json()["events"]
+    mine = f"prefect.flow-run.{run.id}"
+    return next((e for e in events if e["resource"]["prefect.resource.id"] == mine), None)
+
+
 def waits(client):
     runs = client.read_flow_runs(sort="EXPECTED_START_TIME_DESC", limit=5)
     return next((run for run in runs if run.state.name == "Waiting"), None)
