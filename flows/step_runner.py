@@ -21,7 +21,7 @@ from isthmus.environment import Environment
 from isthmus.errors import Busy
 from isthmus.file_lock import EnvironmentLock
 from isthmus.verification import Verification
-from tasks import policies
+from tasks import policies, prefect_blocks
 from tasks.artifacts import telling
 from tasks.run_tracker import RunTracker, this_run
 
@@ -92,6 +92,8 @@ def steps_of(environment: Environment, if_busy: IfBusy, verb: str = "up") -> Ite
     with ExitStack() as stack:
         with _telling_a_refusal(environment, verb), waiting(run):
             lease = stack.enter_context(turn_of(environment.name, run, if_busy))
+        stack.enter_context(polling.stoppable())
+        stack.enter_context(prefect_blocks.readable())
         stack.enter_context(beating(run, lease))
         stack.enter_context(polling.within(environment.timeouts))
         stack.enter_context(run_log.kept())

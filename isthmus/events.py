@@ -31,23 +31,26 @@ class Event:
 
 
 Listener = Callable[[Event], None]
-_listeners: list[Listener] = []
+_listeners: ContextVar[tuple[Listener, ...]] = ContextVar("listeners", default=())
 _current: ContextVar[Event | None] = ContextVar("current step", default=None)
 
 
 @contextmanager
 def listening(listener: Listener) -> Iterator[None]:
-    """Give `listener` every event while the block runs; it is called from any thread."""
-    _listeners.append(listener)
+    """Give `listener` every event of the block, and of threads with its context, as it happens.
+
+    It is called from any of these threads.
+    """
+    token = _listeners.set((*_listeners.get(), listener))
     try:
         yield
     finally:
-        _listeners.remove(listener)
+        _listeners.reset(token)
 
 
 def publish(event: Event) -> None:
     """Tell all listeners."""
-    for listener in list(_listeners):
+    for listener in _listeners.get():
         listener(event)
 
 

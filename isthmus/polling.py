@@ -12,7 +12,8 @@ from isthmus.errors import ClusterUnreachable, NotReady, Stopped, TransientError
 
 T = TypeVar("T")
 G = TypeVar("G")
-_stopped = threading.Event()
+_stopped: ContextVar[threading.Event | None] = ContextVar("stopped", default=None)
+"""Set once all that waits or writes in the scope around is to end; None where nobody can say so."""
 _turn: ContextVar[Callable[[], None] | None] = ContextVar("turn", default=None)
 """What raises if the run around is no longer sure that it alone changes its environment."""
 _limits: ContextVar[Timeouts] = ContextVar("limits", default=Timeouts())  # noqa: B039 it is frozen
@@ -33,7 +34,7 @@ def until(
     A probe that raises ClusterUnreachable or NotReady is asked again like one that returns None,
     not before the server's Retry-After. Raises after `timeout` seconds, marked as timed out so that
     nothing waits for the same once more: `error` with what `seen` last observed, the last probe's
-    own kind of ClusterUnreachable if it raised one. Raises Stopped once this process is told to.
+    own kind of ClusterUnreachable if it raised one. Raises Stopped once the run is told to.
     """
     deadline = time.monotonic() + timeout
     while True:
@@ -49,7 +50,7 @@ def until(
         pause = max(interval, min(passing.retry_after, left) if passing else 0.0)
         if pause > left or left <= 0:
             raise _timed_out(what, timeout, cluster, seen, error, passing) from passing
-        _stopped.wait(pause)
+        (_stopped.get() or threading.Event()).wait(pause)
         go_on()
 
 
@@ -79,14 +80,25 @@ def _observed(seen: Callable[[], str] | None) -> str:
         return passing.message
 
 
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Let `stop` end all that the block, or a thread with its context, waits for."""
+    token = _stopped.set(threading.Event())
+    try:
+        yield
+    finally:
+        _stopped.reset(token)
+
+
 def stop() -> None:
-    """Make everything that waits in this process, now and later, raise Stopped."""
-    _stopped.set()
+    """Make everything that waits in the scope of `stoppable`, now and later, raise Stopped."""
+    if stopped := _stopped.get():
+        stopped.set()
 
 
 def go_on() -> None:
-    """Raise Stopped if this process was told to stop."""
-    if _stopped.is_set():
+    """Raise Stopped if the run around was told to stop."""
+    if (stopped := _stopped.get()) and stopped.is_set():
         raise Stopped("the run was asked to end")
 
 

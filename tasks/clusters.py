@@ -6,10 +6,7 @@ from isthmus.adapters.diff import Manifest
 from isthmus.environment import ClusterSpec, Environment
 from isthmus.errors import Usage
 from isthmus.step_results import Access, Done
-from tasks import prefect_blocks
 from tasks.policies import step
-
-prefect_blocks.read_blocks()
 
 
 @step("prepare", looks=True)
@@ -21,7 +18,7 @@ def prepare(environment: Environment, buy: bool = False, anew: bool = False) -> 
     `anew` tells that all will be, because what there is now is taken away before.
     """
     environment_store.check(environment)
-    providers.check_once(environment)
+    providers.check_unless_checked(environment)
     if not buy:
         _refuse_to_buy(environment, anew)
     environment_store.remember(environment)

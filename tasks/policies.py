@@ -68,12 +68,11 @@ ONCE: dict[str, Any] = {
 """What makes a step that has ended well not be repeated when its run is retried."""
 CacheMode = Literal["none", "anew", "kept"]
 """What a run keeps of its ended steps: nothing; all, from now on; all, and believes what it has."""
-_looks: set[str] = set()
 
 
 def remembering(step: Task[P, R], memory: CacheMode) -> Task[P, R]:
     """Return the step as a run with this memory uses it; one that only looks is never kept."""
-    if memory == "none" or step.name in _looks:
+    if memory == "none" or getattr(step.fn, "looks", False):
         return step
     return step.with_options(**ONCE, refresh_cache=memory == "anew")
 
@@ -91,8 +90,6 @@ def step(
     One that only `looks` is never remembered. `options` replace those of STEP. One whose result
     says what is `wrong` ends as failed in Prefect, with its result, and is not tried again.
     """
-    if looks:
-        _looks.add(name)
 
     def decorate(function: Callable[P, R]) -> Task[P, R]:
         @functools.wraps(function)
@@ -101,6 +98,7 @@ def step(
             cluster = _cluster(values.get(of or ""))
             return _judged(_telling(name, cluster, lambda: function(*args, **kwargs)))
 
+        told.looks = looks  # type: ignore[attr-defined]  # a task has no place of its own for it
         return task(told, **{**STEP, "name": name, "task_run_name": _naming(name, of), **options})
 
     return decorate

@@ -1,5 +1,6 @@
 """Blocks of Prefect's that hold secrets, for a library that does not know Prefect."""
 
+from contextlib import AbstractContextManager
 from typing import Any, cast
 
 from prefect.blocks.system import Secret
@@ -8,9 +9,9 @@ from isthmus.errors import Unprepared
 from isthmus.providers.kce import credentials
 
 
-def read_blocks() -> None:
-    """Make the library read the blocks that an environment names; nothing of them is kept."""
-    credentials.read_blocks_with(_content)
+def readable() -> AbstractContextManager[None]:
+    """Let the library read the blocks that an environment names; nothing of them is kept."""
+    return credentials.blocks_read_by(_content)
 
 
 def _content(name: str) -> Any:

@@ -18,12 +18,13 @@ PRICES = "Isthmus knows no prices: look in the cloud's console. Load balancers c
 
 
 def ready(environment: "Environment") -> None:
-    """Make the cloud's credentials readable, if they are in a block of Prefect's."""
+    """Make the cloud's credentials readable for this command, be they in a block of Prefect's."""
     if environment.provider == "kce" and environment.kce.credentials_block:
         from isthmus.cli import prefect_setup
 
         prefect_setup.connect()
-        importlib.import_module("tasks.prefect_blocks").read_blocks()
+        blocks = importlib.import_module("tasks.prefect_blocks")
+        click.get_current_context().with_resource(blocks.readable())
 
 
 def confirm_purchase(environment: "Environment", typed: str, yes: bool) -> bool:

@@ -7,6 +7,7 @@ of nowhere: one that is raised amid a Condition.wait leaves its lock released, a
 """
 
 import contextlib
+import contextvars
 import os
 import select
 import signal
@@ -49,8 +50,9 @@ def run(work: Callable[[], T], timeout: float | None, begun: float | None = None
     """
     future: Future[T] = Future()
     with _answering_signals() as (heard, ended):
+        context = contextvars.copy_context()
         threading.Thread(
-            target=_fulfil, args=(future, work, ended), name="run", daemon=True
+            target=context.run, args=(_fulfil, future, work, ended), name="run", daemon=True
         ).start()
         if not select.select([heard], [], [], _left(timeout, begun))[0]:
             raise DeadlineExceeded(f"out of time after {timeout:g} s")

@@ -62,6 +62,11 @@ def main() -> NoReturn:
 
 def attempt(command: Callable[[], object]) -> tuple[int, bool]:
     """Return the exit code of a command, its error told on stderr, and whether threads are left."""
+    with terminal.one_command():
+        return _attempt(command)
+
+
+def _attempt(command: Callable[[], object]) -> tuple[int, bool]:
     try:
         command()
         return 0, False

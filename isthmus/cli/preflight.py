@@ -61,7 +61,7 @@ def check(environment: "Environment", timeout: float | None) -> None:
 
     from isthmus.cli import run_flow
 
-    with run_flow.view() as view, events.listening(view):
+    with run_flow.view() as view, events.listening(view), polling.stoppable():
         try:
             interruptible.run(work, timeout)
         except interruptible.Abandoned:

@@ -3,7 +3,9 @@
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from io import StringIO
 from typing import IO, Any, TextIO
@@ -16,7 +18,7 @@ COLORS = ("auto", "always", "never")
 PLAIN_WIDTH = 160
 """Columns of a table that nobody looks at on a terminal."""
 
-_choice = {"color": "auto"}
+_color: ContextVar[str] = ContextVar("color", default="auto")
 
 
 @dataclass(frozen=True)
@@ -44,9 +46,19 @@ class PipeSafeConsole(Console):
         _discard(self.file)
 
 
+@contextmanager
+def one_command() -> Iterator[None]:
+    """Let what `choose_color` chooses hold until the end of the block."""
+    token = _color.set("auto")
+    try:
+        yield
+    finally:
+        _color.reset(token)
+
+
 def choose_color(color: str) -> None:
-    """Make `auto`, `always` or `never` hold for all that follows."""
-    _choice["color"] = color
+    """Make `auto`, `always` or `never` hold for the rest of the command."""
+    _color.set(color)
 
 
 def stderr() -> Console:
@@ -93,12 +105,12 @@ def emit(text: str) -> None:
 
 
 def _console(file: TextIO, shown_on: TextIO) -> Console:
-    live, colored = is_live(shown_on), _is_colored(shown_on)
+    live, has_color = is_live(shown_on), _is_colored(shown_on)
     return PipeSafeConsole(
         file=file,
-        force_terminal=live or colored,
-        color_system="standard" if colored else None,
-        no_color=not colored,
+        force_terminal=live or has_color,
+        color_system="standard" if has_color else None,
+        no_color=not has_color,
         width=None if live else PLAIN_WIDTH,
         highlight=False,
         markup=False,
@@ -107,9 +119,9 @@ def _console(file: TextIO, shown_on: TextIO) -> Console:
 
 
 def _is_colored(stream: TextIO) -> bool:
-    if _choice["color"] == "auto":
+    if (color := _color.get()) == "auto":
         return is_live(stream) and not os.environ.get("NO_COLOR")
-    return _choice["color"] == "always"
+    return color == "always"
 
 
 def _discard(stream: IO[str]) -> None:

@@ -47,9 +47,11 @@ def up(
     environment_argument.remember(environment)
     if not wait:
         return _in_background("up", environment, timeout, output, agreed)
+    from isthmus import providers
     from isthmus.cli import run_flow, verdict_output
 
-    result = run_flow.run(run_flow.RunRequest("up", environment, env, timeout, begun, agreed))
+    with providers.checked(environment):
+        result = run_flow.run(run_flow.RunRequest("up", environment, env, timeout, begun, agreed))
     _report(result.run, steps)
     verdict_output.show(_verification(result), output)
 

@@ -1,10 +1,15 @@
 """Where clusters come from: one contract (ensure, access, delete), a module or folder each."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
 from isthmus import polling
 from isthmus.environment import Environment
 from isthmus.providers.base import PaidProvider, Provider
 
-_passed: set[str] = set()
+_checked: ContextVar[str] = ContextVar("checked", default="")
+"""The environment, as JSON, whose check has just passed."""
 
 
 def of(environment: Environment) -> Provider:
@@ -38,13 +43,19 @@ def check(environment: Environment) -> None:
     """Raise all for which the clusters cannot be had or used, before anything is changed."""
     with polling.within(environment.timeouts):
         of(environment).check(environment)
-    _passed.add(environment.model_dump_json())
 
 
-def check_once(environment: Environment) -> None:
-    """Do the same, unless this process has just done it: then what it found counts once."""
-    text = environment.model_dump_json()
-    if text in _passed:
-        _passed.discard(text)
-    else:
-        of(environment).check(environment)
+@contextmanager
+def checked(environment: Environment) -> Iterator[None]:
+    """Let a check of the environment that has just passed count for the block."""
+    token = _checked.set(environment.model_dump_json())
+    try:
+        yield
+    finally:
+        _checked.reset(token)
+
+
+def check_unless_checked(environment: Environment) -> None:
+    """Do what `check` does, unless the block around knows that it has just passed."""
+    if environment.model_dump_json() != _checked.get():
+        check(environment)

@@ -533,8 +533,13 @@ def test_a_run_whose_place_the_server_forgot_takes_it_again(living, client):
 def test_a_run_that_was_told_to_stop_starts_no_step(world, monkeypatch):
     from isthmus.errors import Stopped
 
-    monkeypatch.setattr(polling, "_stopped", threading.Event())
-    polling.stop()
+    ensure = world.ensure
+
+    def stop(*what):
+        polling.stop()
+        return ensure(*what)
+
+    monkeypatch.setattr(world, "ensure", stop)
     with pytest.raises(Stopped):
         build(environment())
     assert world.writes() == {"beijing": [], "shanghai": []}

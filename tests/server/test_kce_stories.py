@@ -154,12 +154,12 @@ def test_credentials_are_read_from_a_block_by_the_steps_that_need_them(cloud, mo
     from isthmus.providers.kce.provider import KceProvider
     from tasks import prefect_blocks
 
-    prefect_blocks.read_blocks()
     content = {"access_key": stub.ACCESS, "secret_key": stub.SECRET}
     Secret(value=content).save("ksyun-test", overwrite=True)
     monkeypatch.delenv(credentials.ACCESS)
     named = of(kce={**stub.COMMON, "credentials_block": "ksyun-test"})
-    assert len(KceProvider().to_buy(named)) == 2
     lacking = of(kce={**stub.COMMON, "credentials_block": "no-such-block"})
-    with pytest.raises(Unprepared, match="no Secret block no-such-block"):
-        KceProvider().to_buy(lacking)
+    with prefect_blocks.readable():
+        assert len(KceProvider().to_buy(named)) == 2
+        with pytest.raises(Unprepared, match="no Secret block no-such-block"):
+            KceProvider().to_buy(lacking)

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from isthmus import binaries, errors, events, file_lock, plan, providers, state
-from isthmus.cli import environment_argument, prefect_setup, terminal
+from isthmus.cli import environment_argument, prefect_setup
 from isthmus.cli.main import attempt
 from isthmus.cli.main import isthmus as group
 from isthmus.environment import load
@@ -46,7 +46,6 @@ def home(tmp_path, monkeypatch):
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
     monkeypatch.delenv("ISTHMUS_DEBUG", raising=False)
     monkeypatch.setattr(prefect_setup, "ready", lambda tag: nullcontext())
-    monkeypatch.setitem(terminal._choice, "color", "auto")
     return tmp_path / "home"
 
 

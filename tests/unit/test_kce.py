@@ -389,15 +389,15 @@ def test_credentials_come_from_a_named_block(cloud, clusters, monkeypatch, as_te
         return json.dumps(content) if as_text else content
 
     monkeypatch.delenv(credentials.ACCESS)
-    monkeypatch.setattr(credentials, "_reader", [read])
-    KceProvider().check(of(kce={**COMMON, "credentials_block": "ksyun"}))
+    with credentials.blocks_read_by(read):
+        KceProvider().check(of(kce={**COMMON, "credentials_block": "ksyun"}))
     assert set(asked) == {"ksyun"} and cloud.log
 
 
 @pytest.mark.parametrize("content", [None, "no json", {"access_key": "a"}, ["a", "b"], "[1]"])
-def test_a_block_without_keys_is_told_by_its_name_alone(cloud, monkeypatch, content):
-    monkeypatch.setattr(credentials, "_reader", [lambda name: content])
-    with pytest.raises(Unprepared, match="there is no block ksyun with access_key and secret_key"):
+def test_a_block_without_keys_is_told_by_its_name_alone(cloud, content):
+    told = pytest.raises(Unprepared, match="is no block ksyun with access_key and secret_key")
+    with credentials.blocks_read_by(lambda name: content), told:
         KceProvider().check(of(kce={**COMMON, "credentials_block": "ksyun"}))
 
 

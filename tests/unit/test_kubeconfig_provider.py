@@ -472,11 +472,10 @@ def test_a_failure_on_the_way_leaves_no_probe(environment, one, two, monkeypatch
 
 def test_what_was_just_looked_at_is_not_looked_at_again(environment, one, two):
     whole = environment()
-    providers.check(whole)
-    one.writes.clear()
-    providers.check_once(whole)
-    assert one.writes == []
-    providers.check_once(whole)
+    with providers.checked(whole):
+        providers.check_unless_checked(whole)
+        assert one.writes == []
+    providers.check_unless_checked(whole)
     assert one.writes != [], "a later run looks for itself"
 
 

@@ -170,9 +170,11 @@ def moments(monkeypatch):
     from isthmus import polling
 
     now = [0.0]
-    monkeypatch.setattr(polling._stopped, "wait", lambda s: now.__setitem__(0, now[0] + s))
     monkeypatch.setattr(polling.time, "monotonic", lambda: now[0])
-    return now
+    with polling.stoppable():
+        stopped = polling._stopped.get()
+        monkeypatch.setattr(stopped, "wait", lambda s: now.__setitem__(0, now[0] + s))
+        yield now
 
 
 def deployment(**status):

@@ -16,9 +16,10 @@ def clock(monkeypatch):
     slept = []
     stopped = threading.Event()
     monkeypatch.setattr(stopped, "wait", slept.append)
-    monkeypatch.setattr(polling, "_stopped", stopped)
     monkeypatch.setattr(polling.time, "monotonic", lambda: sum(slept))
-    return slept
+    with polling.stoppable():
+        polling._stopped.set(stopped)
+        yield slept
 
 
 def test_what_is_there_is_not_waited_for(clock):
@@ -62,6 +63,14 @@ def test_whoever_waits_hears_that_the_run_was_asked_to_end(clock):
     with pytest.raises(Stopped):
         polling.until(stop_while_asked, "a thing", timeout=9)
     assert len(clock) == 1
+
+
+def test_what_waits_elsewhere_does_not_hear_it(clock):
+    with polling.stoppable():
+        polling.stop()
+        with pytest.raises(Stopped):
+            polling.go_on()
+    polling.go_on()
 
 
 def passing(message="HTTP 503", retry_after=0.0, kind=ClusterUnreachable):

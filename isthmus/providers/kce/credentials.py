@@ -2,7 +2,9 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +17,8 @@ FIELDS = ("access_key", "secret_key")
 """The keys of a block's content."""
 
 Read = Callable[[str], Any]
-_reader: list[Read] = []
+_read: ContextVar[Read | None] = ContextVar("read", default=None)
+"""How the content of a block is read; None where nobody can."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -30,9 +33,17 @@ class KceCredentials:
         return text.replace(self.secret, "***").replace(self.access, "***")
 
 
-def read_blocks_with(read: Read) -> None:
-    """Make `read` the way to a block's content: the library does not know Prefect, its steps do."""
-    _reader[:] = [read]
+@contextmanager
+def blocks_read_by(read: Read) -> Iterator[None]:
+    """Make `read` the way to a block's content in the block of code.
+
+    The library does not know Prefect, its runs do.
+    """
+    token = _read.set(read)
+    try:
+        yield
+    finally:
+        _read.reset(token)
 
 
 def keys(environment: Environment) -> KceCredentials:
@@ -51,7 +62,8 @@ def keys(environment: Environment) -> KceCredentials:
 
 
 def _of_block(name: str) -> tuple[Any, Any]:
-    content = _reader[0](name) if _reader else None
+    read = _read.get()
+    content = read(name) if read else None
     if isinstance(content, str):
         try:
             content = json.loads(content)
