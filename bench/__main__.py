@@ -46,8 +46,8 @@ def bench(
     if markdown_file:
         markdown_file.parent.mkdir(parents=True, exist_ok=True)
         markdown_file.write_text(table.markdown(found, chart))
-    terminal.emit(f"{table.caption(found)}\n\n{table.grid(table.rows(found))}\n\n{chart}")
-    terminal.emit(f"{bar_chart.summary(found.product.up_run)}\n{table.laps(found.walk)}")
+    terminal.print_result(f"{table.caption(found)}\n\n{table.grid(table.rows(found))}\n\n{chart}")
+    terminal.print_result(f"{bar_chart.summary(found.product.up_run)}\n{table.laps(found.walk)}")
     if failed := table.reasons(found):
         raise Findings("\n  ".join(failed))
 
@@ -56,16 +56,16 @@ def _measure(runs: int, remotes: int) -> BenchResult:
     _prepare(remotes or 1)
     walks, products, wide = [], [], []
     with product.server():
-        quiet = ground.await_quiet(terminal.say)
+        quiet = ground.await_quiet(terminal.print_message)
         for number in range(1, runs + 1):
             walks.append(walk.run())
-            terminal.say(f"{number}/{runs} walk: {walks[-1].cost.seconds:.1f} s")
+            terminal.print_message(f"{number}/{runs} walk: {walks[-1].cost.seconds:.1f} s")
             products.append(product.run())
             done = products[-1]
-            terminal.say(f"{number}/{runs} {_told(done)}")
+            terminal.print_message(f"{number}/{runs} {_told(done)}")
             if remotes:
                 wide.append(product.run(remotes))
-                terminal.say(f"{number}/{runs} {remotes} remotes: {_told(wide[-1])}")
+                terminal.print_message(f"{number}/{runs} {remotes} remotes: {_told(wide[-1])}")
     moment = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     return BenchResult(
         ground.machine(), moment, quiet, tuple(walks), tuple(products), remotes, tuple(wide)
@@ -85,7 +85,7 @@ def _prepare(remotes: int) -> None:
         file = folder / "bench.yaml"
         file.write_text(product.environment(remotes))
         wanted = environment.load(file)
-    providers.of(wanted).check(wanted)
+    providers.get_provider(wanted).check(wanted)
     ensure_golden(ensure_toolchain())
 
 

@@ -22,12 +22,14 @@ def write(folder: Path) -> None:
     for name, manifests in _rendered().items():
         (folder / f"{name}.yaml").write_text(yaml.safe_dump_all(manifests))
     for key, text in mesh_ca.cacerts(folder / "ca", REGIONS[0]).items():
-        state.private(folder / "cacerts" / key, text)
+        state.write_private(folder / "cacerts" / key, text)
 
 
 def _rendered() -> dict[str, list[Manifest]]:
     return {
-        "coredns": render("lab/coredns.yaml.j2", image=names.COREDNS, address=components.DNS),
+        "coredns": render(
+            "lab/coredns.yaml.j2", image=names.COREDNS, address=components.CLUSTER_DNS
+        ),
         "expose": [
             *render("istio-1.31/expose-istiod.yaml.j2"),
             *render("istio-1.31/expose-services.yaml.j2"),

@@ -42,13 +42,13 @@ def bring_up(place: Region, tools: Toolchain, golden: Path) -> None:
     shell.run(["mkdir", "-p", inside])
     shell.run(["mount", "--bind", place.folder, inside])
     found = commands(place, tools)
-    _start(place, found, components.BASE)
+    _start(place, found, components.FIRST_PROGRAMS)
     # Asked as a person would ask, with curl; the server lets anybody ask this.
     answers = ["curl", "-skf", f"{place.server}/readyz"]
     polling.until(
         lambda: shell.succeeds(answers) or None, "API server", timeout=API_TIMEOUT, interval=0.25
     )
-    _start(place, found, components.REST)
+    _start(place, found, components.LATER_PROGRAMS)
 
 
 def prepare(place: Region, tools: Toolchain, golden: Path) -> None:
@@ -56,7 +56,7 @@ def prepare(place: Region, tools: Toolchain, golden: Path) -> None:
     region.prepare(place, tools, golden)
     for file in (place.folder / "etc").rglob("*"):
         if file.is_file():
-            state.private(file, own(place.cluster, file.read_text()))
+            state.write_private(file, own(place.cluster, file.read_text()))
 
 
 def commands(place: Region, tools: Toolchain) -> dict[str, list[str]]:

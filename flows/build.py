@@ -5,14 +5,14 @@ from prefect import flow
 from flows import stages
 from flows.environment_lock import IfBusy
 from flows.stages import Future
-from flows.state_hooks import STORY, ending
-from flows.step_runner import StepRunner, steps_of
+from flows.state_hooks import FLOW_OPTIONS, return_final_state
+from flows.step_runner import StepRunner, run_steps
 from isthmus.environment import Environment
 from isthmus.verification import Verification
 
 
-@flow(name="build", flow_run_name="build {environment.name}", **STORY)
-@ending
+@flow(name="build", flow_run_name="build {environment.name}", **FLOW_OPTIONS)
+@return_final_state
 def build(environment: Environment, if_busy: IfBusy = "wait", buy: bool = False) -> Verification:
     """Make the environment true and prove it; what is true already is only looked at.
 
@@ -23,14 +23,14 @@ def build(environment: Environment, if_busy: IfBusy = "wait", buy: bool = False)
         if_busy: What to do while another run is at work on it.
         buy: Say yes to clusters that cost money; without it none is bought.
     """
-    with steps_of(environment, if_busy) as start:
-        return start.proven(tell(start, environment, buy))
+    with run_steps(environment, if_busy) as start:
+        return start.verified(submit_build(start, environment, buy))
 
 
-def tell(start: StepRunner, environment: Environment, buy: bool) -> Future:
+def submit_build(start: StepRunner, environment: Environment, buy: bool) -> Future:
     """Start all that makes the environment true; return the future of its verification."""
     clusters = stages.create(start, environment, buy)
-    parted = stages.part(start, environment, clusters)
+    parted = stages.decommission(start, environment, clusters)
     federation = stages.federate(start, environment, clusters, parted)
     mesh = stages.install(start, environment, clusters, federation)
     sample = stages.deploy(start, environment, clusters, federation, mesh)

@@ -18,19 +18,19 @@ from isthmus import file_lock, polling
 from isthmus.adapters import prefect_record
 from isthmus.errors import Busy, NotReady
 
-LEASE = 60.0
+LEASE_SECONDS = 60.0
 """Seconds; the shortest that Prefect's server grants (api/concurrency_limits_v2.py)."""
-SURE = LEASE - 5.0
+RENEW_DEADLINE = LEASE_SECONDS - 5.0
 """Seconds after a renewal was asked for in which the turn is surely ours: a request on its way ends
 within the rest."""
-AWAY = 60.0
+SERVER_OUTAGE_TIMEOUT = 60.0
 """Seconds that a run waits, writing nothing, for a server which is away longer than its lease."""
-HEARD = 9.0
+UNKNOWN_RUN_STOP_SECONDS = 9.0
 """Seconds after which a run whose record is gone has stopped: it looks every 3
 (flows.heartbeat)."""
 PREFIX = "isthmus-"
 LOCKED, GONE, MISSING = 423, 410, 404
-UNKNOWN = (HTTPError, ObjectNotFound)
+SERVER_ERRORS = (HTTPError, ObjectNotFound)
 """What the client raises if the server does not answer, or knows nothing of what is asked for."""
 
 
@@ -49,9 +49,9 @@ class Lease:
 
     client: SyncPrefectClient
     name: str
-    identity: UUID
+    lease_id: UUID
     local: file_lock.EnvironmentLock
-    sure_until: float = field(default_factory=lambda: clock() + SURE)
+    valid_until: float = field(default_factory=lambda: clock() + RENEW_DEADLINE)
     """When, by our clock, the server may give the place to another run."""
     lost: LeaseLost | None = None
     _one: threading.Lock = field(default_factory=threading.Lock)
@@ -64,12 +64,14 @@ class Lease:
         """
         if self.lost:
             raise self.lost
-        if clock() < self.sure_until:
+        if clock() < self.valid_until:
             return
         try:
-            polling.until(self._renewed, "its Prefect server", timeout=AWAY, interval=1)
+            polling.until(
+                self._renewed, "its Prefect server", timeout=SERVER_OUTAGE_TIMEOUT, interval=1
+            )
         except NotReady as error:
-            raise self._lose(f"{error.message}, and its lease has ended") from None
+            raise self._mark_lost(f"{error.message}, and its lease has ended") from None
 
     def renew(self) -> None:
         """Keep it for another LEASE seconds; take it anew if the server forgot it in time.
@@ -79,17 +81,17 @@ class Lease:
         with self._one:
             begun = clock()
             try:
-                self.client.renew_concurrency_lease(self.identity, LEASE)
+                self.client.renew_concurrency_lease(self.lease_id, LEASE_SECONDS)
             except HTTPStatusError as error:
                 if error.response.status_code not in (GONE, MISSING):
                     raise
-                self._take_again(begun)
-            self.sure_until = begun + SURE
+                self._reacquire(begun)
+            self.valid_until = begun + RENEW_DEADLINE
 
     def release(self) -> None:
         """Give it back; a server that does not answer forgets it by itself."""
-        with suppress(*UNKNOWN):
-            self.client.release_concurrency_slots_with_lease(self.identity)
+        with suppress(*SERVER_ERRORS):
+            self.client.release_concurrency_slots_with_lease(self.lease_id)
 
     def _renewed(self) -> bool | None:
         try:
@@ -98,16 +100,18 @@ class Lease:
             return None
         return True
 
-    def _take_again(self, now: float) -> None:
+    def _reacquire(self, now: float) -> None:
         """Take a place that the server forgot, unless another run can have had it meanwhile."""
-        if now >= self.sure_until:
-            raise self._lose("it was suspended, or cut off from the Prefect server, for too long")
+        if now >= self.valid_until:
+            raise self._mark_lost(
+                "it was suspended, or cut off from the Prefect server, for too long"
+            )
         try:
-            self.identity = occupy(self.client, self.name)
+            self.lease_id = acquire_slot(self.client, self.name)
         except Busy as error:
-            raise self._lose(error.message) from None
+            raise self._mark_lost(error.message) from None
 
-    def _lose(self, why: str) -> LeaseLost:
+    def _mark_lost(self, why: str) -> LeaseLost:
         environment = self.name.removeprefix(PREFIX)
         text = f"this run is not sure any more that no other one changes {environment}: {why}"
         self.lost = LeaseLost(
@@ -117,21 +121,23 @@ class Lease:
         return self.lost
 
 
-def limit(environment: str) -> str:
+def limit_name(environment: str) -> str:
     """Return the name of the environment's limit."""
     return f"{PREFIX}{environment}"
 
 
-def take(client: SyncPrefectClient, name: str, local: file_lock.EnvironmentLock) -> Lease:
+def acquire_lease(client: SyncPrefectClient, name: str, local: file_lock.EnvironmentLock) -> Lease:
     """Return a place in the environment's limit; raises Busy if another run has it."""
     begun = clock()
-    return Lease(client, name, occupy(client, name), local, begun + SURE)
+    return Lease(client, name, acquire_slot(client, name), local, begun + RENEW_DEADLINE)
 
 
-def occupy(client: SyncPrefectClient, name: str) -> UUID:
+def acquire_slot(client: SyncPrefectClient, name: str) -> UUID:
     """Return the lease of a place that was free; raises Busy if it was not."""
     try:
-        answer = client.increment_concurrency_slots_with_lease([name], 1, "concurrency", LEASE)
+        answer = client.increment_concurrency_slots_with_lease(
+            [name], 1, "concurrency", LEASE_SECONDS
+        )
     except HTTPStatusError as error:
         if error.response.status_code != LOCKED:
             raise
@@ -140,7 +146,7 @@ def occupy(client: SyncPrefectClient, name: str) -> UUID:
     if not answer.json()["limits"]:
         client.upsert_global_concurrency_limit_by_name(name, 1)
         _let_unknown_runs_end(client)
-        return occupy(client, name)
+        return acquire_slot(client, name)
     return UUID(answer.json()["lease_id"])
 
 
@@ -152,7 +158,9 @@ def _let_unknown_runs_end(client: SyncPrefectClient) -> None:
     knows them all.
     """
     if not prefect_record.is_own(client.api_url):
-        end = clock() + HEARD
+        end = clock() + UNKNOWN_RUN_STOP_SECONDS
         polling.until(
-            lambda: clock() >= end or None, "the end of runs unknown to it", timeout=2 * HEARD
+            lambda: clock() >= end or None,
+            "the end of runs unknown to it",
+            timeout=2 * UNKNOWN_RUN_STOP_SECONDS,
         )

@@ -28,14 +28,21 @@ from prefect.exceptions import ObjectNotFound
 from prefect.logging import get_run_logger
 from prefect.states import Crashed, Running
 
-from flows.concurrency_limit import AWAY, UNKNOWN, Lease, clock, limit, take
+from flows.concurrency_limit import (
+    SERVER_ERRORS,
+    SERVER_OUTAGE_TIMEOUT,
+    Lease,
+    acquire_lease,
+    clock,
+    limit_name,
+)
 from isthmus import file_lock, polling
 from isthmus.errors import Busy
 
 T = TypeVar("T")
 IfBusy = Literal["wait", "skip", "refuse"]
 """What a run does while another one has the environment."""
-PATIENCE = 12 * 3600.0
+LOCK_TIMEOUT = 12 * 3600.0
 """Seconds that a run waits for its turn at most."""
 
 
@@ -48,7 +55,7 @@ class CancelledWhileWaiting(Busy):
 
 
 @contextmanager
-def turn_of(environment: str, run: FlowRun, if_busy: IfBusy) -> Iterator[Lease]:
+def lock_environment(environment: str, run: FlowRun, if_busy: IfBusy) -> Iterator[Lease]:
     """Let the run be the only one that is at work on the environment.
 
     Raises Busy, or Skipped, if another one is and this one shall not wait; Skipped, too, for a late
@@ -56,26 +63,26 @@ def turn_of(environment: str, run: FlowRun, if_busy: IfBusy) -> Iterator[Lease]:
     """
     with ExitStack() as stack:
         client = stack.enter_context(get_client(sync_client=True))
-        _give_way(client, run)
+        _skip_if_next_run_is_due(client, run)
 
         def until_free(attempt: Callable[[], T]) -> T:
             return _until_free(client, run, if_busy, attempt)
 
-        local = until_free(lambda: stack.enter_context(file_lock.taken(environment)))
-        _settle(client, local.before, run)
-        lease = until_free(lambda: take(client, limit(environment), local))
+        local = until_free(lambda: stack.enter_context(file_lock.acquire(environment)))
+        _release_stale_lease(client, local.stale_record, run)
+        lease = until_free(lambda: acquire_lease(client, limit_name(environment), local))
         stack.callback(lease.release)
-        local.note(
+        local.update_record(
             who=f"{run.name} (pid {os.getpid()} on {platform.node()})",
             run=str(run.id),
-            lease=str(lease.identity),
+            lease=str(lease.lease_id),
             api=str(client.api_url),
         )
-        stack.enter_context(polling.in_turn(lease.check))
+        stack.enter_context(polling.check_before_changes(lease.check))
         yield lease
 
 
-def _give_way(client: SyncPrefectClient, run: FlowRun) -> None:
+def _skip_if_next_run_is_due(client: SyncPrefectClient, run: FlowRun) -> None:
     """Raise Skipped if a later run of the schedule is due, and will do all that this one would.
 
     After a night with the pool paused, or without a server, all that were missed begin at once.
@@ -107,13 +114,13 @@ def _until_free(
     def free() -> T | None:
         nonlocal told
         if told:
-            _heed(client, run)
+            _raise_if_cancelled(client, run)
         try:
             return attempt()
         except HTTPError:
             # A server that restarts is back in a moment; one that is gone is told of.
             away.append(clock())
-            if away[-1] - away[0] > AWAY:
+            if away[-1] - away[0] > SERVER_OUTAGE_TIMEOUT:
                 raise
             return None
         except Busy as error:
@@ -123,22 +130,22 @@ def _until_free(
                 raise
             if told != error.message:
                 told = error.message
-                _tell(client, run, told)
+                _report_waiting(client, run, told)
             return None
 
-    found = polling.until(free, "its turn", timeout=PATIENCE, interval=1, seen=lambda: told)
+    found = polling.until(free, "its turn", timeout=LOCK_TIMEOUT, interval=1, seen=lambda: told)
     if told:
-        _heed(client, run)
+        _raise_if_cancelled(client, run)
         client.set_flow_run_state(run.id, Running(), force=True)
     return found
 
 
-def _tell(client: SyncPrefectClient, run: FlowRun, why: str) -> None:
+def _report_waiting(client: SyncPrefectClient, run: FlowRun, why: str) -> None:
     get_run_logger().warning("waits for its turn: %s", why)
     client.set_flow_run_state(run.id, Running(name="Waiting", message=why), force=True)
 
 
-def _heed(client: SyncPrefectClient, run: FlowRun) -> None:
+def _raise_if_cancelled(client: SyncPrefectClient, run: FlowRun) -> None:
     """Raise CancelledWhileWaiting if the run was cancelled or deleted.
 
     While it waits, nobody else looks.
@@ -155,21 +162,23 @@ def _heed(client: SyncPrefectClient, run: FlowRun) -> None:
         raise CancelledWhileWaiting("cancelled while it waited for its turn")
 
 
-def _settle(client: SyncPrefectClient, before: file_lock.LockRecord, run: FlowRun) -> None:
+def _release_stale_lease(
+    client: SyncPrefectClient, before: file_lock.LockRecord, run: FlowRun
+) -> None:
     """Give back what a run still holds that died on this machine, and say of it that it did.
 
     A record of what the server knows no more, or that makes no sense, is passed over.
     """
     if before.get("api") != str(client.api_url):
         return
-    with suppress(*UNKNOWN, KeyError, ValueError):
+    with suppress(*SERVER_ERRORS, KeyError, ValueError):
         client.release_concurrency_slots_with_lease(UUID(before["lease"]))
-    with suppress(*UNKNOWN, KeyError, ValueError):
+    with suppress(*SERVER_ERRORS, KeyError, ValueError):
         if before["run"] != str(run.id):
-            _bury(client, UUID(before["run"]))
+            _mark_crashed(client, UUID(before["run"]))
 
 
-def _bury(client: SyncPrefectClient, identity: UUID) -> None:
+def _mark_crashed(client: SyncPrefectClient, identity: UUID) -> None:
     dead = client.read_flow_run(identity)
     if dead.state and not dead.state.is_final():
         message = "its process ended without a word; found by the next run"

@@ -23,18 +23,18 @@ from flows.concurrency_limit import Lease, LeaseLost
 from isthmus import polling
 from isthmus.adapters import processes
 
-LOOK = 3.0
+CANCEL_POLL_INTERVAL = 3.0
 """Seconds from one look for a cancellation to the next."""
-BEAT = 20.0
+HEARTBEAT_INTERVAL = 20.0
 """Seconds from one heartbeat to the next; a run is taken for dead after 75 without one."""
-ENDED = 128 + signal.SIGTERM
+SIGTERM_EXIT_CODE = 128 + signal.SIGTERM
 """Exit code of a run that was asked to end."""
-WORKERS = 9.0
+WORKER_CANCEL_TIMEOUT = 9.0
 """Seconds in which a worker, if there is one, ends a cancelled run; it needs 6 to 7."""
 
 
 @contextmanager
-def waiting(run: FlowRun) -> Iterator[None]:
+def heartbeats_while_waiting(run: FlowRun) -> Iterator[None]:
     """Give signs of life of a run that waits for its lease; it hears of a cancellation itself.
 
     A run whose pod was taken away may wait for longer than a run is believed to live without one.
@@ -44,7 +44,7 @@ def waiting(run: FlowRun) -> Iterator[None]:
 
 
 @contextmanager
-def beating(run: FlowRun, lease: Lease) -> Iterator[None]:
+def send_heartbeats(run: FlowRun, lease: Lease) -> Iterator[None]:
     """Give signs of life of the run, and keep its lease, while the block runs."""
     with _thread(_Heartbeat(run, lease).beat):
         yield
@@ -65,7 +65,7 @@ def _wait(run: FlowRun, end: threading.Event) -> None:
     while not end.is_set():
         with suppress(Exception):
             _emit(run)
-        end.wait(BEAT)
+        end.wait(HEARTBEAT_INTERVAL)
 
 
 def _emit(run: FlowRun) -> None:
@@ -84,23 +84,23 @@ class _Heartbeat:
         while not end.is_set():
             # A server that restarts is no reason to stop: it is back before anything expires.
             # Nor is what a proxy before it says: a thread that ended would be deaf to Cancel.
-            for act in (self._look, self._keep):
+            for act in (self._check_cancelled, self._renew_if_due):
                 with suppress(Exception):
                     act()
-            end.wait(LOOK)
+            end.wait(CANCEL_POLL_INTERVAL)
 
-    def _keep(self) -> None:
+    def _renew_if_due(self) -> None:
         """Give a sign of life and keep the turn; a run that has lost it stops all that it does."""
-        if time.monotonic() - self._last_beat < BEAT:
+        if time.monotonic() - self._last_beat < HEARTBEAT_INTERVAL:
             return
         try:
-            self._live()
+            self._beat_and_renew()
         except LeaseLost:
             polling.stop()
-            processes.end_children()
+            processes.terminate_children()
             self._end.set()
 
-    def _live(self) -> None:
+    def _beat_and_renew(self) -> None:
         first = not self._last_beat
         _emit(self._run)
         if not first:
@@ -108,7 +108,7 @@ class _Heartbeat:
         # A renewal that failed is tried again at the next look, not only at the next beat.
         self._last_beat = time.monotonic()
 
-    def _look(self) -> None:
+    def _check_cancelled(self) -> None:
         state = self._state()
         if not (state and state.is_cancelling()) or self._end.is_set():
             return
@@ -116,8 +116,8 @@ class _Heartbeat:
         if self._run.deployment_id is None:
             os.kill(os.getpid(), signal.SIGTERM)
             self._end.set()
-        elif time.monotonic() - self._cancelled_at > WORKERS:
-            self._leave()
+        elif time.monotonic() - self._cancelled_at > WORKER_CANCEL_TIMEOUT:
+            self._exit_cancelled()
 
     def _state(self) -> State | None:
         """Return the run's state; a run that was deleted is to end as one that was cancelled."""
@@ -126,7 +126,7 @@ class _Heartbeat:
         except ObjectNotFound:
             return Cancelling(message="its record was deleted on the Prefect server")
 
-    def _leave(self) -> None:
+    def _exit_cancelled(self) -> None:
         """End a run whose worker does not: there is nobody above it who would hear of an error."""
         message = "cancelled; its worker was gone, so that it ended itself"
         with suppress(HTTPError, ObjectNotFound):
@@ -134,8 +134,8 @@ class _Heartbeat:
                 self._run.id, Cancelled(message=message), force=True
             )
         self._lease.release()
-        processes.end_children()
-        os._exit(ENDED)
+        processes.terminate_children()
+        os._exit(SIGTERM_EXIT_CODE)
 
 
 def _resource(run: FlowRun) -> dict[str, str]:

@@ -4,15 +4,15 @@ from prefect import flow
 
 from flows import build, teardown
 from flows.environment_lock import IfBusy
-from flows.state_hooks import STORY, ending
-from flows.step_runner import steps_of
+from flows.state_hooks import FLOW_OPTIONS, return_final_state
+from flows.step_runner import run_steps
 from isthmus.environment import Environment
 from isthmus.verification import Verification
 from tasks import clusters
 
 
-@flow(name="rebuild", flow_run_name="rebuild {environment.name}", **STORY)
-@ending
+@flow(name="rebuild", flow_run_name="rebuild {environment.name}", **FLOW_OPTIONS)
+@return_final_state
 def rebuild(environment: Environment, if_busy: IfBusy = "wait", buy: bool = False) -> Verification:
     """Make the environment anew; of the one before nothing is kept, not even its root CA.
 
@@ -23,9 +23,9 @@ def rebuild(environment: Environment, if_busy: IfBusy = "wait", buy: bool = Fals
         if_busy: What to do while another run is at work on it.
         buy: Say yes to clusters that cost money; without it none is bought.
     """
-    with steps_of(environment, if_busy) as start:
+    with run_steps(environment, if_busy) as start:
         # What could not be built again is left standing.
         start(clusters.prepare, environment, buy, anew=True).result()
-        teardown.tell(start, environment)
-        start.end()
-        return start.proven(build.tell(start, environment, buy))
+        teardown.submit_teardown(start, environment)
+        start.wait_all()
+        return start.verified(build.submit_build(start, environment, buy))

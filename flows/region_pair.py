@@ -5,8 +5,8 @@ from prefect.runtime import flow_run
 
 from flows import build
 from flows.environment_lock import IfBusy
-from flows.state_hooks import STORY, ending
-from flows.step_runner import steps_of
+from flows.state_hooks import FLOW_OPTIONS, return_final_state
+from flows.step_runner import run_steps
 from isthmus import environment as environments
 from isthmus.environment import FederationMode, FilePath, ProviderName, RegionName, StackName
 from isthmus.verification import Verification
@@ -17,8 +17,8 @@ def _run_name() -> str:
     return f"region-pair {environments.pair_name(given['host_region'], given['remote_region'])}"
 
 
-@flow(name="region-pair", flow_run_name=_run_name, **STORY)
-@ending
+@flow(name="region-pair", flow_run_name=_run_name, **FLOW_OPTIONS)
+@return_final_state
 def region_pair(
     host_region: RegionName,
     remote_region: RegionName,
@@ -47,5 +47,5 @@ def region_pair(
     """
     choices = {"provider": provider, "stack": stack, "federation": federation}
     environment = environments.pair(host_region, remote_region, kubeconfig, **choices)
-    with steps_of(environment, if_busy) as start:
-        return start.proven(build.tell(start, environment, buy=False))
+    with run_steps(environment, if_busy) as start:
+        return start.verified(build.submit_build(start, environment, buy=False))

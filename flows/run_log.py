@@ -15,7 +15,7 @@ LEVELS = {"done": logging.INFO, "retrying": logging.WARNING, "failed": logging.E
 
 
 @contextmanager
-def kept() -> Iterator[None]:
+def log_steps() -> Iterator[None]:
     """Log how each step ended, and how long it took, while the block runs. To be called in a flow.
 
     Prefect's own lines say "Completed()" of a step; what it found only the step itself can say.
@@ -23,11 +23,11 @@ def kept() -> Iterator[None]:
     logger, steps = get_run_logger(), StepRecorder()
 
     def log(event: Event) -> None:
-        step = steps.heard(event)
+        step = steps.record(event)
         if event.kind in LEVELS:
             text = f"{step.label}: {event.kind}, {step.seconds(event.at):.1f} s"
             found = f": {event.text}" if event.text else ""
             logger.log(LEVELS[event.kind], "%s", redact(text + found))
 
-    with events.listening(log):
+    with events.subscribe(log):
         yield

@@ -48,16 +48,20 @@ def create(start: StepRunner, environment: Environment, buy: bool) -> list[Futur
     return clusters
 
 
-def part(start: StepRunner, environment: Environment, clusters: list[Future]) -> list[Future]:
+def decommission(
+    start: StepRunner, environment: Environment, clusters: list[Future]
+) -> list[Future]:
     """Let go of each cluster that the file has no longer, once no other one sends to it."""
     host = clusters[0]
     parted: list[Future] = []
-    for leaver in start.found(start(decommission_tasks.who_left, environment, host)):
-        unwired = start(decommission_tasks.unwire, environment, host, leaver)
-        silent = start(decommission_tasks.await_silence, environment, clusters, leaver, unwired)
+    for leaver in start.result(start(decommission_tasks.find_removed_clusters, environment, host)):
+        unwired = start(decommission_tasks.delete_remote_secret, environment, host, leaver)
+        silent = start(
+            decommission_tasks.await_endpoint_removal, environment, clusters, leaver, unwired
+        )
         drained = start(decommission_tasks.drain, environment, leaver, silent)
         left = start(decommission_tasks.leave_federation, environment, host, leaver, drained)
-        start(decommission_tasks.give_back, environment, leaver, left)
+        start(decommission_tasks.release_cluster, environment, leaver, left)
         parted.append(left)
     return parted
 
@@ -68,11 +72,11 @@ def federate(
     """Join all clusters, and give each istio-system and its part of the trust."""
     host = clusters[0]
     # A control plane that lists all networks must not lose one that is still asked.
-    prepared = start(federation_tasks.prepare_host, environment, host, wait_for=parted)
+    prepared = start(federation_tasks.create_host_namespace, environment, host, wait_for=parted)
     start(federation_tasks.merge_kubeconfigs, environment, clusters)
     # What KubeFed is to carry to a cluster no longer, it deletes there.
     joined: list[Future] = [*parted]
-    if environment.federation_is_given:
+    if environment.has_console_federation:
         joined.append(start(federation_tasks.take_over, environment, host, clusters))
     elif environment.federation == "kubefed":
         kubefed = start(federation_tasks.install_federation, environment, host)
@@ -104,7 +108,7 @@ def install(
         attached = start(
             install_tasks.install_remote, environment, remote, endpoint, federation.cacerts
         )
-        wired = start(remote_secret_tasks.wire_secret, host, remote, attached)
+        wired = start(remote_secret_tasks.create_remote_secret, host, remote, attached)
         injectors.append(wired)
         gateways.append(start(gateway_tasks.open_gateway, environment, remote, wired, endpoint))
     services = start(gateway_tasks.expose_services, environment, clusters, injectors)
@@ -142,10 +146,12 @@ def verify(
     after: list[Future] | None = None,
 ) -> Future:
     """Let every region ask every other, and judge."""
-    reported = start(verify_tasks.report, environment, clusters, gateways, wait_for=after or [])
+    reported = start(
+        verify_tasks.inspect_clusters, environment, clusters, gateways, wait_for=after or []
+    )
     clients = [start(verify_tasks.verify_client, environment, c, reported) for c in clusters]
-    views = [start(verify_tasks.verify_gateway, environment, c, reported) for c in clusters]
-    return start(verify_tasks.conclude, environment, clients, views)
+    views = [start(verify_tasks.inspect_gateway, environment, c, reported) for c in clusters]
+    return start(verify_tasks.evaluate_mesh, environment, clients, views)
 
 
 def find(start: StepRunner, environment: Environment) -> list[Future]:
@@ -160,20 +166,23 @@ def find_gateways(
     return [start(verify_tasks.find_gateway, environment, cluster) for cluster in clusters]
 
 
-def withdraw(start: StepRunner, environment: Environment, anothers: bool) -> list[Future]:
+def uninstall(start: StepRunner, environment: Environment, anothers: bool) -> list[Future]:
     """Take out of clusters that stay what was put there, in the order that lets each part go."""
     host, *remotes = clusters = find(start, environment)
-    start(teardown_tasks.check_builder, environment, clusters, anothers).result()
-    leavers = start.found(start(decommission_tasks.who_left, environment, host))
+    start(teardown_tasks.check_owner, environment, clusters, anothers).result()
+    leavers = start.result(start(decommission_tasks.find_removed_clusters, environment, host))
     left: Future = None
     if environment.federation == "kubefed":
-        federated = start(teardown_tasks.withdraw_federated, environment, host)
-        members = [start(teardown_tasks.leave, environment, host, c, federated) for c in clusters]
+        federated = start(teardown_tasks.remove_federated_objects, environment, host)
+        members = [
+            start(teardown_tasks.leave_federation, environment, host, c, federated)
+            for c in clusters
+        ]
         leave = decommission_tasks.leave_federation
         members += [start(leave, environment, host, gone, federated) for gone in leavers]
         left = start(teardown_tasks.remove_federation, environment, host, members)
     # The host first: as long as its istiod runs, it writes its trust into every remote again.
-    gone = start(teardown_tasks.withdraw, environment, host, left)
-    others = [start(teardown_tasks.withdraw, environment, r, gone) for r in remotes]
-    others += [start(decommission_tasks.give_back, environment, c, gone) for c in leavers]
+    gone = start(teardown_tasks.remove_objects, environment, host, left)
+    others = [start(teardown_tasks.remove_objects, environment, r, gone) for r in remotes]
+    others += [start(decommission_tasks.release_cluster, environment, c, gone) for c in leavers]
     return [gone, *others]

@@ -12,17 +12,17 @@ from prefect.states import Cancelled, Failed
 
 from flows.environment_lock import CancelledWhileWaiting, Skipped
 from isthmus.errors import IsthmusError
-from isthmus.reporting import line, redact
+from isthmus.reporting import redact, single_line
 from tasks import policies
-from tasks.run_tracker import link_to
+from tasks.run_tracker import run_url
 
 P = ParamSpec("P")
 R = TypeVar("R")
-FAILED = "isthmus.run.failed"
+FAILED_EVENT = "isthmus.run.failed"
 """The event that automations wait for."""
 
 
-def announce(flow: Flow[..., Any], run: FlowRun, state: State[Any]) -> None:
+def emit_failure_event(flow: Flow[..., Any], run: FlowRun, state: State[Any]) -> None:
     """Tell automations of a failure in words that need no look into the run; no parameter values.
 
     The event's payload: environment, step, cluster, reason, link.
@@ -30,7 +30,7 @@ def announce(flow: Flow[..., Any], run: FlowRun, state: State[Any]) -> None:
     error = state.result(raise_on_failure=False)
     own = error if isinstance(error, IsthmusError) else None
     emit_event(
-        FAILED,
+        FAILED_EVENT,
         resource={
             "prefect.resource.id": f"prefect.flow-run.{run.id}",
             "prefect.resource.name": run.name,
@@ -40,21 +40,24 @@ def announce(flow: Flow[..., Any], run: FlowRun, state: State[Any]) -> None:
             "step": (own and own.step) or flow.name,
             "cluster": (own and own.cluster) or "",
             "reason": redact(own.message if own else state.message or type(error).__name__),
-            "link": link_to(run),
+            "link": run_url(run),
         },
     )
 
 
-def tidy(flow: Flow[..., Any], run: FlowRun, state: State[Any]) -> None:
+def delete_cached_results(flow: Flow[..., Any], run: FlowRun, state: State[Any]) -> None:
     """Leave nothing behind that only a retry would need."""
-    policies.forget(str(run.id))
+    policies.delete_results(str(run.id))
 
 
-STORY: dict[str, Any] = {"on_failure": [announce], "on_completion": [tidy]}
+FLOW_OPTIONS: dict[str, Any] = {
+    "on_failure": [emit_failure_event],
+    "on_completion": [delete_cached_results],
+}
 """What every story is told with."""
 
 
-def ending(story: Callable[P, R]) -> Callable[P, R | State[Any]]:
+def return_final_state(story: Callable[P, R]) -> Callable[P, R | State[Any]]:
     """Make a run end in words of ours, and one that was told not to wait for its turn as skipped.
 
     What a story raises, Prefect logs as a traceback; a state with the error in it is as red, and
@@ -71,7 +74,7 @@ def ending(story: Callable[P, R]) -> Callable[P, R | State[Any]]:
             return Cancelled(message=error.message)
         except IsthmusError as error:
             get_run_logger().error("%s", redact(str(error)))
-            return Failed(message=line(str(error)), data=error)
+            return Failed(message=single_line(str(error)), data=error)
 
     return told
 

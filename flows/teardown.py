@@ -4,14 +4,14 @@ from prefect import flow
 
 from flows import stages
 from flows.environment_lock import IfBusy
-from flows.state_hooks import STORY, ending
-from flows.step_runner import StepRunner, steps_of
+from flows.state_hooks import FLOW_OPTIONS, return_final_state
+from flows.step_runner import StepRunner, run_steps
 from isthmus.environment import Environment
 from tasks import teardown as tasks
 
 
-@flow(name="teardown", flow_run_name="teardown {environment.name}", **STORY)
-@ending
+@flow(name="teardown", flow_run_name="teardown {environment.name}", **FLOW_OPTIONS)
+@return_final_state
 def teardown(environment: Environment, if_busy: IfBusy = "wait", anothers: bool = False) -> None:
     """Take the environment away, as much of it as there is.
 
@@ -20,14 +20,14 @@ def teardown(environment: Environment, if_busy: IfBusy = "wait", anothers: bool 
         if_busy: What to do while another run is at work on it.
         anothers: Say yes to the end of a mesh that was not built from here.
     """
-    with steps_of(environment, if_busy, "down") as start:
-        tell(start, environment, anothers)
+    with run_steps(environment, if_busy, "down") as start:
+        submit_teardown(start, environment, anothers)
 
 
-def tell(start: StepRunner, environment: Environment, anothers: bool = False) -> None:
+def submit_teardown(start: StepRunner, environment: Environment, anothers: bool = False) -> None:
     """Start all that takes the environment away, as much of it as there is."""
     withdrawn = []
-    if not tasks.clusters_go_whole(environment):
-        withdrawn = stages.withdraw(start, environment, anothers)
+    if not tasks.has_disposable_clusters(environment):
+        withdrawn = stages.uninstall(start, environment, anothers)
     deleted = start(tasks.delete_clusters, environment, withdrawn)
-    start(tasks.forget, environment, deleted)
+    start(tasks.forget_environment, environment, deleted)

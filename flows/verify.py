@@ -4,14 +4,14 @@ from prefect import flow
 
 from flows import stages
 from flows.environment_lock import IfBusy
-from flows.state_hooks import STORY, ending
-from flows.step_runner import steps_of
+from flows.state_hooks import FLOW_OPTIONS, return_final_state
+from flows.step_runner import run_steps
 from isthmus.environment import Environment
 from isthmus.verification import Verification
 
 
-@flow(name="verify", flow_run_name="verify {environment.name}", **STORY)
-@ending
+@flow(name="verify", flow_run_name="verify {environment.name}", **FLOW_OPTIONS)
+@return_final_state
 def verify(environment: Environment, if_busy: IfBusy = "wait") -> Verification:
     """Return the verdict on the mesh as it is; nothing is changed.
 
@@ -21,8 +21,8 @@ def verify(environment: Environment, if_busy: IfBusy = "wait") -> Verification:
         environment: What is to be proven.
         if_busy: What to do while another run is at work on it.
     """
-    with steps_of(environment, if_busy, "verify") as start:
+    with run_steps(environment, if_busy, "verify") as start:
         clusters = stages.find(start, environment)
         gateways = stages.find_gateways(start, environment, clusters)
         verdict = stages.verify(start, environment, clusters, gateways)
-        return start.proven(verdict)
+        return start.verified(verdict)

@@ -12,11 +12,11 @@ from isthmus.environment import Environment
 from isthmus.errors import Unprepared
 from isthmus.providers.lab import host_requirements
 
-VARIABLE = "ISTHMUS_TOOLS"
+TOOLS_VARIABLE = "ISTHMUS_TOOLS"
 """Names a folder that holds the programs and the chart, as an image of Isthmus does."""
 PROGRAMS = ("istioctl", "helm", "kubefedctl")
 CHART = "kubefed-chart"
-LAB_OWN = ("helm", "kubefedctl", CHART)
+LAB_COMPILED = ("helm", "kubefedctl", CHART)
 """What a lab takes from its toolchain for every stack: its KubeFed's image is of that version."""
 
 
@@ -26,17 +26,17 @@ def ensure(environment: Environment, name: str, *, accept: bool = False) -> Path
     `accept` takes a release file's checksum where none is known. Raises Unprepared if the folder
     in ISTHMUS_TOOLS lacks something, or if it can neither be compiled nor fetched here.
     """
-    if path := _at_hand(environment, name):
+    if path := _find_local(environment, name):
         return path
     return _in(releases.ensure(stacks.load(environment.stack), name, accept=accept), name)
 
 
-def accept(environment: Environment) -> dict[str, str]:
+def accept_checksums(environment: Environment) -> dict[str, str]:
     """Make all be here that the environment needs; return the checksums accepted for that."""
-    before = releases.accepted.everything()
-    for name in _to_be_had(environment):
+    before = releases.accepted.load_checksums()
+    for name in _needed_downloads(environment):
         ensure(environment, name, accept=True)
-    return {k: v for k, v in releases.accepted.everything().items() if k not in before}
+    return {k: v for k, v in releases.accepted.load_checksums().items() if k not in before}
 
 
 def check(environment: Environment) -> None:
@@ -45,21 +45,23 @@ def check(environment: Environment) -> None:
     Or if no program may run where they are kept.
     """
     _check_runnable(environment)
-    for name in _to_be_had(environment):
-        if not _at_hand(environment, name):
-            releases.check(stacks.load(environment.stack), name)
+    for name in _needed_downloads(environment):
+        if not _find_local(environment, name):
+            releases.require_checksum(stacks.load(environment.stack), name)
 
 
 def _check_runnable(environment: Environment) -> None:
-    named = os.environ.get(VARIABLE)
+    named = os.environ.get(TOOLS_VARIABLE)
     # A lab looks at the cache itself, beside all else that its machine must have.
     places = {} if environment.provider == "lab" else {"ISTHMUS_CACHE": state.cache()}
-    for variable, folder in ({VARIABLE: Path(named).expanduser()} if named else places).items():
+    for variable, folder in (
+        {TOOLS_VARIABLE: Path(named).expanduser()} if named else places
+    ).items():
         for lack in host_requirements.noexec(variable, folder):
-            raise Unprepared(lack.what, hint=lack.do)
+            raise Unprepared(lack.problem, hint=lack.remedy)
 
 
-def given(folder: Path, name: str, elsewhere: tuple[str, ...] = ()) -> Path:
+def find_in_folder(folder: Path, name: str, elsewhere: tuple[str, ...] = ()) -> Path:
     """Return where a folder has it; raises Unprepared with everything that the folder lacks.
 
     What can be had `elsewhere` it may lack.
@@ -71,13 +73,13 @@ def given(folder: Path, name: str, elsewhere: tuple[str, ...] = ()) -> Path:
         lacking.append(f"{CHART}/Chart.yaml")
     if lacking:
         raise Unprepared(
-            f"{folder} ({VARIABLE}) lacks {', '.join(lacking)}",
-            hint=f"put them there, or have them fetched or compiled: unset {VARIABLE}",
+            f"{folder} ({TOOLS_VARIABLE}) lacks {', '.join(lacking)}",
+            hint=f"put them there, or have them fetched or compiled: unset {TOOLS_VARIABLE}",
         )
     return folder / name
 
 
-def _to_be_had(environment: Environment) -> list[str]:
+def _needed_downloads(environment: Environment) -> list[str]:
     """Return what the environment needs and no lab compiles for it."""
     needed = PROGRAMS[:1] if environment.federation == "direct" else (*PROGRAMS, CHART)
     return [name for name in needed if not _comes_compiled(environment, name)]
@@ -87,23 +89,23 @@ def _is_program(path: Path) -> bool:
     return path.is_file() and os.access(path, os.X_OK)
 
 
-def _at_hand(environment: Environment, name: str) -> Path | None:
+def _find_local(environment: Environment, name: str) -> Path | None:
     """Return where it is without fetching anything; a lab's toolchain is compiled for it."""
     if folder := _named(environment, name):
-        return given(folder, name, LAB_OWN if environment.provider == "lab" else ())
-    if environment.provider == "lab" and name in LAB_OWN:
+        return find_in_folder(folder, name, LAB_COMPILED if environment.provider == "lab" else ())
+    if environment.provider == "lab" and name in LAB_COMPILED:
         return _compiled(environment, name)
-    if found := releases.known(stacks.load(environment.stack), name):
+    if found := releases.find_unpacked(stacks.load(environment.stack), name):
         return _in(found, name)
     return _compiled(environment, name)
 
 
 def _named(environment: Environment, name: str) -> Path | None:
     """Return the folder in ISTHMUS_TOOLS if the program is to come from there."""
-    if not (folder := os.environ.get(VARIABLE)):
+    if not (folder := os.environ.get(TOOLS_VARIABLE)):
         return None
     path = Path(folder).expanduser()
-    has_own = environment.provider == "lab" and name in LAB_OWN
+    has_own = environment.provider == "lab" and name in LAB_COMPILED
     return None if has_own and not (path / name).exists() else path
 
 
@@ -122,7 +124,7 @@ def _compiled(environment: Environment, name: str) -> Path | None:
     build = _comes_compiled(environment, name)
     if not build and getattr(theirs, part) != getattr(stack.versions, part):
         return None
-    toolchain = tools.ensure_toolchain() if build else tools.known_toolchain()
+    toolchain = tools.ensure_toolchain() if build else tools.find_toolchain()
     if not toolchain:
         return None
     return toolchain.share / CHART if name == CHART else toolchain.bin / name
@@ -131,5 +133,5 @@ def _compiled(environment: Environment, name: str) -> Path | None:
 def _comes_compiled(environment: Environment, name: str) -> bool:
     from isthmus.providers.lab.toolchain import compiling
 
-    same = environment.stack == compiling.STACK or name in LAB_OWN
+    same = environment.stack == compiling.STACK or name in LAB_COMPILED
     return environment.provider == "lab" and same and not _named(environment, name)

@@ -7,9 +7,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-BACKDATED = datetime.timedelta(hours=1)
+NOT_BEFORE_BACKDATE = datetime.timedelta(hours=1)
 """Grace for readers whose clock is behind this machine's."""
-DAYS = 3650
+VALIDITY_DAYS = 3650
 """Days that a certificate is valid, as in Istio's own generator (tools/certs/common.mk)."""
 
 Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
@@ -34,8 +34,8 @@ def builder(subject: x509.Name, issuer: x509.Name, key: Key) -> x509.Certificate
         .issuer_name(issuer)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - BACKDATED)
-        .not_valid_after(now + datetime.timedelta(days=DAYS))
+        .not_valid_before(now - NOT_BEFORE_BACKDATE)
+        .not_valid_after(now + datetime.timedelta(days=VALIDITY_DAYS))
     )
 
 

@@ -11,75 +11,77 @@ from isthmus.environment import ClusterSpec, Environment, dumps, load
 from isthmus.errors import BadEnvironment
 
 
-def check(environment: Environment) -> None:
+def check_immutable_fields(environment: Environment) -> None:
     """Raise BadEnvironment if what was built cannot become this environment.
 
     No step can give a mesh that runs another provider, host or network: every remote looks to the
     host's istiod by its address, and a network is in every proxy.
     """
-    if before := _before(environment.name):
+    if before := _load_stored(environment.name):
         _check_place(before, environment)
         _check_networks(environment)
 
 
-def remember(environment: Environment) -> None:
+def save(environment: Environment) -> None:
     """Keep a copy, and apart from it each cluster that left; only the run whose turn it is may.
 
     Raises BadEnvironment as `check` does.
     """
-    check(environment)
-    for cluster in leavers(environment):
-        state.private(record_of(environment.name, cluster.name), cluster.model_dump_json())
+    check_immutable_fields(environment)
+    for cluster in removed_clusters(environment):
+        state.write_private(
+            removal_record_path(environment.name, cluster.name), cluster.model_dump_json()
+        )
     for cluster in environment.clusters:
-        let_go(environment.name, cluster.name)  # it was to leave, and came back
-    _end(environment.name).unlink(missing_ok=True)
-    state.private(state.stored(environment.name), dumps(environment))
+        delete_removal_record(environment.name, cluster.name)  # it was to leave, and came back
+    _teardown_marker(environment.name).unlink(missing_ok=True)
+    state.write_private(state.stored_environment_path(environment.name), dumps(environment))
 
 
-def leavers(environment: Environment) -> list[ClusterSpec]:
+def removed_clusters(environment: Environment) -> list[ClusterSpec]:
     """Return the clusters that builds of this name have had, and that it has no longer."""
     kept = {cluster.name for cluster in environment.clusters}
-    return [c for c in _ever(environment.name) if c.name not in kept]
+    return [c for c in _all_clusters(environment.name) if c.name not in kept]
 
 
-def record_of(name: str, cluster: str) -> Path:
+def removal_record_path(name: str, cluster: str) -> Path:
     """Return where a cluster of an environment is kept that is to leave."""
     return state.folder(name) / "leaving" / f"{cluster}.json"
 
 
-def let_go(name: str, cluster: str) -> None:
+def delete_removal_record(name: str, cluster: str) -> None:
     """Leave no record of a cluster that has left."""
-    record_of(name, cluster).unlink(missing_ok=True)
+    removal_record_path(name, cluster).unlink(missing_ok=True)
 
 
-def forget(name: str) -> None:
+def delete(name: str) -> None:
     """Leave nothing of an environment in the state folder but the word that it is gone."""
-    state.private(_end(name), "")
+    state.write_private(_teardown_marker(name), "")
     shutil.rmtree(state.folder(name), ignore_errors=True)
 
 
-def is_gone(name: str) -> bool:
+def is_torn_down(name: str) -> bool:
     """Tell whether an environment was taken down to its end, and none was built since.
 
     One whose folder was lost is not known either, and may well be there.
     """
-    return _end(name).exists() and not state.folder(name).exists()
+    return _teardown_marker(name).exists() and not state.folder(name).exists()
 
 
-def _end(name: str) -> Path:
+def _teardown_marker(name: str) -> Path:
     return state.home() / "locks" / f"{name}.gone"
 
 
-def _before(name: str) -> Environment | None:
+def _load_stored(name: str) -> Environment | None:
     try:
-        return load(state.stored(name))
+        return load(state.stored_environment_path(name))
     except BadEnvironment:
         return None  # there is none, or it is of a version that we no longer understand
 
 
-def _ever(name: str) -> list[ClusterSpec]:
+def _all_clusters(name: str) -> list[ClusterSpec]:
     """Return the clusters of the copy and those that are to leave, each once."""
-    before = _before(name)
+    before = _load_stored(name)
     records = sorted((state.folder(name) / "leaving").glob("*.json"))
     leaving = [ClusterSpec.model_validate_json(record.read_text()) for record in records]
     known = {c.name: c for c in [*leaving, *(before.clusters if before else ())]}
@@ -90,24 +92,25 @@ def _check_place(before: Environment, now: Environment) -> None:
     if before.provider != now.provider:
         lost = ", ".join(cluster.name for cluster in before.clusters)
         text = f"was built with provider {before.provider}, and would lose sight of {lost}"
-        raise BadEnvironment(f"{before.name} {text}", hint=_anew(before.name))
+        raise BadEnvironment(f"{before.name} {text}", hint=_rebuild_hint(before.name))
     if before.host.name != now.host.name:
         text = f"was built with the host {before.host.name}; a mesh that runs keeps its host"
         found = f"{before.name} {text} (this file: {now.host.name})"
-        raise BadEnvironment(found, hint=_anew(before.name))
+        raise BadEnvironment(found, hint=_rebuild_hint(before.name))
 
 
 def _check_networks(now: Environment) -> None:
-    networks = {cluster.name: cluster.network for cluster in _ever(now.name)}
+    networks = {cluster.name: cluster.network for cluster in _all_clusters(now.name)}
     for cluster in now.clusters:
         if (was := networks.get(cluster.name, cluster.network)) != cluster.network:
             raise BadEnvironment(
                 f"was built in network {was}, and this file puts it in {cluster.network}; "
                 "a cluster keeps its network (one that is left out is named by its place)",
                 cluster=cluster.name,
-                hint=f"write `network: {was}` for {cluster.name} in the file, or {_anew(now.name)}",
+                hint=f"write `network: {was}` for {cluster.name} in the file, or "
+                f"{_rebuild_hint(now.name)}",
             )
 
 
-def _anew(name: str) -> str:
+def _rebuild_hint(name: str) -> str:
     return f"take it down first (isthmus down {name}), or give this one another name"

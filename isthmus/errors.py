@@ -36,7 +36,7 @@ class IsthmusError(Exception):
         self.cluster = cluster
         self.step = step
         self.hint = hint
-        self.parts: tuple[IsthmusError, ...] = ()
+        self.causes: tuple[IsthmusError, ...] = ()
         self.timed_out = False
         """Whether the limit for it has run out: it is not tried again in this run."""
 
@@ -49,7 +49,7 @@ class IsthmusError(Exception):
     def __reduce__(self) -> tuple[object, ...]:
         """Survive pickling whole."""
         # keyword-only arguments do not survive the default pickling, which Prefect does to failures
-        fields = (self.message, self.cluster, self.step, self.hint, self.parts, self.timed_out)
+        fields = (self.message, self.cluster, self.step, self.hint, self.causes, self.timed_out)
         return (_rebuild, (type(self), *fields))
 
 
@@ -63,7 +63,7 @@ def _rebuild(
     timed_out: bool,
 ) -> IsthmusError:
     error = kind(message, cluster=cluster, step=step, hint=hint)
-    error.parts, error.timed_out = parts, timed_out
+    error.causes, error.timed_out = parts, timed_out
     return error
 
 
@@ -129,7 +129,7 @@ class Stopped(PermanentError):
     exit_code = 130
 
 
-def together(parts: Sequence[IsthmusError], message: str, hint: str) -> IsthmusError:
+def combine_errors(parts: Sequence[IsthmusError], message: str, hint: str) -> IsthmusError:
     """Return one error that lists all of several; a single one is returned as it is.
 
     Its type, and so its exit code: BadEnvironment if the file must be changed for one of them, else
@@ -141,7 +141,7 @@ def together(parts: Sequence[IsthmusError], message: str, hint: str) -> IsthmusE
     kind = Unprepared if kind is PermanentError else kind
     listed = "".join(f"\n- {_entry(part)}" for part in parts)
     error = kind(f"{message}{listed}", hint=hint)
-    error.parts = tuple(parts)
+    error.causes = tuple(parts)
     return error
 
 

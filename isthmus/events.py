@@ -36,7 +36,7 @@ _current: ContextVar[Event | None] = ContextVar("current step", default=None)
 
 
 @contextmanager
-def listening(listener: Listener) -> Iterator[None]:
+def subscribe(listener: Listener) -> Iterator[None]:
     """Give `listener` every event of the block, and of threads with its context, as it happens.
 
     It is called from any of these threads.
@@ -55,7 +55,7 @@ def publish(event: Event) -> None:
 
 
 @contextmanager
-def inside(event: Event) -> Iterator[None]:
+def in_step(event: Event) -> Iterator[None]:
     """Make `say` speak for this step while the block runs."""
     token = _current.set(event)
     try:
@@ -64,7 +64,7 @@ def inside(event: Event) -> Iterator[None]:
         _current.reset(token)
 
 
-def say(text: str, fraction: float | None = None) -> None:
+def report_progress(text: str, fraction: float | None = None) -> None:
     """Note what the current step is at; outside a step nobody hears it."""
     if current := _current.get():
         publish(Event("noted", current.step, current.name, current.cluster, text, fraction))

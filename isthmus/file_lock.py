@@ -24,34 +24,34 @@ class EnvironmentLock:
     """An environment held by this process."""
 
     path: Path
-    before: LockRecord
+    stale_record: LockRecord
     """The record of a run that died while it had its turn; empty if there is none."""
     record: LockRecord = field(default_factory=dict)
 
     @property
-    def last(self) -> str:
+    def last_run_id(self) -> str:
         """Identity of the run that last changed the environment from this machine, or nothing."""
         try:
-            return self._last.read_text()
+            return self._last_run_path.read_text()
         except OSError:
             return ""
 
-    def change(self, run: str) -> None:
+    def set_last_run(self, run: str) -> None:
         """Make this run the one that last changed the environment."""
-        state.private(self._last, run)
+        state.write_private(self._last_run_path, run)
 
     @property
-    def _last(self) -> Path:
+    def _last_run_path(self) -> Path:
         return self.path.with_suffix(".last")
 
-    def note(self, **facts: str) -> None:
+    def update_record(self, **facts: str) -> None:
         """Add to what others read of this run, and what is found after it if it dies."""
         self.record |= facts
-        state.private(self.path, json.dumps(self.record))
+        state.write_private(self.path, json.dumps(self.record))
 
 
 @contextmanager
-def taken(environment: str) -> Iterator[EnvironmentLock]:
+def acquire(environment: str) -> Iterator[EnvironmentLock]:
     """Hold the environment for this process; the lock ends with the process, however that ends.
 
     Raises Busy, naming whoever holds it.

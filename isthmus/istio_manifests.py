@@ -4,14 +4,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from isthmus import images
-from isthmus.adapters.diff import LABEL
+from isthmus.adapters.diff import ENVIRONMENT_LABEL
 from isthmus.environment import ClusterSpec, Environment, Images, ResourceRequests, Resources
 from isthmus.providers.base import ProviderDefaults
 from isthmus.render import Manifest, merge, render, with_pods
 from isthmus.stacks import Stack, load
 
-READER = "istio-reader-service-account"
-REMOTE_SECRET = "istio-remote-secret-"
+READER_SERVICE_ACCOUNT = "istio-reader-service-account"
+REMOTE_SECRET_PREFIX = "istio-remote-secret-"
 """What the name of a remote's secret in the host begins with, as istioctl has it."""
 STARTED_LAST = ("Deployment", "HorizontalPodAutoscaler", "PodDisruptionBudget")
 """Kinds of the gateway that wait for the injector: without it no pod of theirs can be made."""
@@ -70,23 +70,23 @@ class ResolvedEnvironment:
         [manifest] = render(
             "sample/federated-deployment.yaml.j2",
             deployment=self.helloworld("v1"),
-            labels={LABEL: self.environment.name},
-            clusters=[c.in_federation for c in self.environment.clusters],
-            remotes=[c.in_federation for c in self.environment.remotes],
+            labels={ENVIRONMENT_LABEL: self.environment.name},
+            clusters=[c.member_name for c in self.environment.clusters],
+            remotes=[c.member_name for c in self.environment.remotes],
             v2_image=self.images.helloworld_v2,
         )
         return manifest
 
-    def version_on(self, cluster: str) -> str:
+    def sample_version(self, cluster: str) -> str:
         """Return which version of the sample a cluster runs."""
         return "v1" if cluster == self.host else "v2"
 
-    def control_exposure(self) -> list[Manifest]:
+    def expose_istiod_manifests(self) -> list[Manifest]:
         """Return what lets the host's gateway pass the control plane to remotes."""
         made = render(f"{self.stack.templates}/expose-istiod.yaml.j2")
         return [*made, *self._provided(self.host, "istio-system")]
 
-    def service_exposure(self, cluster: str) -> list[Manifest]:
+    def expose_services_manifests(self, cluster: str) -> list[Manifest]:
         """Return what lets gateways pass other networks' requests, as far as a cluster has it.
 
         istiod reads it in the host alone, for every gateway; the guide has it in remotes too.
@@ -156,25 +156,25 @@ class ResolvedEnvironment:
         return operator
 
     def _requests(self) -> dict[str, Any]:
-        gateway = {"k8s": {"resources": _requests(self.resources.gateway)}}
+        gateway = {"k8s": {"resources": _resource_requests(self.resources.gateway)}}
         return {
             "components": {"ingressGateways": [{"name": self.stack.gateway.name, **gateway}]},
             "values": {
-                "pilot": {"resources": _requests(self.resources.istiod)},
-                "global": {"proxy": {"resources": _requests(self.resources.sidecar)}},
+                "pilot": {"resources": _resource_requests(self.resources.istiod)},
+                "global": {"proxy": {"resources": _resource_requests(self.resources.sidecar)}},
             },
         }
 
 
-def mesh(environment: Environment, defaults: ProviderDefaults) -> ResolvedEnvironment:
+def resolve(environment: Environment, defaults: ProviderDefaults) -> ResolvedEnvironment:
     """Fill in what the environment leaves open: the provider's needs, then the stack's values."""
-    chosen = images.chosen(environment, defaults.images)
+    chosen = images.select_images(environment, defaults.images)
     return ResolvedEnvironment(
-        environment, chosen, _over(environment.resources, defaults.resources), defaults
+        environment, chosen, _merge_resources(environment.resources, defaults.resources), defaults
     )
 
 
-def _over(own: Resources, defaults: Resources) -> Resources:
+def _merge_resources(own: Resources, defaults: Resources) -> Resources:
     parts = {
         part: ResourceRequests(
             cpu=getattr(own, part).cpu or getattr(defaults, part).cpu,
@@ -185,6 +185,6 @@ def _over(own: Resources, defaults: Resources) -> Resources:
     return Resources(**parts)
 
 
-def _requests(amount: ResourceRequests) -> dict[str, Any]:
+def _resource_requests(amount: ResourceRequests) -> dict[str, Any]:
     given = {k: v for k, v in (("cpu", amount.cpu), ("memory", amount.memory)) if v}
     return {"requests": given} if given else {}

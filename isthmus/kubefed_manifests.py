@@ -3,13 +3,13 @@
 from dataclasses import dataclass, field
 
 from isthmus.adapters import kubefed
-from isthmus.adapters.diff import LABEL
+from isthmus.adapters.diff import ENVIRONMENT_LABEL
 from isthmus.environment import Environment
 from isthmus.render import Manifest, render
 from isthmus.stacks import load
 
-SYSTEM = "istio-system"
-SAMPLE = "sample"
+ISTIO_NAMESPACE = "istio-system"
+SAMPLE_NAMESPACE = "sample"
 CACERTS = "cacerts"
 
 SecretData = dict[str, str]
@@ -27,7 +27,7 @@ class NamespaceSpec:
     members: dict[str, str] = field(default_factory=dict)
     """Cluster -> its name in the federation, where that is another."""
 
-    def plain(self, cluster: str) -> Manifest:
+    def namespace(self, cluster: str) -> Manifest:
         """Return the Namespace as one cluster is to have it."""
         meta = {
             "name": self.name,
@@ -36,7 +36,7 @@ class NamespaceSpec:
         }
         return {"apiVersion": "v1", "kind": "Namespace", "metadata": meta}
 
-    def federated(self, environment: str) -> Manifest:
+    def federated_namespace(self, environment: str) -> Manifest:
         """Return the FederatedNamespace that makes it in every cluster."""
         clusters = {
             self.members.get(name, name): {
@@ -45,23 +45,25 @@ class NamespaceSpec:
             }
             for name, labels in self.own_labels.items()
         }
-        labels = {LABEL: environment, **self.labels}
+        labels = {ENVIRONMENT_LABEL: environment, **self.labels}
         [manifest] = render(
             "federation/namespace.yaml.j2", name=self.name, labels=labels, clusters=clusters
         )
         return manifest
 
 
-def system_space(environment: Environment) -> NamespaceSpec:
+def istio_namespace_spec(environment: Environment) -> NamespaceSpec:
     """Return istio-system: each cluster's in its own network, remotes' under the host's control.
 
     A stack with meshNetworks says neither there, but in the host's control plane.
     """
     host, given = environment.host.name, environment.namespaces.labels
     if load(environment.stack).networks == "meshNetworks":
-        return NamespaceSpec(SYSTEM, given, _nothing(environment), members=_members(environment))
+        return NamespaceSpec(
+            ISTIO_NAMESPACE, given, _nothing(environment), members=_members(environment)
+        )
     return NamespaceSpec(
-        SYSTEM,
+        ISTIO_NAMESPACE,
         given,
         {c.name: {"topology.istio.io/network": c.network} for c in environment.clusters},
         {c.name: {"topology.istio.io/controlPlaneClusters": host} for c in environment.remotes},
@@ -69,13 +71,15 @@ def system_space(environment: Environment) -> NamespaceSpec:
     )
 
 
-def sample_space(environment: Environment) -> NamespaceSpec:
+def sample_namespace_spec(environment: Environment) -> NamespaceSpec:
     """Return the sample's namespace: its pods are injected, in every cluster alike."""
     injected = {**environment.namespaces.labels, "istio-injection": "enabled"}
-    return NamespaceSpec(SAMPLE, injected, _nothing(environment), members=_members(environment))
+    return NamespaceSpec(
+        SAMPLE_NAMESPACE, injected, _nothing(environment), members=_members(environment)
+    )
 
 
-def kubefed_space(environment: Environment) -> NamespaceSpec:
+def kubefed_namespace_spec(environment: Environment) -> NamespaceSpec:
     """Return the namespace of KubeFed's own pods, in the host."""
     host = environment.host.name
     return NamespaceSpec(kubefed.NAMESPACE, environment.namespaces.labels, {host: {}})
@@ -86,24 +90,24 @@ def _nothing(environment: Environment) -> dict[str, dict[str, str]]:
 
 
 def _members(environment: Environment) -> dict[str, str]:
-    return {c.name: c.in_federation for c in environment.clusters}
+    return {c.name: c.member_name for c in environment.clusters}
 
 
-def plain_secret(data: SecretData) -> Manifest:
+def cacerts_secret(data: SecretData) -> Manifest:
     """Return the Secret `cacerts` of one cluster."""
-    meta = {"name": CACERTS, "namespace": SYSTEM}
+    meta = {"name": CACERTS, "namespace": ISTIO_NAMESPACE}
     return {
         "apiVersion": "v1", "kind": "Secret", "metadata": meta, "type": "Opaque", "data": data,
     }  # fmt: skip
 
 
-def federated_secret(environment: str, clusters: dict[str, SecretData]) -> Manifest:
+def federated_cacerts_secret(environment: str, clusters: dict[str, SecretData]) -> Manifest:
     """Return the FederatedSecret that gives every cluster a `cacerts` of its own."""
     [manifest] = render(
         "federation/secret.yaml.j2",
         name=CACERTS,
-        namespace=SYSTEM,
-        labels={LABEL: environment},
+        namespace=ISTIO_NAMESPACE,
+        labels={ENVIRONMENT_LABEL: environment},
         clusters=clusters,
     )
     return manifest

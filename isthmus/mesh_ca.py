@@ -19,22 +19,30 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
 from isthmus import state
-from isthmus.certificates import BACKDATED, Key, KeyAlgorithm, builder, key_pem, new_key, pem
+from isthmus.certificates import (
+    NOT_BEFORE_BACKDATE,
+    Key,
+    KeyAlgorithm,
+    builder,
+    key_pem,
+    new_key,
+    pem,
+)
 
-ROOT = "isthmus root CA"
+ROOT_COMMON_NAME = "isthmus root CA"
 """Common name of every root that we make; its locality is the environment."""
-LONGEST = 64
+MAX_ORGANIZATION_LENGTH = 64
 """Characters of an organization's name: ub-organization-name, RFC 5280, appendix A."""
-RENEW = datetime.timedelta(days=90)
+RENEW_BEFORE = datetime.timedelta(days=90)
 """An intermediate with less left is made anew by the next run."""
 
 
-def root_certificate(folder: Path) -> str:
+def ensure_root_certificate(folder: Path) -> str:
     """Return the root's certificate (PEM); the root is made if `folder` holds none."""
     return pem(_root(folder)[1])
 
 
-def known_root(folder: Path) -> str:
+def read_root_certificate(folder: Path) -> str:
     """Return the root's certificate (PEM), or nothing if `folder` holds none."""
     path = folder / "root-cert.pem"
     return path.read_text() if path.exists() else ""
@@ -64,15 +72,20 @@ def is_root_of(certificate: str, environment: str) -> bool:
         subject = x509.load_pem_x509_certificate(certificate.encode()).subject
     except ValueError:
         return False
-    return _told(subject, NameOID.COMMON_NAME, NameOID.LOCALITY_NAME) == [ROOT, environment]
+    return _attribute_values(subject, NameOID.COMMON_NAME, NameOID.LOCALITY_NAME) == [
+        ROOT_COMMON_NAME,
+        environment,
+    ]
 
 
 def origin(certificate: str) -> str:
     """Tell who made a root CA (PEM) of ours, from where and when: `was made by ann@desk ...`."""
     root = x509.load_pem_x509_certificate(certificate.encode())
-    by = _told(root.subject, NameOID.ORGANIZATION_NAME, NameOID.ORGANIZATIONAL_UNIT_NAME)
+    by = _attribute_values(
+        root.subject, NameOID.ORGANIZATION_NAME, NameOID.ORGANIZATIONAL_UNIT_NAME
+    )
     who = f"by {by[0]} from {by[1]}" if len(by) == 2 else "by a version that noted nobody"
-    return f"was made {who} on {root.not_valid_before_utc + BACKDATED:%Y-%m-%d %H:%M} UTC"
+    return f"was made {who} on {root.not_valid_before_utc + NOT_BEFORE_BACKDATE:%Y-%m-%d %H:%M} UTC"
 
 
 def fingerprint(folder: Path, cluster: str) -> str:
@@ -81,7 +94,7 @@ def fingerprint(folder: Path, cluster: str) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path.exists() else ""
 
 
-def forget(folder: Path, cluster: str) -> None:
+def delete_intermediate(folder: Path, cluster: str) -> None:
     """Leave no intermediate of a cluster that has left."""
     shutil.rmtree(folder / cluster, ignore_errors=True)
 
@@ -89,10 +102,10 @@ def forget(folder: Path, cluster: str) -> None:
 def _root(folder: Path) -> tuple[Key, x509.Certificate]:
     if not (folder / "root-cert.pem").exists():
         key = new_key()
-        name = _name(ROOT, folder.parent.name, maker=_maker(folder))
+        name = _name(ROOT_COMMON_NAME, folder.parent.name, maker=_maker(folder))
         certificate = _builder(name, name, key, None).sign(key, hashes.SHA256())
-        state.private(folder / "root-key.pem", key_pem(key))
-        state.private(folder / "root-cert.pem", pem(certificate))
+        state.write_private(folder / "root-key.pem", key_pem(key))
+        state.write_private(folder / "root-cert.pem", pem(certificate))
     loaded = serialization.load_pem_private_key((folder / "root-key.pem").read_bytes(), None)
     assert isinstance(loaded, Key)
     return loaded, x509.load_pem_x509_certificate((folder / "root-cert.pem").read_bytes())
@@ -109,7 +122,7 @@ def _current(path: Path, root: x509.Certificate, kind: KeyAlgorithm) -> bool:
         own.verify_directly_issued_by(root)  # by its key: a root made anew has the same name
     except (ValueError, InvalidSignature):
         return False
-    return left > RENEW
+    return left > RENEW_BEFORE
 
 
 def _issue(
@@ -122,8 +135,8 @@ def _issue(
     )
     issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(root_key.public_key())
     certificate = certificate.add_extension(issuer, False)
-    state.private(path / "ca-key.pem", key_pem(key))
-    state.private(path / "ca-cert.pem", pem(certificate.sign(root_key, hashes.SHA256())))
+    state.write_private(path / "ca-key.pem", key_pem(key))
+    state.write_private(path / "ca-cert.pem", pem(certificate.sign(root_key, hashes.SHA256())))
 
 
 def _name(common: str, locality: str, maker: Sequence[str] = ()) -> x509.Name:
@@ -144,11 +157,15 @@ def _maker(folder: Path) -> tuple[str, str]:
     except (KeyError, OSError):  # a user of a container that no file lists
         user = f"uid {os.getuid()}"
     place = str(folder.parent)
-    short = place if len(place) <= LONGEST else f"…{place[1 - LONGEST :]}"
-    return f"{user}@{platform.node()}"[:LONGEST], short
+    short = (
+        place
+        if len(place) <= MAX_ORGANIZATION_LENGTH
+        else f"…{place[1 - MAX_ORGANIZATION_LENGTH :]}"
+    )
+    return f"{user}@{platform.node()}"[:MAX_ORGANIZATION_LENGTH], short
 
 
-def _told(name: x509.Name, *kinds: x509.ObjectIdentifier) -> list[str]:
+def _attribute_values(name: x509.Name, *kinds: x509.ObjectIdentifier) -> list[str]:
     return [str(a.value) for kind in kinds for a in name.get_attributes_for_oid(kind)]
 
 

@@ -8,7 +8,7 @@ from isthmus import mesh_ca, providers, state
 from isthmus.adapters import kube
 from isthmus.environment import Environment
 from isthmus.errors import Rejected, TransientError, Unprepared
-from isthmus.kubefed_manifests import CACERTS, SYSTEM
+from isthmus.kubefed_manifests import CACERTS, ISTIO_NAMESPACE
 from isthmus.step_results import Access
 
 
@@ -17,13 +17,16 @@ def built_elsewhere(environment: Environment, accesses: Iterable[Access]) -> lis
 
     What is no mesh of ours has no label of ours either, and is nobody's concern here.
     """
-    told = {access.cluster: elsewhere(environment, access) for access in accesses}
+    told = {access.cluster: foreign_root_origin(environment, access) for access in accesses}
     return [f"{cluster}: {said}" for cluster, said in told.items() if said]
 
 
-def elsewhere(environment: Environment, access: Access) -> str:
+def foreign_root_origin(environment: Environment, access: Access) -> str:
     """Return who made the root CA of a mesh of this name, nothing if this home did, or nobody."""
-    ours, root = mesh_ca.known_root(state.folder(environment.name) / "ca"), root_in(access)
+    ours, root = (
+        mesh_ca.read_root_certificate(state.folder(environment.name) / "ca"),
+        read_root_certificate(access),
+    )
     if root.strip() == ours.strip() or not mesh_ca.is_root_of(root, environment.name):
         return ""
     return f"its root CA {mesh_ca.origin(root)}"
@@ -34,13 +37,13 @@ def reachable(environment: Environment) -> list[Access]:
     found = []
     for cluster in environment.clusters:
         with suppress(TransientError, Rejected, Unprepared):
-            found.append(providers.of(environment).access(environment, cluster))
+            found.append(providers.get_provider(environment).access(environment, cluster))
     return found
 
 
-def root_in(access: Access) -> str:
+def read_root_certificate(access: Access) -> str:
     """Return the root certificate (PEM) of the mesh in a cluster; nothing if there is none."""
-    secret = kube.connect(access).get("Secret", CACERTS, SYSTEM) or {}
+    secret = kube.connect(access).get("Secret", CACERTS, ISTIO_NAMESPACE) or {}
     encoded = (secret.get("data") or {}).get("root-cert.pem", "")
     try:
         return base64.b64decode(encoded).decode()

@@ -14,7 +14,7 @@ T = TypeVar("T")
 G = TypeVar("G")
 _stopped: ContextVar[threading.Event | None] = ContextVar("stopped", default=None)
 """Set once all that waits or writes in the scope around is to end; None where nobody can say so."""
-_turn: ContextVar[Callable[[], None] | None] = ContextVar("turn", default=None)
+_change_check: ContextVar[Callable[[], None] | None] = ContextVar("turn", default=None)
 """What raises if the run around is no longer sure that it alone changes its environment."""
 _limits: ContextVar[Timeouts] = ContextVar("limits", default=Timeouts())  # noqa: B039 it is frozen
 
@@ -51,7 +51,7 @@ def until(
         if pause > left or left <= 0:
             raise _timed_out(what, timeout, cluster, seen, error, passing) from passing
         (_stopped.get() or threading.Event()).wait(pause)
-        go_on()
+        raise_if_stopped()
 
 
 def _timed_out(
@@ -96,24 +96,24 @@ def stop() -> None:
         stopped.set()
 
 
-def go_on() -> None:
+def raise_if_stopped() -> None:
     """Raise Stopped if the run around was told to stop."""
     if (stopped := _stopped.get()) and stopped.is_set():
         raise Stopped("the run was asked to end")
 
 
 @contextmanager
-def in_turn(check: Callable[[], None]) -> Iterator[None]:
+def check_before_changes(check: Callable[[], None]) -> Iterator[None]:
     """Have `check` called before everything that the block, or a step of it, changes."""
-    token = _turn.set(check)
+    token = _change_check.set(check)
     try:
         yield
     finally:
-        _turn.reset(token)
+        _change_check.reset(token)
 
 
 @contextmanager
-def within(timeouts: Timeouts) -> Iterator[None]:
+def use_timeouts(timeouts: Timeouts) -> Iterator[None]:
     """Let all that the block, or a step of it, waits for have these limits."""
     token = _limits.set(timeouts)
     try:
@@ -122,18 +122,18 @@ def within(timeouts: Timeouts) -> Iterator[None]:
         _limits.reset(token)
 
 
-def limits() -> Timeouts:
+def timeouts() -> Timeouts:
     """Return how long things may take here: what the environment's file says, or the defaults."""
     return _limits.get()
 
 
-def carried(function: Callable[[G], T]) -> Callable[[G], T]:
+def in_current_context(function: Callable[[G], T]) -> Callable[[G], T]:
     """Return the function as other threads may call it: in its turn, within the limits of here."""
     context = copy_context()
     return lambda given: context.copy().run(function, given)
 
 
-def before_change() -> None:
+def run_change_check() -> None:
     """Raise what the run's own check raises, if it may change nothing any more."""
-    if check := _turn.get():
+    if check := _change_check.get():
         check()

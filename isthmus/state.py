@@ -36,17 +36,17 @@ def ensure_folder(environment: str) -> Path:
     return path
 
 
-def stored(environment: str) -> Path:
+def stored_environment_path(environment: str) -> Path:
     """Return where the copy of an environment is kept from its first build to its teardown."""
     return folder(environment) / "environment.yaml"
 
 
-def known() -> list[str]:
+def environment_names() -> list[str]:
     """Return the names of the environments that have a folder, sorted."""
     return sorted(p.parent.name for p in home().glob("environments/*/environment.yaml"))
 
 
-def private(path: Path, text: str) -> None:
+def write_private(path: Path, text: str) -> None:
     """Write a file that only its owner can read, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     part = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}.part")

@@ -32,7 +32,7 @@ class Access(StepResult):
     """Its name in the federation; empty: the cluster's own."""
 
     @property
-    def in_federation(self) -> str:
+    def member_name(self) -> str:
         """By which name the federation knows the cluster."""
         return self.member or self.cluster
 
@@ -57,7 +57,7 @@ class RemovedCluster(StepResult):
     """How to reach it; none if it does not answer."""
     member: str = ""
     """Its name in the federation, if it does not answer; empty: the cluster's own."""
-    silence: str = ""
+    unreachable_reason: str = ""
     """Why it cannot be reached."""
 
 
@@ -85,7 +85,7 @@ class GatewayAddress(StepResult):
     """Every IP of the load balancer, where it was asked for all: proxies list each."""
 
     @property
-    def ways(self) -> list[str]:
+    def endpoints(self) -> list[str]:
         """What proxies list of it: `address:port` for each address."""
         return [join_host_port(address, self.port) for address in self.addresses or (self.address,)]
 
@@ -95,7 +95,7 @@ class GatewayAddress(StepResult):
         return join_host_port(self.address, self.port)
 
 
-NAMED = 3
+MAX_NAMED_OBJECTS = 3
 """Objects that a step's line names; of more it tells the number, as on a first build."""
 
 
@@ -103,5 +103,5 @@ def changed(cluster: str, objects: list[str]) -> Done:
     """Return the result of a converge step that had to change these objects."""
     if not objects:
         return Done(cluster=cluster, found="unchanged")
-    some = ", ".join(objects) if len(objects) <= NAMED else f"{len(objects)} objects"
+    some = ", ".join(objects) if len(objects) <= MAX_NAMED_OBJECTS else f"{len(objects)} objects"
     return Done(cluster=cluster, found=f"{some} changed")

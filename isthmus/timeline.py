@@ -33,7 +33,7 @@ class Step:
         """Return how long it has taken."""
         return max(0.0, (now if self.end is None else self.end) - self.start)
 
-    def heard(self, event: Event) -> "Step":
+    def with_event(self, event: Event) -> "Step":
         """Return the step as it is after one more event."""
         after = event.after or self.after
         if event.kind in ("done", "failed"):
@@ -58,24 +58,24 @@ class StepRecorder:
 
     def __call__(self, event: Event) -> None:
         """Take one event in."""
-        self.heard(event)
+        self.record(event)
 
-    def heard(self, event: Event) -> Step:
+    def record(self, event: Event) -> Step:
         """Take one event in; return the step that it happened to, as it is now."""
         with self._lock:
             known = self._steps.get(event.step)
             step = known or Step(event.step, event.name, event.cluster, event.at)
-            self._steps[event.step] = now = step.heard(event)
+            self._steps[event.step] = now = step.with_event(event)
             return now
 
-    def all(self) -> list[Step]:
+    def steps(self) -> list[Step]:
         """Return the steps as they are now, in order of start."""
         with self._lock:
             return list(self._steps.values())
 
     def running(self) -> list[Step]:
         """Return those that have not ended."""
-        return [step for step in self.all() if step.end is None]
+        return [step for step in self.steps() if step.end is None]
 
 
 def critical_path(steps: Iterable[Step]) -> list[Step]:

@@ -32,14 +32,14 @@ def lacks() -> list[host_requirements.MissingRequirement]:
     cache = folder("ISTHMUS_CACHE", "XDG_CACHE_HOME", ".cache")
     new = max(0, REGIONS - len(list(home.glob("environments/*/regions/*"))))
     cold = not any(cache.glob("toolchain/*"))
-    room = host_requirements.room(home, cache, new, cold)
+    room = host_requirements.disk_shortages(home, cache, new, cold)
     programs = host_requirements.noexec("ISTHMUS_CACHE", cache)
     return [
-        *host_requirements.rights(),
-        *host_requirements.kernel(home),
+        *host_requirements.missing_privileges(),
+        *host_requirements.missing_kernel_features(home),
         *room,
         *programs,
-        *host_requirements.memory(new),
+        *host_requirements.memory_shortage(new),
     ]
 
 

@@ -23,31 +23,31 @@ from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from isthmus import events, polling
 from isthmus.environment import Environment
-from isthmus.reporting import MarkdownArtifact, TableArtifact, progress_key, redact, what_is_left
+from isthmus.reporting import MarkdownArtifact, TableArtifact, build_artifacts, progress_key, redact
 from tasks.run_tracker import RunTracker
 
-INTERVAL = 2.0
+PROGRESS_INTERVAL = 2.0
 """Seconds from one sign of progress to the next; each is a write to a database that steps need."""
-PATIENCE = 3.0
+PUBLISH_TIMEOUT = 3.0
 """Seconds for which a server may refuse one artifact: SQLite does, while it writes events."""
-LAST_WORD = 6.0
+FINAL_PUBLISH_TIMEOUT = 6.0
 """Seconds that a run's end waits for what it leaves; a cancelled one must be over within 15."""
 TOO_MANY = 429
 
 
 @contextmanager
-def telling(environment: Environment, verb: str) -> Iterator[RunTracker]:
+def publish_artifacts(environment: Environment, verb: str) -> Iterator[RunTracker]:
     """Show how far the run is while the block runs, and leave its artifacts at its end.
 
     They are left however the block ends; what it raises passes through. `verb` is the command that
     goes on after a failure: up, verify or down. To be called in a flow.
     """
     told = RunTracker(environment, verb)
-    with events.listening(told), _publishing(told):
+    with events.subscribe(told), _publishing(told):
         try:
             yield told
         except BaseException as error:
-            told.fail(error)
+            told.record_failure(error)
             raise
 
 
@@ -63,14 +63,14 @@ def _publishing(told: RunTracker) -> Iterator[None]:
         yield
     finally:
         end.set()
-        thread.join(LAST_WORD)
+        thread.join(FINAL_PUBLISH_TIMEOUT)
 
 
 class _Publisher:
     """One thread that talks to Prefect's server, so that no other has to wait for it."""
 
     def __init__(self, told: RunTracker, end: threading.Event) -> None:
-        self._told, self._end = told, end
+        self._tracker, self._end = told, end
         self._key = progress_key(told.environment.name)
         self._progress: UUID | None = None
         self._shown: tuple[float, str] | None = None
@@ -78,17 +78,17 @@ class _Publisher:
     def work(self) -> None:
         # Prefect's own client would sleep for seconds where a tenth is enough.
         with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
-            while not self._end.wait(INTERVAL):
+            while not self._end.wait(PROGRESS_INTERVAL):
                 _attempt(self._show_progress, self._key)
             _attempt(self._leave, "artifacts")
 
     def _leave(self) -> None:
-        for left in what_is_left(self._told.story()):
+        for left in build_artifacts(self._tracker.report()):
             _attempt(partial(_publish, left), left.key)
         _attempt(self._show_progress, self._key)
 
     def _show_progress(self) -> None:
-        percent, line = now = (self._told.percent(), self._told.line())
+        percent, line = now = (self._tracker.percent(), self._tracker.line())
         if now == self._shown:
             return
         if self._progress is None:
@@ -102,7 +102,7 @@ class _Publisher:
 def _attempt(send: Callable[[], None], what: str) -> None:
     """Do it, again if the server is busy; a run is worth more than what it tells."""
     try:
-        polling.until(partial(_sent, send), what, timeout=PATIENCE, interval=0.1)
+        polling.until(partial(_sent, send), what, timeout=PUBLISH_TIMEOUT, interval=0.1)
     except Exception as error:
         get_run_logger().warning("%s not published: %s", what, redact(str(error)))
 

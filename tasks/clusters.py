@@ -17,24 +17,28 @@ def prepare(environment: Environment, buy: bool = False, anew: bool = False) -> 
     file has them no longer, and nobody has said yes to that.
     `anew` tells that all will be, because what there is now is taken away before.
     """
-    environment_store.check(environment)
+    environment_store.check_immutable_fields(environment)
     providers.check_unless_checked(environment)
     if not buy:
         _refuse_to_buy(environment, anew)
-    environment_store.remember(environment)
+    environment_store.save(environment)
     return Done(cluster="")
 
 
 @step("create cluster", of="cluster", looks=True)
 def create_cluster(environment: Environment, cluster: ClusterSpec, prepared: Done) -> Access:
     """Make the cluster exist and its API server answer."""
-    return _known(environment, cluster, providers.of(environment).ensure(environment, cluster))
+    return _with_names(
+        environment, cluster, providers.get_provider(environment).ensure(environment, cluster)
+    )
 
 
 @step("find cluster", of="cluster", looks=True)
 def find_cluster(environment: Environment, cluster: ClusterSpec) -> Access:
     """Return how to reach a cluster that must exist."""
-    return _known(environment, cluster, providers.of(environment).access(environment, cluster))
+    return _with_names(
+        environment, cluster, providers.get_provider(environment).access(environment, cluster)
+    )
 
 
 @step("wait for nodes", of="access")
@@ -46,25 +50,26 @@ def await_nodes(access: Access) -> Done:
         return sum(map(_is_ready, client.objects("Node"))) or None
 
     nodes = polling.until(
-        ready, "a Ready node", timeout=polling.limits().node, cluster=access.cluster
+        ready, "a Ready node", timeout=polling.timeouts().node, cluster=access.cluster
     )
     return Done(cluster=access.cluster, found=f"{nodes} ready")
 
 
 def _refuse_to_buy(environment: Environment, anew: bool) -> None:
-    if not (seller := providers.seller_of(environment)):
+    if not (seller := providers.get_paid_provider(environment)):
         return
     hint = f"isthmus up {environment.name} --yes; in Prefect's pages: set parameter buy"
     unasked = "and nobody has said yes"
-    if wanted := seller.to_buy(environment, anew):
+    if wanted := seller.planned_purchases(environment, anew):
         text = f"these clusters would be bought, {unasked}: {'; '.join(wanted)}"
         raise Usage(text, hint=hint)
-    if leaving := seller.to_release(environment, environment_store.leavers(environment)):
+    removed = environment_store.removed_clusters(environment)
+    if leaving := seller.planned_releases(environment, removed):
         text = f"these clusters would be deleted, {unasked}: {'; '.join(leaving)}"
         raise Usage(text, hint=hint)
 
 
-def _known(environment: Environment, cluster: ClusterSpec, access: Access) -> Access:
+def _with_names(environment: Environment, cluster: ClusterSpec, access: Access) -> Access:
     member = access.member or cluster.member or ""
     return access.model_copy(update={"environment": environment.name, "member": member})
 

@@ -6,17 +6,17 @@ not answer is let go unheard: the host's side is cleaned all the same.
 
 from isthmus import environment_store, events, mesh_ca, polling, providers, state
 from isthmus.adapters import envoy, kube, kubefed, prune, readiness
-from isthmus.adapters.diff import LABEL, Manifest, owner_of
+from isthmus.adapters.diff import ENVIRONMENT_LABEL, Manifest, owner_of
 from isthmus.environment import ClusterSpec, Environment
 from isthmus.errors import ClusterUnreachable, NotReady, Rejected, TransientError, Unprepared
-from isthmus.istio_manifests import REMOTE_SECRET
-from isthmus.kubefed_manifests import SYSTEM
+from isthmus.istio_manifests import REMOTE_SECRET_PREFIX
+from isthmus.kubefed_manifests import ISTIO_NAMESPACE
 from isthmus.reporting import redact
 from isthmus.stacks import load
 from isthmus.step_results import Access, Done, RemovedCluster
-from isthmus.verification import connections, lists
+from isthmus.verification import count_active_connections, has_endpoint
 from tasks.policies import step
-from tasks.teardown import is_ours, unjoin
+from tasks.teardown import is_own_federation, unjoin
 
 
 class ConnectionsOpen(NotReady):
@@ -24,18 +24,18 @@ class ConnectionsOpen(NotReady):
 
 
 @step("find removed clusters", of="host", looks=True)
-def who_left(environment: Environment, host: Access) -> list[RemovedCluster]:
+def find_removed_clusters(environment: Environment, host: Access) -> list[RemovedCluster]:
     """Return the clusters that the environment had, by this machine's state or by its host."""
-    known = {cluster.name: cluster for cluster in environment_store.leavers(environment)}
-    names = {*known, *_known_to_host(environment, kube.connect(host))}
+    known = {cluster.name: cluster for cluster in environment_store.removed_clusters(environment)}
+    names = {*known, *_removed_names_on_host(environment, kube.connect(host))}
     return [_reached(environment, name, known.get(name)) for name in sorted(names)]
 
 
 @step("unwire", of="leaver")
-def unwire(environment: Environment, host: Access, leaver: RemovedCluster) -> Done:
+def delete_remote_secret(environment: Environment, host: Access, leaver: RemovedCluster) -> Done:
     """Leave the host no secret of the cluster: istiod takes its endpoints from every proxy."""
     client = kube.connect(host)
-    secret = client.get("Secret", f"{REMOTE_SECRET}{leaver.cluster}", SYSTEM)
+    secret = client.get("Secret", f"{REMOTE_SECRET_PREFIX}{leaver.cluster}", ISTIO_NAMESPACE)
     if not secret or owner_of(secret) != environment.name:
         return Done(cluster=leaver.cluster, found="was not wired")
     client.delete(secret)
@@ -43,7 +43,7 @@ def unwire(environment: Environment, host: Access, leaver: RemovedCluster) -> Do
 
 
 @step("wait until proxies drop", of="leaver", looks=True)
-def await_silence(
+def await_endpoint_removal(
     environment: Environment, members: list[Access], leaver: RemovedCluster, unwired: Done
 ) -> Done:
     """Make sure that no proxy of the other clusters lists the cluster's gateway any more."""
@@ -53,7 +53,7 @@ def await_silence(
     for client in map(kube.connect, members):
         for pod in envoy.sidecars(client):
             for address in addresses:
-                _await_forgotten(client, pod, address)
+                _await_endpoint_dropped(client, pod, address)
             asked += 1
     known = ", ".join(addresses)
     return Done(cluster=leaver.cluster, found=f"{asked} proxies know {known} no longer")
@@ -69,16 +69,17 @@ def drain(environment: Environment, leaver: RemovedCluster, silent: Done) -> Don
     def ended() -> bool | None:
         nonlocal left
         left = sum(
-            connections(envoy.table(client, pod)) for pod in _gateway_pods(environment, client)
+            count_active_connections(envoy.fetch_endpoints(client, pod))
+            for pod in _gateway_pods(environment, client)
         )
         return None if left else True
 
     try:
         polling.until(
-            ended, "requests to end", timeout=polling.limits().drain, error=ConnectionsOpen
+            ended, "requests to end", timeout=polling.timeouts().drain, error=ConnectionsOpen
         )
     except ConnectionsOpen:
-        limit = polling.limits().drain
+        limit = polling.timeouts().drain
         return Done(cluster=leaver.cluster, found=f"{left} connections open after {limit} s")
     except ClusterUnreachable as error:
         return Done(cluster=leaver.cluster, found=f"answers no more: {error.message}")
@@ -90,13 +91,13 @@ def leave_federation(
     environment: Environment, host: Access, leaver: RemovedCluster, drained: Done
 ) -> Done:
     """Make the cluster no member any more; one that does not answer is struck off in the host."""
-    if environment.federation_is_given:
+    if environment.has_console_federation:
         return Done(cluster=leaver.cluster, found="take it out of the federation in its console")
     if leaver.access:
         return unjoin(environment, host, leaver.access)
     client = kube.connect(host)
     known_as = leaver.member or leaver.cluster
-    member = client.get("KubeFedCluster", known_as, kubefed.NAMESPACE, kubefed.CORE)
+    member = client.get("KubeFedCluster", known_as, kubefed.NAMESPACE, kubefed.CORE_API)
     if not member:
         return Done(cluster=leaver.cluster, found="was no member")
     name, space = member["spec"].get("secretRef", {}).get("name", ""), kubefed.NAMESPACE
@@ -107,47 +108,51 @@ def leave_federation(
 
 
 @step("release cluster", of="leaver")
-def give_back(environment: Environment, leaver: RemovedCluster, left: object) -> Done:
+def release_cluster(environment: Environment, leaver: RemovedCluster, left: object) -> Done:
     """Leave nothing of the mesh in the cluster, or nothing of the cluster if it was made for it."""
-    name, provider = leaver.cluster, providers.of(environment)
+    name, provider = leaver.cluster, providers.get_provider(environment)
     if not provider.disposable and leaver.access is None:
-        return Done(cluster=name, found=_unheard(environment, leaver))
+        return Done(cluster=name, found=_describe_unreachable(environment, leaver))
     done = "nothing there"
     ca = state.folder(environment.name) / "ca"
     if not provider.disposable and leaver.access:
         client = kube.connect(leaver.access)
-        gone = prune.remove_everything(client, environment.name, mesh_ca.known_root(ca))
+        gone = prune.remove_everything(client, environment.name, mesh_ca.read_root_certificate(ca))
         done = f"{gone} objects gone"
     if spec := _spec(environment, name):
         provider.release(environment, spec)
         done = "deleted" if provider.disposable else done
-    mesh_ca.forget(ca, name)
-    environment_store.let_go(environment.name, name)
+    mesh_ca.delete_intermediate(ca, name)
+    environment_store.delete_removal_record(environment.name, name)
     return Done(cluster=name, found=done)
 
 
-def _known_to_host(environment: Environment, host: kube.Kube) -> list[str]:
+def _removed_names_on_host(environment: Environment, host: kube.Kube) -> list[str]:
     """Return the names of clusters that the host serves for this environment without need."""
-    labels = f"{LABEL}={environment.name},istio/multiCluster=true"
-    secrets = [_name(s) for s in host.objects("Secret", SYSTEM, labels=labels)]
-    names = [s.removeprefix(REMOTE_SECRET) for s in secrets if s.startswith(REMOTE_SECRET)]
-    if is_ours(environment, host):
-        names += map(_name, host.objects("KubeFedCluster", kubefed.NAMESPACE, kubefed.CORE))
-    clusters = [*environment.clusters, *environment_store.leavers(environment)]
-    known = {name for c in clusters for name in (c.name, c.in_federation)}
+    labels = f"{ENVIRONMENT_LABEL}={environment.name},istio/multiCluster=true"
+    secrets = [_name(s) for s in host.objects("Secret", ISTIO_NAMESPACE, labels=labels)]
+    names = [
+        s.removeprefix(REMOTE_SECRET_PREFIX) for s in secrets if s.startswith(REMOTE_SECRET_PREFIX)
+    ]
+    if is_own_federation(environment, host):
+        names += map(_name, host.objects("KubeFedCluster", kubefed.NAMESPACE, kubefed.CORE_API))
+    clusters = [*environment.clusters, *environment_store.removed_clusters(environment)]
+    known = {name for c in clusters for name in (c.name, c.member_name)}
     return [name for name in names if name not in known]
 
 
 def _reached(environment: Environment, name: str, spec: ClusterSpec | None) -> RemovedCluster:
     if spec is None:
-        return RemovedCluster(cluster=name, silence="this machine has no record of how to reach it")
+        return RemovedCluster(
+            cluster=name, unreachable_reason="this machine has no record of how to reach it"
+        )
     try:
-        access = providers.of(environment).access(environment, spec)
+        access = providers.get_provider(environment).access(environment, spec)
     except (TransientError, Unprepared, Rejected) as error:
         silence = redact(error.message)
-        events.say(f"{name} does not answer: {silence}")
-        return RemovedCluster(cluster=name, member=spec.in_federation, silence=silence)
-    known = {"environment": environment.name, "member": access.member or spec.in_federation}
+        events.report_progress(f"{name} does not answer: {silence}")
+        return RemovedCluster(cluster=name, member=spec.member_name, unreachable_reason=silence)
+    known = {"environment": environment.name, "member": access.member or spec.member_name}
     return RemovedCluster(cluster=name, access=access.model_copy(update=known))
 
 
@@ -156,42 +161,45 @@ def _gateway(environment: Environment, leaver: RemovedCluster) -> list[str]:
         return []
     name = load(environment.stack).gateway.name
     try:
-        return readiness.current_addresses(kube.connect(leaver.access), name, SYSTEM)
+        return readiness.current_addresses(kube.connect(leaver.access), name, ISTIO_NAMESPACE)
     except ClusterUnreachable:
         return []
 
 
 def _gateway_pods(environment: Environment, client: kube.Kube) -> list[Manifest]:
-    return readiness.running_pods(client, SYSTEM, load(environment.stack).gateway.selector)
+    return readiness.running_pods(client, ISTIO_NAMESPACE, load(environment.stack).gateway.selector)
 
 
-def _await_forgotten(client: kube.Kube, pod: Manifest, address: str) -> None:
+def _await_endpoint_dropped(client: kube.Kube, pod: Manifest, address: str) -> None:
     where = f"{pod['metadata']['namespace']}/{_name(pod)}"
 
     def forgotten() -> bool | None:
-        if not client.has({"apiVersion": "v1", "kind": "Pod", **pod}):
+        if not client.has_object({"apiVersion": "v1", "kind": "Pod", **pod}):
             return True
-        return None if lists(envoy.table(client, pod), address) else True
+        return None if has_endpoint(envoy.fetch_endpoints(client, pod), address) else True
 
     polling.until(
         forgotten,
         f"the sidecar of {where} to forget the gateway {address}; restart the pod if it is stuck",
-        timeout=polling.limits().proxies,
+        timeout=polling.timeouts().proxies,
         cluster=client.access.cluster,
     )
 
 
-def _unheard(environment: Environment, leaver: RemovedCluster) -> str:
+def _describe_unreachable(environment: Environment, leaver: RemovedCluster) -> str:
     """Say what is left in a cluster that could not be reached, and what becomes of it."""
-    what = f"not reached ({leaver.silence}); what bears {LABEL}={environment.name} stays in it"
+    label = f"{ENVIRONMENT_LABEL}={environment.name}"
+    what = f"not reached ({leaver.unreachable_reason}); what bears {label} stays in it"
     if not _spec(environment, leaver.cluster):
         return what
-    record = environment_store.record_of(environment.name, leaver.cluster)
+    record = environment_store.removal_record_path(environment.name, leaver.cluster)
     return f"{what}; the next up or down tries again, unless you delete {record}"
 
 
 def _spec(environment: Environment, name: str) -> ClusterSpec | None:
-    return next((c for c in environment_store.leavers(environment) if c.name == name), None)
+    return next(
+        (c for c in environment_store.removed_clusters(environment) if c.name == name), None
+    )
 
 
 def _name(manifest: Manifest) -> str:

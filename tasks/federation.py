@@ -16,7 +16,7 @@ from isthmus.kubefed_manifests import NamespaceSpec
 from isthmus.providers.kce import console_federation
 from isthmus.stacks import load
 from isthmus.step_results import Access, Done, changed
-from tasks.install import filled
+from tasks.install import resolve_environment
 from tasks.policies import step
 
 
@@ -24,21 +24,23 @@ from tasks.policies import step
 def install_federation(environment: Environment, host: Access) -> Done:
     """Make KubeFed's chart stand in the host and its webhook answer."""
     client, chart = kube.connect(host), binaries.ensure(environment, binaries.CHART)
-    values = filled(environment).kubefed_values()
-    orphans.let_kinds_end(client, environment.name)
-    made = client.apply([kubefed_manifests.kubefed_space(environment).plain(host.cluster)])
-    if not helm.installed(client, RELEASE, kubefed.NAMESPACE, chart, values):
+    values = resolve_environment(environment).kubefed_values()
+    orphans.finish_crd_deletion(client, environment.name)
+    made = client.apply(
+        [kubefed_manifests.kubefed_namespace_spec(environment).namespace(host.cluster)]
+    )
+    if not helm.is_installed(client, RELEASE, kubefed.NAMESPACE, chart, values):
         helm.prepare(client, RELEASE, kubefed.NAMESPACE, chart)
         program = binaries.ensure(environment, "helm")
         helm.install(program, host, RELEASE, kubefed.NAMESPACE, chart, values)
         made.append(f"release {RELEASE}")
     # Whose webhook answers for its own objects.
-    parts = helm.objects(client, RELEASE, kubefed.NAMESPACE, chart)
-    last = [part for part in parts if part["apiVersion"] == kubefed.CORE]
+    parts = helm.get_manifest(client, RELEASE, kubefed.NAMESPACE, chart)
+    last = [part for part in parts if part["apiVersion"] == kubefed.CORE_API]
     made += client.apply([part for part in parts if part not in last], ours=False)
     if made:
-        readiness.await_served(client, kubefed.CORE, {part["kind"] for part in last})
-        readiness.await_served(client, kubefed.TYPES, kubefed.TARGETS)
+        readiness.await_served(client, kubefed.CORE_API, {part["kind"] for part in last})
+        readiness.await_served(client, kubefed.TYPES_API, kubefed.TARGETS)
     readiness.await_deployment(client, WEBHOOK, kubefed.NAMESPACE)
     made += client.apply(last, ours=False)
     return changed(host.cluster, made)
@@ -59,10 +61,10 @@ def take_over(environment: Environment, host: Access, members: list[Access]) -> 
     """Make sure that the federation which the cloud's console made has every cluster, Ready."""
     client = kube.connect(host)
     console_federation.check_members(
-        client, console_federation.keep(client, environment.name), members
+        client, console_federation.store_kubeconfig(client, environment.name), members
     )
     for member in members:
-        kubefed.await_member(client, member.in_federation)
+        kubefed.await_member(client, member.member_name)
     kubefed.await_types(client)
     return Done(cluster=host.cluster, found=f"{len(members)} members Ready")
 
@@ -78,9 +80,9 @@ def merge_kubeconfigs(environment: Environment, members: list[Access]) -> Path:
 def join(environment: Environment, host: Access, member: Access, federation: Done) -> Done:
     """Make a cluster a member of the federation, Ready."""
     client = kube.connect(host)
-    name = member.in_federation
-    if _stands(client, member):
-        mended = kubefed.point(client, name, *kubeconfigs.server(member))
+    name = member.member_name
+    if _is_joined(client, member):
+        mended = kubefed.set_api_endpoint(client, name, *kubeconfigs.server(member))
         return changed(member.cluster, [f"KubeFedCluster {name}"] * mended)
     program = binaries.ensure(environment, "kubefedctl")
     kubefedctl.join(program, host, member)
@@ -89,9 +91,9 @@ def join(environment: Environment, host: Access, member: Access, federation: Don
 
 
 @step("make namespace istio-system", of="host")
-def prepare_host(environment: Environment, host: Access) -> Done:
+def create_host_namespace(environment: Environment, host: Access) -> Done:
     """Give the host what its control plane needs at once: istio-system with its own `cacerts`."""
-    return changed(host.cluster, _place_directly(environment, host))
+    return changed(host.cluster, _apply_system_namespace(environment, host))
 
 
 @step("federate namespace istio-system")
@@ -103,8 +105,8 @@ def federate_namespace(
     prepared: Done,
 ) -> Done:
     """Make istio-system exist in every cluster, each labelled with its own network."""
-    space = kubefed_manifests.system_space(named(environment, members))
-    return _federate(environment, space, host, members)
+    space = kubefed_manifests.istio_namespace_spec(with_member_names(environment, members))
+    return _apply_namespace(environment, space, host, members)
 
 
 @step("federate namespace sample")
@@ -112,8 +114,8 @@ def federate_sample(
     environment: Environment, host: Access, members: list[Access], joined: list[Done]
 ) -> Done:
     """Make the sample's namespace exist in every cluster, its pods injected."""
-    space = kubefed_manifests.sample_space(named(environment, members))
-    return _federate(environment, space, host, members)
+    space = kubefed_manifests.sample_namespace_spec(with_member_names(environment, members))
+    return _apply_namespace(environment, space, host, members)
 
 
 @step("federate secret cacerts")
@@ -122,56 +124,56 @@ def federate_secret(
 ) -> Done:
     """Make `cacerts` exist in every cluster: one root, an intermediate for each."""
     if environment.federation == "direct":
-        made = [name for m in members for name in _place_directly(environment, m)]
+        made = [name for m in members for name in _apply_system_namespace(environment, m)]
         return changed(host.cluster, made)
-    clusters = {m.in_federation: _encoded(environment, m.cluster) for m in members}
-    manifest = kubefed_manifests.federated_secret(environment.name, clusters)
+    clusters = {m.member_name: _encoded(environment, m.cluster) for m in members}
+    manifest = kubefed_manifests.federated_cacerts_secret(environment.name, clusters)
     return changed(host.cluster, propagate(host, manifest, members))
 
 
-def _stands(host: kube.Kube, member: Access) -> bool:
+def _is_joined(host: kube.Kube, member: Access) -> bool:
     """Tell whether the federation knows this very cluster, and not one that it replaced."""
-    found = host.get("KubeFedCluster", member.in_federation, kubefed.NAMESPACE, kubefed.CORE)
-    if not found or not kubefed.member_is_ready(host, member.in_federation):
+    found = host.get("KubeFedCluster", member.member_name, kubefed.NAMESPACE, kubefed.CORE_API)
+    if not found or not kubefed.member_is_ready(host, member.member_name):
         return False
     server, _ = kubeconfigs.server(member)
     return bool(found["spec"]["apiEndpoint"] == server)
 
 
-def _federate(
+def _apply_namespace(
     environment: Environment, space: NamespaceSpec, host: Access, members: list[Access]
 ) -> Done:
     direct = environment.federation == "direct"
     made = [
         name
         for member in (members if direct else [host])
-        for name in kube.connect(member).apply([space.plain(member.cluster)])
+        for name in kube.connect(member).apply([space.namespace(member.cluster)])
     ]
     if not direct:
-        made += propagate(host, space.federated(environment.name), members)
+        made += propagate(host, space.federated_namespace(environment.name), members)
     return changed(host.cluster, made)
 
 
-def named(environment: Environment, members: list[Access]) -> Environment:
+def with_member_names(environment: Environment, members: list[Access]) -> Environment:
     """Return the environment with the names by which its federation really knows the clusters."""
-    return environment.known_as({member.cluster: member.in_federation for member in members})
+    return environment.with_members({member.cluster: member.member_name for member in members})
 
 
 def propagate(host: Access, manifest: Manifest, members: list[Access]) -> list[str]:
     """Make a federated object reach every member; return what had to be changed, and where."""
     client = kube.connect(host)
     made = client.apply([manifest])
-    there = {member.in_federation: kube.connect(member) for member in members}
-    if not made and kubefed.has_arrived(client, manifest, there):
+    there = {member.member_name: kube.connect(member) for member in members}
+    if not made and kubefed.is_propagated(client, manifest, there):
         return []
-    lost = [] if made else kubefed.lost(manifest, there)
+    lost = [] if made else kubefed.missing_in_members(manifest, there)
     kubefed.await_propagated(client, manifest, there)
     return made + lost
 
 
-def _place_directly(environment: Environment, access: Access) -> list[str]:
-    space = kubefed_manifests.system_space(environment).plain(access.cluster)
-    secret = kubefed_manifests.plain_secret(_encoded(environment, access.cluster))
+def _apply_system_namespace(environment: Environment, access: Access) -> list[str]:
+    space = kubefed_manifests.istio_namespace_spec(environment).namespace(access.cluster)
+    secret = kubefed_manifests.cacerts_secret(_encoded(environment, access.cluster))
     client = kube.connect(access)
     made = client.apply([space])
     _check_root(environment, access)
@@ -180,10 +182,12 @@ def _place_directly(environment: Environment, access: Access) -> list[str]:
 
 def _check_root(environment: Environment, access: Access) -> None:
     """Refuse to put another root under a mesh that runs: its parts would trust nobody any more."""
-    live = kube.connect(access).get("Secret", kubefed_manifests.CACERTS, kubefed_manifests.SYSTEM)
+    live = kube.connect(access).get(
+        "Secret", kubefed_manifests.CACERTS, kubefed_manifests.ISTIO_NAMESPACE
+    )
     ours = _encoded(environment, access.cluster)["root-cert.pem"]
     if live and live.get("data", {}).get("root-cert.pem") != ours:
-        said = ownership.elsewhere(environment, access)
+        said = ownership.foreign_root_origin(environment, access)
         raise Rejected(
             "the mesh there has another root CA than this environment's folder"
             + (f" ({said})" if said else ""),

@@ -12,19 +12,19 @@ from isthmus import events, mesh_ca, polling, state
 from isthmus.adapters import kube, readiness, tls
 from isthmus.environment import Environment
 from isthmus.errors import ClusterUnreachable, Rejected
-from isthmus.kubefed_manifests import SYSTEM
+from isthmus.kubefed_manifests import ISTIO_NAMESPACE
 from isthmus.step_results import Access, Done, GatewayAddress, IstiodEndpoint, changed
-from tasks.install import filled, host_manifests, remote_manifests
+from tasks.install import host_manifests, remote_manifests, resolve_environment
 from tasks.policies import step
 
-ISTIOD = "istiod.istio-system.svc"
+ISTIOD_SAN = "istiod.istio-system.svc"
 """The name in istiod's own certificate (pilot/pkg/bootstrap/certcontroller.go)."""
 
 
 @step("expose host", of="host")
 def expose_host(environment: Environment, host: Access, installed: Done) -> Done:
     """Let the host's gateway pass the control plane to remotes."""
-    made = kube.connect(host).apply(filled(environment).control_exposure())
+    made = kube.connect(host).apply(resolve_environment(environment).expose_istiod_manifests())
     return changed(host.cluster, made)
 
 
@@ -35,11 +35,11 @@ def expose_services(environment: Environment, members: list[Access], wired: list
     Only after wiring: a gateway whose Service istiod 1.7 does not know yet is told to listen at
     443, where it may not.
     """
-    whole = filled(environment)
+    whole = resolve_environment(environment)
     made = [
         name
         for member in members
-        for name in kube.connect(member).apply(whole.service_exposure(member.cluster))
+        for name in kube.connect(member).apply(whole.expose_services_manifests(member.cluster))
     ]
     return changed(members[0].cluster, made)
 
@@ -55,15 +55,15 @@ def open_gateway(
         if endpoint
         else host_manifests(environment, access)
     )
-    whole = filled(environment)
+    whole = resolve_environment(environment)
     if made := client.apply(m for m in wanted if whole.starts_last(m)):
-        events.say(changed(access.cluster, made).found)
+        events.report_progress(changed(access.cluster, made).found)
     gateway = whole.stack.gateway
-    address = readiness.address_of(client, gateway.name, SYSTEM)
+    address = readiness.await_address(client, gateway.name, ISTIO_NAMESPACE)
     if not gateway.hostnames:
         _refuse_hostname(environment, access, address)
-    readiness.await_deployment(client, gateway.name, SYSTEM)
-    every = tuple(readiness.current_addresses(client, gateway.name, SYSTEM))
+    readiness.await_deployment(client, gateway.name, ISTIO_NAMESPACE)
+    every = tuple(readiness.current_addresses(client, gateway.name, ISTIO_NAMESPACE))
     return GatewayAddress(
         cluster=access.cluster, address=address, port=gateway.port, addresses=every
     )
@@ -86,7 +86,7 @@ def _refuse_hostname(environment: Environment, access: Access, address: str) -> 
 def endpoint_key(context: TaskRunContext, parameters: dict[str, Any]) -> str:
     """Name an endpoint by the host's very identity and all that its control plane is made from."""
     environment, host = parameters["environment"], parameters["host"]
-    text = json.dumps(filled(environment).host_operator(), sort_keys=True)
+    text = json.dumps(resolve_environment(environment).host_operator(), sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
     # The class is in it, too: a result that an older release kept might not load.
     kind = f"{IstiodEndpoint.__module__}.{IstiodEndpoint.__qualname__}"
@@ -100,10 +100,10 @@ def endpoint_key(context: TaskRunContext, parameters: dict[str, Any]) -> str:
     persist_result=True,
     result_serializer="json",
 )
-def istiod_remote_endpoint(environment: Environment, host: Access) -> IstiodEndpoint:
+def find_istiod_endpoint(environment: Environment, host: Access) -> IstiodEndpoint:
     """Return where remotes reach the host's control plane, as its load balancer says."""
-    name = filled(environment).stack.gateway.name
-    address = readiness.address_of(kube.connect(host), name, SYSTEM)
+    name = resolve_environment(environment).stack.gateway.name
+    address = readiness.await_address(kube.connect(host), name, ISTIO_NAMESPACE)
     return IstiodEndpoint(cluster=host.cluster, address=address)
 
 
@@ -112,21 +112,21 @@ def check_endpoint(
     environment: Environment, host: Access, opened: GatewayAddress, exposed: Done
 ) -> IstiodEndpoint:
     """Return the endpoint once a TLS handshake there ends at istiod, certified by our root."""
-    remembered = istiod_remote_endpoint(environment, host)
+    remembered = find_istiod_endpoint(environment, host)
     if remembered.address != opened.address:
-        remembered = istiod_remote_endpoint.with_options(refresh_cache=True)(environment, host)
-    root = mesh_ca.root_certificate(state.folder(environment.name) / "ca")
+        remembered = find_istiod_endpoint.with_options(refresh_cache=True)(environment, host)
+    root = mesh_ca.ensure_root_certificate(state.folder(environment.name) / "ca")
     last = ""
 
     def answers() -> bool | None:
         nonlocal last
-        last = tls.handshake(remembered.address, remembered.port, ISTIOD, root)
+        last = tls.handshake(remembered.address, remembered.port, ISTIOD_SAN, root)
         return None if last else True
 
     polling.until(
         answers,
         f"TLS handshake with istiod at {remembered.found}",
-        timeout=polling.limits().answer,
+        timeout=polling.timeouts().answer,
         cluster=host.cluster,
         seen=lambda: last,
         error=ClusterUnreachable,

@@ -4,13 +4,13 @@ from isthmus import binaries, mesh_ca, providers, state
 from isthmus.adapters import istioctl, kube, readiness
 from isthmus.adapters.diff import Manifest
 from isthmus.environment import Environment
-from isthmus.istio_manifests import ResolvedEnvironment, mesh
-from isthmus.kubefed_manifests import SYSTEM
+from isthmus.istio_manifests import ResolvedEnvironment, resolve
+from isthmus.kubefed_manifests import ISTIO_NAMESPACE
 from isthmus.render import merge
 from isthmus.step_results import Access, Done, IstiodEndpoint, changed
 from tasks.policies import step
 
-DEFINITIONS = ("Gateway", "VirtualService")
+NETWORKING_KINDS = ("Gateway", "VirtualService")
 FIRST_PARTY = {"spec": {"values": {"global": {"jwtPolicy": "first-party-jwt"}}}}
 """What `istioctl install` falls back on, and `manifest generate` cannot know to."""
 
@@ -19,8 +19,8 @@ FIRST_PARTY = {"spec": {"values": {"global": {"jwtPolicy": "first-party-jwt"}}}}
 def install_host(environment: Environment, host: Access, prepared: Done) -> Done:
     """Make the control plane run in the host; its gateway has an address but no pod yet."""
     client = kube.connect(host)
-    made = _apply(client, filled(environment), host_manifests(environment, host))
-    readiness.await_deployment(client, "istiod", SYSTEM)
+    made = _apply(client, resolve_environment(environment), host_manifests(environment, host))
+    readiness.await_deployment(client, "istiod", ISTIO_NAMESPACE)
     return changed(host.cluster, made)
 
 
@@ -29,28 +29,28 @@ def install_remote(
     environment: Environment, remote: Access, endpoint: IstiodEndpoint, cacerts: Done
 ) -> Done:
     """Make a remote look to the host's control plane; its gateway has an address but no pod yet."""
-    client, whole = kube.connect(remote), filled(environment)
+    client, whole = kube.connect(remote), resolve_environment(environment)
     made = _apply(client, whole, remote_manifests(environment, remote, endpoint.address))
     if whole.stack.istiod_in_remotes:
-        readiness.await_deployment(client, "istiod", SYSTEM)
+        readiness.await_deployment(client, "istiod", ISTIO_NAMESPACE)
     return changed(remote.cluster, made)
 
 
 def host_manifests(environment: Environment, host: Access) -> list[Manifest]:
     """Return everything of Istio that the host gets."""
-    whole = filled(environment)
+    whole = resolve_environment(environment)
     return _manifests(whole, whole.host_operator(), host)
 
 
 def remote_manifests(environment: Environment, remote: Access, endpoint: str) -> list[Manifest]:
     """Return everything of Istio that a remote gets."""
-    whole, cluster = filled(environment), environment.cluster(remote.cluster)
+    whole, cluster = resolve_environment(environment), environment.cluster(remote.cluster)
     return _manifests(whole, whole.remote_operator(cluster, endpoint), remote)
 
 
-def filled(environment: Environment) -> ResolvedEnvironment:
+def resolve_environment(environment: Environment) -> ResolvedEnvironment:
     """Return the environment with every default filled in."""
-    return mesh(environment, providers.of(environment).defaults)
+    return resolve(environment, providers.get_provider(environment).defaults)
 
 
 def _apply(client: kube.Kube, whole: ResolvedEnvironment, manifests: list[Manifest]) -> list[str]:
@@ -60,7 +60,7 @@ def _apply(client: kube.Kube, whole: ResolvedEnvironment, manifests: list[Manife
     made = client.apply(m for m in wanted if m["apiVersion"] != api)
     own = [m for m in wanted if m["apiVersion"] == api]
     if made:
-        readiness.await_served(client, api, {*DEFINITIONS, *(m["kind"] for m in own)})
+        readiness.await_served(client, api, {*NETWORKING_KINDS, *(m["kind"] for m in own)})
     return made + client.apply(own)
 
 
@@ -68,11 +68,11 @@ def _manifests(whole: ResolvedEnvironment, operator: Manifest, access: Access) -
     if whole.stack.old_tokens and not kube.connect(access).issues_tokens():
         operator = merge(operator, FIRST_PARTY)
     if not whole.stack.rereads_cacerts:
-        operator = merge(operator, _started_with(whole.environment, access.cluster))
+        operator = merge(operator, _restart_overlay(whole.environment, access.cluster))
     return istioctl.manifests(binaries.ensure(whole.environment, "istioctl"), operator)
 
 
-def _started_with(environment: Environment, cluster: str) -> Manifest:
+def _restart_overlay(environment: Environment, cluster: str) -> Manifest:
     """Return what starts a new istiod, before the old one ends, after a renewed intermediate."""
     mark = mesh_ca.fingerprint(state.folder(environment.name) / "ca", cluster)
     annotations = {"podAnnotations": {"isthmus/intermediate": mark}}

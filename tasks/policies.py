@@ -29,16 +29,16 @@ RETRIES = 4
 
 def is_transient(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
     """Retry what an adapter called transient; a bug, a 403, a limit that ran out is final."""
-    return _may_pass(state.result(raise_on_failure=False), run)
+    return _is_retried(state.result(raise_on_failure=False), run)
 
 
-def _may_pass(error: object, run: TaskRun) -> bool:
+def _is_retried(error: object, run: TaskRun) -> bool:
     """Tell whether a step is tried again that ended so."""
     passing = isinstance(error, TransientError) and not error.timed_out
     return passing and run.run_count <= RETRIES
 
 
-STEP: dict[str, Any] = {
+TASK_OPTIONS: dict[str, Any] = {
     # One more than there are, as Prefect logs a traceback of the failure that exhausts them.
     "retries": RETRIES + 1,
     "retry_delay_seconds": exponential_backoff(backoff_factor=1),
@@ -51,7 +51,7 @@ STEP: dict[str, Any] = {
 }
 
 
-def _once_a_run(context: TaskRunContext, parameters: dict[str, Any]) -> str:
+def _run_cache_key(context: TaskRunContext, parameters: dict[str, Any]) -> str:
     given = hashlib.sha256(to_json(parameters, fallback=str)).hexdigest()
     # The class is in it, too: what an older release kept would be no object of ours.
     made = repr(context.task.fn.__annotations__.get("return"))
@@ -59,9 +59,9 @@ def _once_a_run(context: TaskRunContext, parameters: dict[str, Any]) -> str:
     return f"{flow_run.root_flow_run_id}/{context.task.name}/{kept}"
 
 
-ONCE: dict[str, Any] = {
+CACHE_OPTIONS: dict[str, Any] = {
     # Accesses are among the parameters: for a cluster that was rebuilt nothing was done yet.
-    "cache_policy": CacheKeyFnPolicy(cache_key_fn=_once_a_run),
+    "cache_policy": CacheKeyFnPolicy(cache_key_fn=_run_cache_key),
     "persist_result": True,
     "result_serializer": "json",
 }
@@ -70,14 +70,14 @@ CacheMode = Literal["none", "anew", "kept"]
 """What a run keeps of its ended steps: nothing; all, from now on; all, and believes what it has."""
 
 
-def remembering(step: Task[P, R], memory: CacheMode) -> Task[P, R]:
+def with_cache(step: Task[P, R], memory: CacheMode) -> Task[P, R]:
     """Return the step as a run with this memory uses it; one that only looks is never kept."""
     if memory == "none" or getattr(step.fn, "looks", False):
         return step
-    return step.with_options(**ONCE, refresh_cache=memory == "anew")
+    return step.with_options(**CACHE_OPTIONS, refresh_cache=memory == "anew")
 
 
-def forget(run: str) -> None:
+def delete_results(run: str) -> None:
     """Leave nothing of what a run kept of its steps."""
     shutil.rmtree(get_current_settings().results.local_storage_path / run, ignore_errors=True)
 
@@ -96,17 +96,21 @@ def step(
         def told(*args: P.args, **kwargs: P.kwargs) -> R:
             values = dict(zip(function.__code__.co_varnames, args, strict=False)) | kwargs
             cluster = _cluster(values.get(of or ""))
-            return _judged(_telling(name, cluster, lambda: function(*args, **kwargs)))
+            return _failed_if_wrong(
+                _run_with_events(name, cluster, lambda: function(*args, **kwargs))
+            )
 
         told.looks = looks  # type: ignore[attr-defined]  # a task has no place of its own for it
-        return task(told, **{**STEP, "name": name, "task_run_name": _naming(name, of), **options})
+        return task(
+            told, **{**TASK_OPTIONS, "name": name, "task_run_name": _naming(name, of), **options}
+        )
 
     return decorate
 
 
-def _judged(result: R) -> R:
+def _failed_if_wrong(result: R) -> R:
     """Return the result, as a state that is red in Prefect's pages if it says what is wrong."""
-    if not (wrong := getattr(result, "wrong", "")):
+    if not (wrong := getattr(result, "first_finding", "")):
         return result
     return cast(R, Failed(message=redact(wrong), data=result))
 
@@ -125,13 +129,13 @@ def _cluster(value: Any) -> str | None:
     return str(getattr(value, "cluster", None) or getattr(value, "name", value))
 
 
-def _telling(name: str, cluster: str | None, body: Callable[[], R]) -> R:
+def _run_with_events(name: str, cluster: str | None, body: Callable[[], R]) -> R:
     run = TaskRunContext.get()
     identity = str(run.task_run.id) if run else name
     started = Event("started", identity, name, cluster, after=_parents(run))
     events.publish(started)
-    polling.go_on()
-    with events.inside(started):
+    polling.raise_if_stopped()
+    with events.in_step(started):
         try:
             result = body()
         except IsthmusError as error:
@@ -139,7 +143,7 @@ def _telling(name: str, cluster: str | None, body: Callable[[], R]) -> R:
             error.message, error.hint = redact(error.message), redact(error.hint)
             error.cluster = error.cluster or cluster
             error.step = error.step or name
-            again = run and _may_pass(error, run.task_run)
+            again = run and _is_retried(error, run.task_run)
             events.publish(
                 Event("retrying" if again else "failed", identity, name, cluster, str(error))
             )

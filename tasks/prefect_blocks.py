@@ -9,9 +9,9 @@ from isthmus.errors import Unprepared
 from isthmus.providers.kce import credentials
 
 
-def readable() -> AbstractContextManager[None]:
+def read_secret_blocks() -> AbstractContextManager[None]:
     """Let the library read the blocks that an environment names; nothing of them is kept."""
-    return credentials.blocks_read_by(_content)
+    return credentials.use_block_reader(_content)
 
 
 def _content(name: str) -> Any:

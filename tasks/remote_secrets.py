@@ -5,21 +5,23 @@ from typing import Any
 
 from isthmus import events, polling
 from isthmus.adapters import cross_cluster_access, kube, readiness
-from isthmus.istio_manifests import INJECTOR, READER
-from isthmus.kubefed_manifests import SYSTEM
+from isthmus.istio_manifests import INJECTOR, READER_SERVICE_ACCOUNT
+from isthmus.kubefed_manifests import ISTIO_NAMESPACE
 from isthmus.render import render
 from isthmus.step_results import Access, Done, changed
 from tasks.policies import step
 
-ROOT = "istio-ca-root-cert"
+ROOT_CERT_CONFIG_MAP = "istio-ca-root-cert"
 """What istiod writes into every namespace of a cluster that it serves."""
 
 
 @step("wire", of="remote")
-def wire_secret(host: Access, remote: Access, installed: Done) -> Done:
+def create_remote_secret(host: Access, remote: Access, installed: Done) -> Done:
     """Give the host the remote's reader, and see the host act on it. The token stays in here."""
-    known = _is_known(remote) or _is_wired(host, remote)
-    made = kube.connect(remote).apply(render("wiring/token.yaml.j2", account=READER))
+    known = _has_root_cert(remote) or _has_remote_secret(host, remote)
+    made = kube.connect(remote).apply(
+        render("wiring/token.yaml.j2", account=READER_SERVICE_ACCOUNT)
+    )
     renewed = bool(made)
     manifest = render(
         "wiring/remote-secret.yaml.j2", cluster=remote.cluster, kubeconfig=_kubeconfig(remote)
@@ -27,18 +29,20 @@ def wire_secret(host: Access, remote: Access, installed: Done) -> Done:
     made += kube.connect(host).apply(manifest)
     if known and renewed:
         _restart_istiod(host)
-    _await_service(remote)
+    _await_istiod(remote)
     return changed(remote.cluster, made)
 
 
-def _is_known(remote: Access) -> bool:
+def _has_root_cert(remote: Access) -> bool:
     """Tell whether an istiod of the host has written its trust here before."""
-    return bool(kube.connect(remote).get("ConfigMap", ROOT, SYSTEM))
+    return bool(kube.connect(remote).get("ConfigMap", ROOT_CERT_CONFIG_MAP, ISTIO_NAMESPACE))
 
 
-def _is_wired(host: Access, remote: Access) -> bool:
+def _has_remote_secret(host: Access, remote: Access) -> bool:
     """Tell whether the host has a reader of the remote: of one whose namespace was deleted, too."""
-    return bool(kube.connect(host).get("Secret", f"istio-remote-secret-{remote.cluster}", SYSTEM))
+    return bool(
+        kube.connect(host).get("Secret", f"istio-remote-secret-{remote.cluster}", ISTIO_NAMESPACE)
+    )
 
 
 def _restart_istiod(host: Access) -> None:
@@ -48,33 +52,35 @@ def _restart_istiod(host: Access) -> None:
     with Istio 1.31: "error retrieving resource lock: Unauthorized", "remote clusters []").
     """
     client = kube.connect(host)
-    events.say("a remote's token was made anew: istiod is restarted to take it")
-    for pod in client.objects("Pod", SYSTEM, labels="app=istiod"):
+    events.report_progress("a remote's token was made anew: istiod is restarted to take it")
+    for pod in client.objects("Pod", ISTIO_NAMESPACE, labels="app=istiod"):
         client.delete({"apiVersion": "v1", "kind": "Pod", **pod})
-    readiness.await_deployment(client, "istiod", SYSTEM)
+    readiness.await_deployment(client, "istiod", ISTIO_NAMESPACE)
 
 
 def _kubeconfig(remote: Access) -> str:
     """Return the kubeconfig that istiod is to use."""
-    secret, client = f"{READER}-isthmus", kube.connect(remote)
-    found = cross_cluster_access.await_token(client, secret, SYSTEM, READER)
+    secret, client = f"{READER_SERVICE_ACCOUNT}-isthmus", kube.connect(remote)
+    found = cross_cluster_access.await_token(
+        client, secret, ISTIO_NAMESPACE, READER_SERVICE_ACCOUNT
+    )
     document = cross_cluster_access.kubeconfig(remote, found["token"], found["ca.crt"])
     return json.dumps(document)
 
 
-def _await_service(remote: Access) -> None:
+def _await_istiod(remote: Access) -> None:
     """Wait until istiod has put its trust and its injector's CA into the remote."""
     client = kube.connect(remote)
     polling.until(
-        lambda: True if _is_known(remote) else None,
+        lambda: True if _has_root_cert(remote) else None,
         "istiod to write istio-ca-root-cert (does it reach this API server?)",
-        timeout=polling.limits().control_plane,
+        timeout=polling.timeouts().control_plane,
         cluster=remote.cluster,
     )
     polling.until(
-        lambda: True if _is_certified(client.get(*_WEBHOOKS)) else None,
+        lambda: True if _has_ca_bundle(client.get(*_WEBHOOKS)) else None,
         f"istiod to certify the injector {INJECTOR}",
-        timeout=polling.limits().control_plane,
+        timeout=polling.timeouts().control_plane,
         cluster=remote.cluster,
     )
 
@@ -82,6 +88,6 @@ def _await_service(remote: Access) -> None:
 _WEBHOOKS = ("MutatingWebhookConfiguration", INJECTOR, "", "admissionregistration.k8s.io/v1")
 
 
-def _is_certified(configuration: Any) -> bool:
+def _has_ca_bundle(configuration: Any) -> bool:
     webhooks = (configuration or {}).get("webhooks", [])
     return bool(webhooks) and all(w["clientConfig"].get("caBundle") for w in webhooks)

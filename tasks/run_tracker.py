@@ -22,8 +22,8 @@ class RunTracker:
 
     def __init__(self, environment: Environment, verb: str) -> None:
         self.environment = environment
-        self._verb, self._start, run = verb, time.time(), this_run()
-        self._run = RunIdentity(run.name, link_to(run), deployed=run.deployment_id is not None)
+        self._verb, self._start, run = verb, time.time(), current_flow_run()
+        self._run = RunIdentity(run.name, run_url(run), deployed=run.deployment_id is not None)
         self._steps, self._facts = StepRecorder(), list[object]()
         self._futures: list[PrefectWrappedFuture[Any, Any]] = []
         self._failure: RunFailure | None = None
@@ -32,20 +32,20 @@ class RunTracker:
         """Take in what happened to a step."""
         self._steps(event)
 
-    def follow(self, future: PrefectFuture[Any]) -> None:
+    def track(self, future: PrefectFuture[Any]) -> None:
         """Count a step that was started, and learn what it returns, were it from a cache."""
         if isinstance(future, PrefectWrappedFuture):
             self._futures.append(future)
 
-    def know(self, fact: object) -> None:
+    def add_fact(self, fact: object) -> None:
         """Take in a fact that no step returned."""
         self._facts.append(fact)
 
-    def fail(self, error: BaseException) -> None:
+    def record_failure(self, error: BaseException) -> None:
         """Take in what ended the run."""
         self._failure = RunFailure.of(error)
         if isinstance(error, VerificationFailed):
-            self.know(error.verification)
+            self.add_fact(error.verification)
 
     def percent(self) -> float:
         """Return how much of the run is done, as far as its steps are known."""
@@ -57,16 +57,16 @@ class RunTracker:
         """Return in a line how far the run is."""
         return progress_line(*self._counts(), self._steps.running())
 
-    def story(self) -> RunReport:
+    def report(self) -> RunReport:
         """Return the run, told from now."""
         known = RunFacts(self.environment)
         for fact in [*map(_result, list(self._futures)), *self._facts]:
-            known.learn(fact)
+            known.add_result(fact)
         for name, access in known.accesses.items():
             # The files of clusters that were taken down may be gone.
             with suppress(Exception):
                 known.servers[name], _ = kubeconfigs.server(access)
-        steps = tuple(self._steps.all())
+        steps = tuple(self._steps.steps())
         return RunReport(
             self._verb, self._run, known, steps, self._start, time.time(), self._failure
         )
@@ -76,7 +76,7 @@ class RunTracker:
         return sum(map(_has_ended, futures)), len(futures)
 
 
-def this_run() -> FlowRun:
+def current_flow_run() -> FlowRun:
     """Return the flow run that calls; steps are told in none but a flow."""
     context = FlowRunContext.get()
     if context is None or context.flow_run is None:
@@ -84,7 +84,7 @@ def this_run() -> FlowRun:
     return context.flow_run
 
 
-def link_to(run: FlowRun) -> str:
+def run_url(run: FlowRun) -> str:
     """Return the address of the run's page, or nothing if none is known."""
     return url_for("flow-run", obj_id=run.id) or ""
 

@@ -2,11 +2,11 @@
 
 from isthmus.adapters import kube, readiness
 from isthmus.environment import Environment
-from isthmus.kubefed_manifests import SAMPLE, SYSTEM
+from isthmus.kubefed_manifests import ISTIO_NAMESPACE, SAMPLE_NAMESPACE
 from isthmus.stacks import load
 from isthmus.step_results import Access, Done, changed
-from tasks.federation import named, propagate
-from tasks.install import filled
+from tasks.federation import propagate, with_member_names
+from tasks.install import resolve_environment
 from tasks.policies import step
 
 
@@ -16,8 +16,8 @@ def deploy_caller(
 ) -> Done:
     """Make the sample's Service and a pod that calls it exist in the cluster."""
     client = kube.connect(access)
-    made = client.apply(filled(environment).callers(access.cluster))
-    readiness.await_deployment(client, "sleep", SAMPLE)
+    made = client.apply(resolve_environment(environment).callers(access.cluster))
+    readiness.await_deployment(client, "sleep", SAMPLE_NAMESPACE)
     return changed(access.cluster, made)
 
 
@@ -26,27 +26,27 @@ def deploy_sample(
     environment: Environment, host: Access, members: list[Access], namespace: Done, wired: object
 ) -> Done:
     """Make helloworld run in every cluster, its version as the cluster's role wants it."""
-    _await_ways_in(load(environment.stack).gateway.name, members)
-    sample = filled(named(environment, members))
+    _await_new_gateways(load(environment.stack).gateway.name, members)
+    sample = resolve_environment(with_member_names(environment, members))
     if environment.federation == "direct":
         made = [
             name
             for member in members
             for name in kube.connect(member).apply(
-                [sample.helloworld(sample.version_on(member.cluster))]
+                [sample.helloworld(sample.sample_version(member.cluster))]
             )
         ]
     else:
         made = propagate(host, sample.federated_helloworld(), members)
     for member in members:
-        readiness.await_deployment(kube.connect(member), "helloworld", SAMPLE)
+        readiness.await_deployment(kube.connect(member), "helloworld", SAMPLE_NAMESPACE)
     return changed(host.cluster, made)
 
 
-def _await_ways_in(gateway: str, members: list[Access]) -> None:
+def _await_new_gateways(gateway: str, members: list[Access]) -> None:
     """Wait for the gateways of clusters that join others at work: these will ask there at once."""
     clients = [kube.connect(member) for member in members]
-    new = [c for c in clients if not c.get("Deployment", "helloworld", SAMPLE, "apps/v1")]
+    new = [c for c in clients if not c.get("Deployment", "helloworld", SAMPLE_NAMESPACE, "apps/v1")]
     if len(new) < len(clients):
         for client in new:
-            readiness.await_deployment(client, gateway, SYSTEM)
+            readiness.await_deployment(client, gateway, ISTIO_NAMESPACE)

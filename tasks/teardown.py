@@ -9,13 +9,13 @@ from isthmus.step_results import Access, Done
 from tasks.policies import step
 
 
-def clusters_go_whole(environment: Environment) -> bool:
+def has_disposable_clusters(environment: Environment) -> bool:
     """Tell whether deleting the clusters takes everything in them along."""
-    return providers.of(environment).disposable
+    return providers.get_provider(environment).disposable
 
 
 @step("check owner", looks=True)
-def check_builder(environment: Environment, clusters: list[Access], anothers: bool) -> Done:
+def check_owner(environment: Environment, clusters: list[Access], anothers: bool) -> Done:
     """Make sure that the mesh is this home's, or that a person said yes to another's end.
 
     Raises Rejected otherwise, with who made it, when and from where.
@@ -30,16 +30,18 @@ def check_builder(environment: Environment, clusters: list[Access], anothers: bo
 
 
 @step("remove federated objects", of="host")
-def withdraw_federated(environment: Environment, host: Access) -> Done:
+def remove_federated_objects(environment: Environment, host: Access) -> Done:
     """Leave no federated object of the environment; KubeFed takes them out of every cluster."""
     client = kube.connect(host)
     kinds = ("FederatedDeployment", "FederatedSecret", "FederatedNamespace")
-    gone = prune.remove_owned(client, environment.name, kubefed.TYPES, kinds)
+    gone = prune.remove_owned(client, environment.name, kubefed.TYPES_API, kinds)
     return Done(cluster=host.cluster, found=f"{gone} gone")
 
 
 @step("leave federation", of="member")
-def leave(environment: Environment, host: Access, member: Access, withdrawn: Done) -> Done:
+def leave_federation(
+    environment: Environment, host: Access, member: Access, withdrawn: Done
+) -> Done:
     """Make the cluster no member any more."""
     return unjoin(environment, host, member)
 
@@ -48,20 +50,20 @@ def leave(environment: Environment, host: Access, member: Access, withdrawn: Don
 def remove_federation(environment: Environment, host: Access, left: list[Done]) -> Done:
     """Leave neither KubeFed's release nor its kinds, if they were ours."""
     client = kube.connect(host)
-    if not is_ours(environment, client):
+    if not is_own_federation(environment, client):
         return Done(cluster=host.cluster, found="none of ours")
     # Their finalizers are taken off by the controller that is about to go.
-    prune.remove_all(client, kubefed.CORE, "FederatedTypeConfig")
+    prune.remove_all(client, kubefed.CORE_API, "FederatedTypeConfig")
     program = binaries.ensure(environment, "helm")
     helm.uninstall(program, host, kubefed.RELEASE, kubefed.NAMESPACE)
-    prune.remove_kinds(client, "kubefed.io")
+    prune.remove_crds(client, "kubefed.io")
     return Done(cluster=host.cluster, found="removed")
 
 
 @step("remove objects", of="access")
-def withdraw(environment: Environment, access: Access, federation: object) -> Done:
+def remove_objects(environment: Environment, access: Access, federation: object) -> Done:
     """Leave nothing in the cluster that bears the environment's name, nor what grew out of it."""
-    root = mesh_ca.known_root(state.folder(environment.name) / "ca")
+    root = mesh_ca.read_root_certificate(state.folder(environment.name) / "ca")
     count = prune.remove_everything(kube.connect(access), environment.name, root)
     return Done(cluster=access.cluster, found=f"{count} objects gone")
 
@@ -69,29 +71,29 @@ def withdraw(environment: Environment, access: Access, federation: object) -> Do
 @step("delete clusters")
 def delete_clusters(environment: Environment, withdrawn: list[Done]) -> Done:
     """Leave none of the clusters that were made for the environment."""
-    provider = providers.of(environment)
+    provider = providers.get_provider(environment)
     provider.delete(environment)
-    kube.forget()
+    kube.clear_clients()
     return Done(cluster="", found="deleted" if provider.disposable else "left: they are not ours")
 
 
 @step("forget environment")
-def forget(environment: Environment, deleted: Done) -> Done:
+def forget_environment(environment: Environment, deleted: Done) -> Done:
     """Leave no file of the environment."""
-    environment_store.forget(environment.name)
+    environment_store.delete(environment.name)
     return Done(cluster="")
 
 
 def unjoin(environment: Environment, host: Access, member: Access) -> Done:
     """Leave nothing of the membership, in the host or in the member."""
-    client, name, known_as = kube.connect(host), member.cluster, member.in_federation
-    if not client.get("KubeFedCluster", known_as, kubefed.NAMESPACE, kubefed.CORE):
+    client, name, known_as = kube.connect(host), member.cluster, member.member_name
+    if not client.get("KubeFedCluster", known_as, kubefed.NAMESPACE, kubefed.CORE_API):
         return Done(cluster=name, found="was no member")
     kubefedctl.unjoin(binaries.ensure(environment, "kubefedctl"), host, member)
     return Done(cluster=name, found="left")
 
 
-def is_ours(environment: Environment, host: kube.Kube) -> bool:
+def is_own_federation(environment: Environment, host: kube.Kube) -> bool:
     """Tell whether the federation in the host was made for this environment."""
     space = host.get("Namespace", kubefed.NAMESPACE)
     return bool(space) and owner_of(space) == environment.name

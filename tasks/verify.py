@@ -3,7 +3,7 @@
 from isthmus import events, polling
 from isthmus.adapters import envoy, kube, readiness
 from isthmus.environment import Environment
-from isthmus.kubefed_manifests import SAMPLE, SYSTEM
+from isthmus.kubefed_manifests import ISTIO_NAMESPACE, SAMPLE_NAMESPACE
 from isthmus.stacks import load
 from isthmus.step_results import Access, GatewayAddress
 from isthmus.verification import (
@@ -12,22 +12,22 @@ from isthmus.verification import (
     ReportedState,
     Verification,
     evaluate,
-    judge_gateway,
+    evaluate_gateway,
     parse_clusters,
 )
-from isthmus.verification.targets import THROUGH
+from isthmus.verification.targets import GATEWAY_CLUSTER
 from tasks import traffic
 from tasks.policies import step
 
 
 @step("inspect clusters", looks=True)
-def report(
+def inspect_clusters(
     environment: Environment, members: list[Access], gateways: list[GatewayAddress | None]
 ) -> ReportedState:
     """Return what the clusters themselves say of the sample's pods and the gateways."""
     return ReportedState(
         pods={m.cluster: _pods(m) for m in members},
-        gateways={g.cluster: g.ways for g in gateways if g},
+        gateways={g.cluster: g.endpoints for g in gateways if g},
         networks={c.name: c.network for c in environment.clusters},
     )
 
@@ -36,7 +36,7 @@ def report(
 def find_gateway(environment: Environment, access: Access) -> GatewayAddress | None:
     """Return the addresses at which the cluster's gateway is reached, None if it has none."""
     gateway = load(environment.stack).gateway
-    addresses = readiness.current_addresses(kube.connect(access), gateway.name, SYSTEM)
+    addresses = readiness.current_addresses(kube.connect(access), gateway.name, ISTIO_NAMESPACE)
     if not addresses:
         return None
     first, every = addresses[0], tuple(addresses)
@@ -52,14 +52,14 @@ def verify_client(
     None if no caller is Ready there.
     """
     cluster = kube.connect(client)
-    callers = traffic.ready_pods(cluster, SAMPLE, "app=sleep")
+    callers = traffic.ready_pods(cluster, SAMPLE_NAMESPACE, "app=sleep")
     if not callers:
         return None
     return traffic.Caller(environment, cluster, callers[0]["metadata"]["name"], reported).verdict()
 
 
 @step("inspect gateway", of="access", looks=True)
-def verify_gateway(
+def inspect_gateway(
     environment: Environment, access: Access, reported: ReportedState
 ) -> list[Finding]:
     """Judge what each pod of a cluster's gateway does with requests that enter its network.
@@ -73,16 +73,16 @@ def verify_gateway(
         found = _judge_gateway(environment, access, reported)
         return None if found and found[0].kind != "gateway down" else True
 
-    limit = polling.limits().endpoints
+    limit = polling.timeouts().endpoints
     try:
         polling.until(sound, "gateway's table", timeout=limit, error=traffic.UnexpectedState)
     except traffic.UnexpectedState:
-        events.say("its table does not become as expected")
+        events.report_progress("its table does not become as expected")
     return found
 
 
 @step("evaluate", looks=True)
-def conclude(
+def evaluate_mesh(
     environment: Environment,
     clients: list[ClientVerdict | None],
     gateways: list[list[Finding]],
@@ -93,7 +93,7 @@ def conclude(
 
 
 def _pods(member: Access) -> dict[str, str]:
-    pods = traffic.ready_pods(kube.connect(member), SAMPLE, "app=helloworld")
+    pods = traffic.ready_pods(kube.connect(member), SAMPLE_NAMESPACE, "app=helloworld")
     return {p["metadata"]["name"]: p["status"]["podIP"] for p in pods}
 
 
@@ -101,7 +101,7 @@ def _judge_gateway(
     environment: Environment, access: Access, reported: ReportedState
 ) -> list[Finding]:
     cluster = kube.connect(access)
-    pods = traffic.ready_pods(cluster, SYSTEM, load(environment.stack).gateway.selector)
-    tables = {p["metadata"]["name"]: envoy.table(cluster, p) for p in pods}
-    seen = {pod: parse_clusters(table, THROUGH) for pod, table in tables.items()}
-    return judge_gateway(access.cluster, seen, reported)
+    pods = traffic.ready_pods(cluster, ISTIO_NAMESPACE, load(environment.stack).gateway.selector)
+    tables = {p["metadata"]["name"]: envoy.fetch_endpoints(cluster, p) for p in pods}
+    seen = {pod: parse_clusters(table, GATEWAY_CLUSTER) for pod, table in tables.items()}
+    return evaluate_gateway(access.cluster, seen, reported)

@@ -73,10 +73,10 @@ def cloud(folders, monkeypatch):
 
     from isthmus.providers.kce import api, create, credentials
 
-    monkeypatch.setenv(credentials.ACCESS, kce.ACCESS)
-    monkeypatch.setenv(credentials.SECRET, kce.SECRET)
-    monkeypatch.setattr(api, "PAUSE", 0.01)
-    monkeypatch.setattr(create, "LOOK", 0.01)
+    monkeypatch.setenv(credentials.ACCESS_KEY_VARIABLE, kce.ACCESS)
+    monkeypatch.setenv(credentials.SECRET_KEY_VARIABLE, kce.SECRET)
+    monkeypatch.setattr(api, "THROTTLE_RETRY_INTERVAL", 0.01)
+    monkeypatch.setattr(create, "POLL_INTERVAL", 0.01)
     with kce.Kce() as made:
         monkeypatch.setenv(api.ENDPOINT, made.url)
         yield made
@@ -86,5 +86,5 @@ def cloud(folders, monkeypatch):
 def told():
     """What a run tells: (kind, step, cluster), in order."""
     heard = []
-    with events.listening(lambda e: heard.append((e.kind, e.name, e.cluster))):
+    with events.subscribe(lambda e: heard.append((e.kind, e.name, e.cluster))):
         yield heard

@@ -59,7 +59,7 @@ class FakeKube(kube.Kube):
             return self.store.get(key) if name else self._list(key, query)
         if "dryRun=All" in query:
             return self.tried(body)
-        polling.before_change()
+        polling.run_change_check()
         self.writes.append(f"{method} {path}")
         if content.startswith("application/merge-patch"):
             body = _merged(self.store[key], body)
@@ -153,10 +153,10 @@ def _merged(live, wanted):
 
 def limited(**seconds):
     """Let what the block waits for have these limits, shorter ones than a file may have too."""
-    return polling.within(Timeouts().model_copy(update=seconds))
+    return polling.use_timeouts(Timeouts().model_copy(update=seconds))
 
 
 def limit(monkeypatch, **seconds):
     """Let everything in a test have such limits, in whatever thread it waits, whatever its file."""
-    others = polling.limits
-    monkeypatch.setattr(polling, "limits", lambda: others().model_copy(update=seconds))
+    others = polling.timeouts
+    monkeypatch.setattr(polling, "timeouts", lambda: others().model_copy(update=seconds))

@@ -37,4 +37,4 @@ def of(environment):
         return _worlds[environment.name]
 
 
-providers.of = of
+providers.get_provider = of

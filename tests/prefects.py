@@ -22,7 +22,7 @@ JOB = {
 SUM_UP = """
 import logging
 from isthmus.cli import prefect_setup
-with prefect_setup.ready("a-tag"):
+with prefect_setup.server_context("a-tag"):
     import prefect
     @prefect.task
     def double(n):
@@ -68,7 +68,9 @@ def ask(home, path, body=None):
 def _answer(home, path, body):
     api = prefect_record.address(home).api
     try:
-        return prefect_api.ours(api, prefect_settings.auth(home)).ask(path, body, timeout=20)
+        return prefect_api.own_server_api(api, prefect_settings.auth(home)).request(
+            path, body, timeout=20
+        )
     except urllib.error.HTTPError as error:
         if error.code == 503:
             return None
@@ -91,7 +93,7 @@ class Runs:
         """Have the worker begin a run; return its identity and what it told of itself."""
         flow = self.ask("/flows/", {"name": "walk"})["id"]
         place = {"path": str(self.folder), "entrypoint": "walking.py:walk"}
-        work = {"work_pool_name": prefect_settings.POOL, "job_variables": JOB, **place}
+        work = {"work_pool_name": prefect_settings.WORK_POOL, "job_variables": JOB, **place}
         deployment = self.ask("/deployments/", {"name": "walk", "flow_id": flow, **work})["id"]
         mark = self.folder / f"mark-{len(list(self.folder.iterdir()))}"
         asked = {"parameters": {"steps": steps, "mark": str(mark)}}

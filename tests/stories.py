@@ -11,8 +11,8 @@ from isthmus.verification import (
     ObservedEndpoint,
     ReportedState,
     evaluate,
-    judge_client,
-    judge_gateway,
+    evaluate_client,
+    evaluate_gateway,
 )
 
 START = 1_795_559_304.0
@@ -60,19 +60,21 @@ def verification(of, silent=None):
         networks={c.name: c.network for c in of.clusters},
     )
     clients = [
-        judge_client(n, _seen(names, n), _answers(names, n, silent), reported) for n in names
+        evaluate_client(n, _seen(names, n), _answers(names, n, silent), reported) for n in names
     ]
-    return evaluate(of, clients, judge_gateway(silent, None, reported) if silent else [])
+    return evaluate(of, clients, evaluate_gateway(silent, None, reported) if silent else [])
 
 
 def known(of, silent=None):
     """Return all that a run to the end knows."""
     found = RunFacts(of)
     for name in _names(of):
-        found.learn(access(name))
-        found.learn(gateway(of, name))
-    found.learn(IstiodEndpoint(cluster=of.host.name, address=gateway(of, of.host.name).address))
-    found.learn(verification(of, silent))
+        found.add_result(access(name))
+        found.add_result(gateway(of, name))
+    found.add_result(
+        IstiodEndpoint(cluster=of.host.name, address=gateway(of, of.host.name).address)
+    )
+    found.add_result(verification(of, silent))
     return found
 
 

@@ -55,18 +55,18 @@ class World:
 
     def install(self, monkeypatch):
         """Stand in for everything that reaches out of this process."""
-        monkeypatch.setattr(providers, "of", lambda environment: self)
+        monkeypatch.setattr(providers, "get_provider", lambda environment: self)
         monkeypatch.setattr(kube, "connect", lambda access: self.kubes[access.cluster])
-        monkeypatch.setattr(kube, "forget", lambda: None)
+        monkeypatch.setattr(kube, "clear_clients", lambda: None)
         monkeypatch.setattr(istioctl, "manifests", lambda program, operator: istio())
         monkeypatch.setattr(tls, "handshake", lambda *where: "")
-        monkeypatch.setattr(helm, "installed", lambda client, *what: client.get_release())
+        monkeypatch.setattr(helm, "is_installed", lambda client, *what: client.get_release())
         monkeypatch.setattr(helm, "install", self._helm_install)
-        monkeypatch.setattr(helm, "objects", lambda client, *what: [])
+        monkeypatch.setattr(helm, "get_manifest", lambda client, *what: [])
         monkeypatch.setattr(helm, "uninstall", lambda *what: setattr(self.host, "release", False))
         monkeypatch.setattr(kubefedctl, "join", self._join)
         monkeypatch.setattr(kubefedctl, "unjoin", self._unjoin)
-        monkeypatch.setattr(kubefed, "WATCHING", -1.0)
+        monkeypatch.setattr(kubefed, "WATCH_START_SECONDS", -1.0)
         limit(monkeypatch, endpoints=-1)
         monkeypatch.setattr(binaries, "ensure", lambda environment, name: Path("/", name))
 
@@ -118,23 +118,23 @@ class World:
         self.host.release = True
 
     def _join(self, program, host, access):
-        member, name = access.cluster, access.in_federation
+        member, name = access.cluster, access.member_name
         self.joins.append(member)
         if troubles := self.troubles.get(member):
             raise troubles.pop(0)
         self.host.put(
             {
-                "apiVersion": kubefed.CORE,
+                "apiVersion": kubefed.CORE_API,
                 "kind": "KubeFedCluster",
                 "metadata": {"name": name, "namespace": kubefed.NAMESPACE},
-                "spec": kubeconfigs.for_federation(access),
+                "spec": kubeconfigs.kubefed_cluster_spec(access),
                 "status": {"conditions": [{"type": "Ready", "status": "True"}]},
             }
         )
 
     def _unjoin(self, program, host, access):
         self.joins.remove(access.cluster)
-        where = (kubefed.CORE, "kubefedclusters", kubefed.NAMESPACE, access.in_federation)
+        where = (kubefed.CORE_API, "kubefedclusters", kubefed.NAMESPACE, access.member_name)
         self.host.store.pop(where)
 
 

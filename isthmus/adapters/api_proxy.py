@@ -20,7 +20,7 @@ from typing import Any
 from urllib3.exceptions import HTTPError
 
 from isthmus import polling, state
-from isthmus.adapters.api_server import PAUSE, ApiServer
+from isthmus.adapters.api_server import RETRY_INTERVAL, ApiServer
 from isthmus.adapters.kube_errors import RETRYABLE
 from isthmus.errors import ClusterUnreachable, IsthmusError, NotReady, Stopped
 
@@ -38,7 +38,7 @@ RewriteBody = Callable[[str, bytes], bytes]
 
 
 @contextmanager
-def standing(
+def run_proxy(
     ways: Mapping[str, ApiServer], amend: RewriteBody = lambda path, body: body
 ) -> Iterator[Path]:
     """Give a kubeconfig whose contexts lead to these API servers by way of this process."""
@@ -64,7 +64,7 @@ def _kubeconfig(path: Path, urls: dict[str, str]) -> Path:
         "contexts": [{"name": n, "context": {"cluster": n, "user": n}} for n in urls],
         "current-context": next(iter(urls)),
     }
-    state.private(path, json.dumps(document))
+    state.write_private(path, json.dumps(document))
     return path
 
 
@@ -78,7 +78,7 @@ class _Listener(ThreadingHTTPServer):
         self._amend, self._given_up = amend, set[ApiServer]()
         self._of_the_run = contextvars.copy_context()
 
-    def way(self, token: str) -> ApiServer | None:
+    def server_for(self, token: str) -> ApiServer | None:
         """Return the API server to which a token leads, if to any."""
         known = [t for t in self.ways if secrets.compare_digest(t.encode(), token.encode())]
         return self.ways[known[0]] if known else None
@@ -111,7 +111,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         # In the path: client-go sends no credentials where there is no TLS (clientcmd).
         token, _, path = self.path[1:].partition("/")
-        if not (way := self.server.way(token)):
+        if not (way := self.server.server_for(token)):
             return self._answer((404, "text/plain", b"nothing here"))
         headers = {name: self.headers[name] for name in PASSED_ON if name in self.headers}
         try:
@@ -145,7 +145,7 @@ def relayed(
     """Return the API server's answer to a program's request, the last one if none is any good."""
     last: RawResponse = (503, "text/plain", b"the API server does not answer")
     cut = False
-    limit = LONGER * polling.limits().retry if tries_on else 0
+    limit = LONGER * polling.timeouts().retry if tries_on else 0
 
     def asked() -> RawResponse | None:
         nonlocal last, cut
@@ -157,7 +157,7 @@ def relayed(
         return None if _may_pass(last) else last
 
     try:
-        answer = polling.until(asked, f"{method} {path}", timeout=limit, interval=PAUSE)
+        answer = polling.until(asked, f"{method} {path}", timeout=limit, interval=RETRY_INTERVAL)
     except (ClusterUnreachable, NotReady, Stopped):
         return last
     if method == "POST" and answer[0] == CONFLICT and cut:

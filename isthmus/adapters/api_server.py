@@ -12,12 +12,12 @@ from urllib3 import Timeout
 
 from isthmus import polling
 from isthmus.adapters import api_responses, kube_client, pod_exec
-from isthmus.adapters.kube_errors import Expired, translating
+from isthmus.adapters.kube_errors import Expired, translate_errors
 from isthmus.errors import ClusterUnreachable, IsthmusError, NotReady
 from isthmus.step_results import Access
 
 T = TypeVar("T")
-PAUSE = 0.4
+RETRY_INTERVAL = 0.4
 """Seconds from one try to the next."""
 APPLY = "application/apply-patch+yaml"
 """The content of a request that makes an object as it is wanted, be it there or not."""
@@ -37,11 +37,11 @@ class ApiServer:
         return self._login()
 
     def _login(self) -> client.ApiClient:
-        with translating(self.access, "read its kubeconfig"):
+        with translate_errors(self.access, "read its kubeconfig"):
             # A request is repeated here, where the run may be told to end meanwhile.
             return kube_client.new_client(self.access, retries=False)
 
-    def _is_renewed(self) -> bool:
+    def _renew_credentials(self) -> bool:
         """Take new credentials, which a login plugin or a file may give; tell whether they differ.
 
         A plugin need not say when its token ends, and a server may take one no more before.
@@ -60,9 +60,9 @@ class ApiServer:
         limit `retry` has run out, Rejected at once for what will not pass.
         """
         what = f"{method} {path.split('?')[0]}"
-        return repeated(lambda: (self._ask(method, path, body, content),), what)[0]
+        return retry_call(lambda: (self._ask(method, path, body, content),), what)[0]
 
-    def listed(self, path: str, chosen: dict[str, str]) -> list[Any]:
+    def list_items(self, path: str, chosen: dict[str, str]) -> list[Any]:
         """Return all items of a list, a page at a time: a cluster may have thousands of others'.
 
         A page that has expired is begun anew without pages, as client-go does (tools/pager).
@@ -87,20 +87,20 @@ class ApiServer:
         if body is not None:
             headers["Content-Type"] = content or "application/json"
         doing = f"{method} {path.split('?')[0]}"
-        with translating(self.access, doing, applies=content == APPLY):
+        with translate_errors(self.access, doing, applies=content == APPLY):
             try:
                 data = self._once(method, path, headers, body)
             except ApiException as error:
                 if error.status == 404 and method in ("GET", "DELETE"):
                     return None
-                if error.status != 401 or not self._is_renewed():
+                if error.status != 401 or not self._renew_credentials():
                     raise
                 data = self._once(method, path, headers, body)
         return api_responses.read(data, path, self.access.cluster)
 
     def _once(self, method: str, path: str, headers: dict[str, str], body: Any) -> bytes:
         if method != "GET":
-            polling.before_change()  # each time: the turn may end between two tries
+            polling.run_change_check()  # each time: the turn may end between two tries
         prepared = self.api.param_serialize(
             method, path, header_params=dict(headers), body=body, auth_settings=["BearerToken"]
         )
@@ -119,7 +119,7 @@ class ApiServer:
         Raises what urllib3 raises if there is none.
         """
         answer = self._raw(method, path, headers, body)
-        if answer.status == 401 and self._is_renewed():
+        if answer.status == 401 and self._renew_credentials():
             answer = self._raw(method, path, headers, body)
         if answer.status < 400:
             api_responses.check_whole(answer.headers, answer.data)
@@ -127,7 +127,7 @@ class ApiServer:
 
     def _raw(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Any:
         if method != "GET":
-            polling.before_change()
+            polling.run_change_check()
         headers = {**self.api.default_headers, **headers}
         self.api.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
         url = self.api.configuration.host.rstrip("/") + path
@@ -148,7 +148,7 @@ class ApiServer:
         KubeletUnreachable, with the node, if the API server has no way to it.
         """
         try:
-            with translating(self.access, f"exec in {namespace}/{pod}"):
+            with translate_errors(self.access, f"exec in {namespace}/{pod}"):
                 name = self.access.cluster
                 return pod_exec.run(self.api, name, pod, namespace, container, argv)
         except pod_exec.KubeletUnreachable as error:
@@ -158,18 +158,18 @@ class ApiServer:
             raise
 
 
-def repeated(ask: Callable[[], T], what: str) -> T:
+def retry_call(ask: Callable[[], T], what: str) -> T:
     """Return what `ask` does, asked again for as long as `retry` if that may pass.
 
     Then raises its own last error, and not a step's limit that ran out: a step may ask once more.
     """
     try:
-        return polling.until(ask, what, timeout=polling.limits().retry, interval=PAUSE)
+        return polling.until(ask, what, timeout=polling.timeouts().retry, interval=RETRY_INTERVAL)
     except (ClusterUnreachable, NotReady) as error:
         raise error.__cause__ or error from None
 
 
 def _limits() -> tuple[float, float]:
     """Return the seconds for a connection and for the answer."""
-    limits = polling.limits()
+    limits = polling.timeouts()
     return limits.connect, limits.request

@@ -12,12 +12,12 @@ from urllib3 import exceptions as http
 
 from isthmus import polling
 from isthmus.adapters import credential_expiry, web_proxy
-from isthmus.adapters.api_server import ApiServer, repeated
+from isthmus.adapters.api_server import ApiServer, retry_call
 from isthmus.adapters.kube_errors import RETRYABLE
 from isthmus.errors import ClusterUnreachable, IsthmusError, NotReady, Unprepared
 from isthmus.step_results import Access
 
-TELLING = {
+ERRNO_MESSAGES = {
     errno.ECONNREFUSED: "nobody listens there (connection refused)",
     errno.EHOSTUNREACH: "no way leads there (no route to host)",
     errno.ENETUNREACH: "no way leads there (network is unreachable)",
@@ -25,7 +25,7 @@ TELLING = {
 }
 
 
-def reach(server: ApiServer) -> tuple[str, str]:
+def get_server_version(server: ApiServer) -> tuple[str, str]:
     """Return the API server's URL and version.
 
     What may pass (429, 5xx, an answer that is cut) is asked for again, as all else is; a server
@@ -34,13 +34,13 @@ def reach(server: ApiServer) -> tuple[str, str]:
     """
     access, api = server.access, server.api
     url = str(api.configuration.host)
-    return url, repeated(lambda: _version(access, api), url)
+    return url, retry_call(lambda: _version(access, api), url)
 
 
 def _version(access: Access, api: client.ApiClient) -> str:
     try:
         prepared = api.param_serialize("GET", "/version", auth_settings=["BearerToken"])
-        limits = polling.limits()
+        limits = polling.timeouts()
         answer = api.call_api(*prepared, _request_timeout=(limits.connect, limits.request))
         body = answer.read()
         if answer.status >= 400:
@@ -49,7 +49,7 @@ def _version(access: Access, api: client.ApiClient) -> str:
     except (ApiException, http.HTTPError, OSError, ValueError, KeyError, TypeError) as error:
         found = refusal(access, str(api.configuration.host), error)
         if isinstance(error, ApiException) and error.status == 401:
-            found.message += credential_expiry.ended(api.configuration)
+            found.message += credential_expiry.describe_expired(api.configuration)
         if isinstance(found, ClusterUnreachable) and not _may_pass(error):
             found.timed_out = True
         raise found from None
@@ -61,10 +61,10 @@ def _may_pass(error: Exception) -> bool:
     return isinstance(error, http.ProtocolError | ValueError)
 
 
-def connect(address: str, port: int) -> str:
+def tcp_error(address: str, port: int) -> str:
     """Return nothing if there is a TCP connection to be had at `address:port`, else why not."""
     try:
-        with socket.create_connection((address, port), timeout=polling.limits().connect):
+        with socket.create_connection((address, port), timeout=polling.timeouts().connect):
             return ""
     except OSError as error:
         return str(error)
@@ -117,7 +117,7 @@ def _unanswered(error: Exception) -> tuple[str, str]:
         return "its name has no address (DNS)", "correct `server:` in the kubeconfig, or DNS here"
     # A connection that is refused is a timeout too, as urllib3 has it.
     if isinstance(error, http.TimeoutError) and not isinstance(error, http.NewConnectionError):
-        limits = polling.limits()
+        limits = polling.timeouts()
         opening = isinstance(error, http.ConnectTimeoutError)
         return (
             f"no answer within {limits.connect if opening else limits.request} s",
@@ -129,13 +129,13 @@ def _unanswered(error: Exception) -> tuple[str, str]:
         return f"TLS fails: {said}", _about_tls(said)
     if isinstance(error, ValueError | KeyError | TypeError):
         return "what answers there is no API server", "correct `server:` in the kubeconfig"
-    seen = next((said for n, said in TELLING.items() if _is(error, n)), str(error))
+    seen = next((said for n, said in ERRNO_MESSAGES.items() if _is(error, n)), str(error))
     return seen, "does the cluster run, and is `server:` in the kubeconfig its address?"
 
 
 def _behind_proxy(server: str, error: Exception) -> tuple[str, str] | None:
     """Return what to say if a proxy that stands in between does not do its part."""
-    if not any(sign in str(error) for sign in web_proxy.SIGNS):
+    if not any(sign in str(error) for sign in web_proxy.PROXY_ERROR_SIGNS):
         return None
     name, host = web_proxy.variable_of_cluster(server), urlsplit(server).hostname
     if not name:

@@ -9,7 +9,7 @@ from cryptography import x509
 from kubernetes.client import Configuration
 
 
-def ended(configuration: Configuration) -> str:
+def describe_expired(configuration: Configuration) -> str:
     """Return when the certificate or the token ended, for the end of a message, or nothing."""
     ends = {"certificate": _of_certificate(configuration), "token": _of_token(configuration)}
     now = datetime.now(UTC)

@@ -8,7 +8,7 @@ from urllib3.exceptions import HTTPError
 
 from isthmus import polling, state
 from isthmus.adapters import kubeconfigs
-from isthmus.adapters.api_server import PAUSE, ApiServer
+from isthmus.adapters.api_server import RETRY_INTERVAL, ApiServer
 from isthmus.adapters.kube import Kube
 from isthmus.adapters.kube_client import private_folder
 from isthmus.errors import ClusterUnreachable, NotReady
@@ -36,14 +36,14 @@ def await_token(client: Kube, secret: str, namespace: str, account: str) -> dict
     found = polling.until(
         filled,
         f"token of ServiceAccount {namespace}/{account}",
-        timeout=polling.limits().control_plane,
+        timeout=polling.timeouts().control_plane,
         interval=0.05,
         cluster=client.access.cluster,
     )
     return {key: base64.b64decode(value).decode() for key, value in found.items()}
 
 
-def authorities(access: Access, own: str) -> str:
+def ca_bundle(access: Access, own: str) -> str:
     """Return the CAs (PEM) by which pods know the API server at its URL.
 
     `own` is the cluster's own CA, as its ServiceAccounts get it. A load balancer or proxy in front
@@ -61,7 +61,7 @@ def kubeconfig(access: Access, token: str, own: str) -> dict[str, Any]:
     It has the form that istioctl create-remote-secret gives it; `own` as for `authorities`.
     """
     url, _ = kubeconfigs.server(access)
-    authority = base64.b64encode(authorities(access, own).encode()).decode()
+    authority = base64.b64encode(ca_bundle(access, own).encode()).decode()
     cluster = {"server": url, "certificate-authority-data": authority}
     if name := kubeconfigs.server_name(access):
         cluster["tls-server-name"] = name
@@ -79,7 +79,7 @@ def _document(name: str, cluster: dict[str, Any], token: str) -> dict[str, Any]:
     }
 
 
-def refused(access: Access, token: str, own: str) -> str:
+def token_login_error(access: Access, token: str, own: str) -> str:
     """Return what is said to a ServiceAccount's token at the URL that others use, if it is refused.
 
     It is nothing if the token is taken, or if this machine gets no answer there: whether pods get
@@ -90,7 +90,7 @@ def refused(access: Access, token: str, own: str) -> str:
         document["clusters"][0]["cluster"]["proxy-url"] = proxy
     with private_folder() as folder:
         path = folder / "kubeconfig"
-        state.private(path, json.dumps(document))
+        state.write_private(path, json.dumps(document))
         return _refused(
             ApiServer(Access(cluster=access.cluster, kubeconfig=path, context=access.cluster))
         )
@@ -106,7 +106,7 @@ def _refused(server: ApiServer) -> str:
 
     try:
         # One of several API servers may hear of a new token later.
-        polling.until(taken, "a login", timeout=polling.limits().retry, interval=PAUSE)
+        polling.until(taken, "a login", timeout=polling.timeouts().retry, interval=RETRY_INTERVAL)
     except (NotReady, ClusterUnreachable):
         return said
     return ""

@@ -15,9 +15,9 @@ from isthmus.adapters.kube import Kube
 from isthmus.adapters.pod_failures import PodFailure
 from isthmus.errors import Unprepared
 
-FINAL = 6.0
+DEBOUNCE_SECONDS = 6.0
 """Seconds for which a reason must stand."""
-EVERY = 1.0
+CHECK_INTERVAL = 1.0
 """Seconds from one look for reasons to the next: a look lists pods or events."""
 
 
@@ -29,30 +29,30 @@ class FailureDebouncer:
         self._since = 0.0
         self._next_look = self._next_judgement = 0.0
 
-    def look(self, reason: Callable[[], PodFailure | None]) -> None:
+    def check(self, reason: Callable[[], PodFailure | None]) -> None:
         """Raise Unprepared, in the cluster's words, once there is a reason that has stood."""
         now = time.monotonic()
         if now < self._next_look:
             return
-        self._next_look = now + EVERY
+        self._next_look = now + CHECK_INTERVAL
         failure = reason()
         if failure is None:
             self._since = 0.0
         elif not self._since:
-            self._since, self._next_judgement = now, now + FINAL
+            self._since, self._next_judgement = now, now + DEBOUNCE_SECONDS
         elif now >= self._next_judgement and now - self._since >= self._needed(failure):
-            text = self._what + failure.said
+            text = self._what + failure.message
             raise Unprepared(text, cluster=self._client.access.cluster, hint=failure.hint)
 
     def _needed(self, failure: PodFailure) -> float:
         """Return for how many seconds it must have stood; nodes are asked once in a while."""
-        self._next_judgement = time.monotonic() + FINAL
+        self._next_judgement = time.monotonic() + DEBOUNCE_SECONDS
         if not (pod := failure.pod):
-            return FINAL
+            return DEBOUNCE_SECONDS
         events = events_about(self._client, "Pod", pod["metadata"])
-        nodes, room = self._client.objects("Node"), polling.limits().scheduling
-        patience = unschedulable.patience(failure.said, nodes, events, room)
-        return max(FINAL, patience)
+        nodes, room = self._client.objects("Node"), polling.timeouts().scheduling
+        patience = unschedulable.required_seconds(failure.message, nodes, events, room)
+        return max(DEBOUNCE_SECONDS, patience)
 
 
 def events_about(client: Kube, kind: str, meta: Manifest) -> list[Manifest]:

@@ -11,7 +11,7 @@ from isthmus.errors import Rejected
 
 Manifest = dict[str, Any]
 
-LABEL = "isthmus/environment"
+ENVIRONMENT_LABEL = "isthmus/environment"
 """Label of everything that Isthmus makes in a cluster; its value is the environment's name."""
 KEEP = "isthmus/keep"
 """Label by which whoever made a namespace hands it over: with the value "true" it outlives the
@@ -43,7 +43,7 @@ def is_kept(manifest: Manifest) -> bool:
 
 def owner_of(manifest: Manifest) -> str:
     """Return the environment whose label an object bears; empty if it bears none."""
-    return str((manifest["metadata"].get("labels") or {}).get(LABEL, ""))
+    return str((manifest["metadata"].get("labels") or {}).get(ENVIRONMENT_LABEL, ""))
 
 
 def check_owner(manifest: Manifest, live: Manifest, wanted: str, cluster: str) -> None:
@@ -58,7 +58,7 @@ def check_owner(manifest: Manifest, live: Manifest, wanted: str, cluster: str) -
         )
 
 
-def held_by(live: Manifest) -> str:
+def deletion_blockers(live: Manifest) -> str:
     """Say, in brackets, what an object that was deleted waits for: finalizers, its content.
 
     Source: k8s.io/kubernetes pkg/controller/namespace/deletion/status_condition_utils.go.
@@ -70,19 +70,19 @@ def held_by(live: Manifest) -> str:
     return f" ({', '.join(said)})" if said else ""
 
 
-def is_asleep(manifest: Manifest) -> bool:
+def is_scaled_to_zero(manifest: Manifest) -> bool:
     """Tell whether it is a Deployment that wants no pod."""
     return bool(manifest["kind"] == "Deployment" and not manifest["spec"].get("replicas", 1))
 
 
-def labelled(manifest: Manifest, environment: str) -> Manifest:
+def with_environment_label(manifest: Manifest, environment: str) -> Manifest:
     """Return the manifest with the label that says whose it is; unchanged if it is nobody's."""
     if not environment:
         return manifest
-    return _with_meta(manifest, "labels", LABEL, environment)
+    return _with_meta(manifest, "labels", ENVIRONMENT_LABEL, environment)
 
 
-def marked(manifest: Manifest) -> Manifest:
+def with_hash_annotation(manifest: Manifest) -> Manifest:
     """Return the manifest with an annotation that changes whenever anything in it does."""
     text = json.dumps(manifest, sort_keys=True)
     mark = hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -94,7 +94,7 @@ def _with_meta(manifest: Manifest, part: str, key: str, value: str) -> Manifest:
     return {**manifest, "metadata": {**meta, part: {**(meta.get(part) or {}), key: value}}}
 
 
-def shared(manifest: Manifest) -> Manifest:
+def without_istiod_fields(manifest: Manifest) -> Manifest:
     """Return what stays ours once the object is there.
 
     istiod writes its own CA and, when it is ready, `failurePolicy: Fail` into webhooks

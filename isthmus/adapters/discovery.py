@@ -59,11 +59,11 @@ class Discovery:
         """Tell whether objects of the manifest's kind are in a namespace."""
         return "/namespaces/x/" in self.path(manifest["apiVersion"], manifest["kind"], "x")
 
-    def has(self, api: str, resource: str) -> bool:
+    def has_resource(self, api: str, resource: str) -> bool:
         """Tell whether there is a resource, such as pods, or a part of one, such as pods/exec."""
         return any(r["name"] == resource for r in self._resources(api))
 
-    def removable(self) -> list[tuple[str, str, str]]:
+    def deletable_kinds(self) -> list[tuple[str, str, str]]:
         """Return every kind that can be listed and deleted: API version, kind, plural name."""
         groups = (self._get("/apis") or {"groups": []})["groups"]
         versions = ["v1", *(g["preferredVersion"]["groupVersion"] for g in groups)]

@@ -37,7 +37,7 @@ def fetch(url: str, target: Path) -> bool:
                 return polling.until(
                     attempts.go,
                     f"{target.name} from {attempts.shown}",
-                    timeout=polling.limits().download,
+                    timeout=polling.timeouts().download,
                     interval=INTERVAL,
                     seen=lambda: attempts.failure,
                 )
@@ -58,9 +58,9 @@ def _client(url: str) -> tuple[httpx.Client, str]:
         where = httpx.URL(url)
         auth = httpx.BasicAuth(where.username, where.password) if where.userinfo else None
         # None: directly. Else httpx finds the same proxy, for the hosts of redirects too.
-        past = {} if web_proxy.of(url) else {f"all://{where.netloc.decode()}": None}
+        past = {} if web_proxy.proxy_for(url) else {f"all://{where.netloc.decode()}": None}
         # In which the server may say nothing; a whole file may take as long as it likes.
-        silence = max(2 * polling.limits().request, polling.limits().download)
+        silence = max(2 * polling.timeouts().request, polling.timeouts().download)
         client = httpx.Client(auth=auth, timeout=silence, follow_redirects=True, mounts=past)
         return client, str(where.copy_with(userinfo=b""))
     except (httpx.InvalidURL, ValueError):
@@ -123,12 +123,12 @@ class _Attempts:
                 file.write(chunk)
                 if have // MB != (have := have + len(chunk)) // MB:
                     self._tell(have, total)
-                polling.go_on()
+                polling.raise_if_stopped()
 
     def _tell(self, have: int, total: int) -> None:
         of = f" of {total / MB:.0f}" if total else ""
         text = f"fetching {self._target.name}: {have / MB:.0f}{of} MB"
-        events.say(text, have / total if total else None)
+        events.report_progress(text, have / total if total else None)
 
 
 def _goes_on(answer: httpx.Response, have: int) -> bool:

@@ -15,7 +15,7 @@ def sidecars(client: Kube) -> list[Manifest]:
     return readiness.running_pods(client, "", INJECTED)
 
 
-def table(client: Kube, pod: Manifest) -> str:
+def fetch_endpoints(client: Kube, pod: Manifest) -> str:
     """Return the endpoint table of a pod's proxy (JSON); raises NotReady if it gives none."""
     meta = pod["metadata"]
     text, said, code = client.execute(meta["name"], meta["namespace"], "istio-proxy", REQUEST)

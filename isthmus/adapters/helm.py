@@ -20,7 +20,10 @@ from isthmus.step_results import Access
 LABEL = "isthmus-values"
 """Label of a release (helm >= 3.13, `--labels`) with the hash of its chart and values."""
 
-BESIDE = ("release: already exists", "another operation (install/upgrade/rollback) is in progress")
+CONCURRENT_ERRORS = (
+    "release: already exists",
+    "another operation (install/upgrade/rollback) is in progress",
+)
 """What Helm says if another one, which may have outlived its killed run, came first."""
 
 
@@ -30,13 +33,13 @@ def upgrade(name: str, namespace: str, chart: str) -> list[str]:
     return [*release, "--no-hooks", "--values=-"]
 
 
-def installed(client: Kube, name: str, namespace: str, chart: Path, values: Any) -> bool:
+def is_installed(client: Kube, name: str, namespace: str, chart: Path, values: Any) -> bool:
     """Tell whether the release stands as this chart and these values would make it."""
     wanted = f"owner=helm,name={name},status=deployed,{LABEL}={_hash(chart, values)}"
     return bool(client.objects("Secret", namespace, labels=wanted))
 
 
-def objects(client: Kube, name: str, namespace: str, chart: Path) -> list[Manifest]:
+def get_manifest(client: Kube, name: str, namespace: str, chart: Path) -> list[Manifest]:
     """Return what the deployed release consists of, its charts' custom kinds first.
 
     Helm looks at its record alone: whatever of it was deleted since, `upgrade` finds unchanged.
@@ -70,7 +73,7 @@ def prepare(client: Kube, name: str, namespace: str, chart: Path) -> None:
     and the release's own webhooks: an upgrade gives their server a new certificate some moments
     before it gives them the new CA, and every object in between would be refused.
     """
-    for part in objects(client, name, namespace, chart):
+    for part in get_manifest(client, name, namespace, chart):
         if part["kind"].endswith("WebhookConfiguration"):
             client.delete(part)
     for release in client.objects("Secret", namespace, labels=f"owner=helm,name={name}"):
@@ -92,7 +95,7 @@ def install(
     try:
         _run(program, access, words, f"install {name}", stdin=json.dumps(values))
     except Rejected as error:
-        if not any(sign in error.message for sign in BESIDE):
+        if not any(sign in error.message for sign in CONCURRENT_ERRORS):
             raise
         text = f"another Helm is at work on release {name}"
         raise NotReady(text, cluster=access.cluster) from error
@@ -106,13 +109,15 @@ def uninstall(program: Path, access: Access, name: str, namespace: str) -> None:
 
 def _run(program: Path, access: Access, words: list[str], step: str, stdin: str = "") -> None:
     """Run Helm; each of its requests is repeated where it would give up."""
-    with api_proxy.standing({access.cluster: kube.connect(access)}) as kubeconfig:
+    with api_proxy.run_proxy({access.cluster: kube.connect(access)}) as kubeconfig:
         where = [f"--kubeconfig={kubeconfig}", f"--kube-context={access.cluster}"]
         env = subprocess_env.for_helm()
         command = [program, *words, *where]
         cluster = access.cluster
-        limit = polling.limits().helm
-        shell.ask(command, stdin=stdin, env=env, timeout=limit, cluster=cluster, step=step)
+        limit = polling.timeouts().helm
+        shell.run_on_cluster(
+            command, stdin=stdin, env=env, timeout=limit, cluster=cluster, step=step
+        )
 
 
 def _hash(chart: Path, values: Any) -> str:

@@ -25,7 +25,7 @@ def manifests(program: Path, operator: Manifest) -> list[Manifest]:
     kept = state.cache() / "rendered" / f"{hashlib.sha256(seed.encode()).hexdigest()[:24]}.json"
     if not kept.exists():
         printed = shell.run([program, *GENERATE, "-"], stdin=text)
-        state.private(kept, json.dumps(_parse(printed)))
+        state.write_private(kept, json.dumps(_parse(printed)))
     found: list[Manifest] = json.loads(kept.read_text())
     return found
 

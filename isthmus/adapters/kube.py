@@ -9,13 +9,13 @@ from isthmus.adapters.api_server import APPLY, ApiServer
 from isthmus.adapters.diff import (
     Manifest,
     check_owner,
+    deletion_blockers,
     describe,
     differs,
-    held_by,
-    is_asleep,
-    labelled,
-    marked,
-    shared,
+    is_scaled_to_zero,
+    with_environment_label,
+    with_hash_annotation,
+    without_istiod_fields,
 )
 from isthmus.adapters.discovery import Discovery
 from isthmus.errors import NotReady
@@ -53,7 +53,7 @@ class Kube(ApiServer):
         """Return all objects of a kind, in one namespace or in all."""
         path = self.kinds.path(api, kind, namespace)
         chosen = {"labelSelector": labels} if labels else {}
-        found = self.listed(path, chosen) if path else []
+        found = self.list_items(path, chosen) if path else []
         return [{"apiVersion": api, "kind": kind, **item} for item in found]
 
     def serves(self, api: str, kind: str) -> bool:
@@ -65,7 +65,7 @@ class Kube(ApiServer):
 
         Source: istio 1.7 operator/pkg/util/k8s.go, which looks for the same resource.
         """
-        return self.kinds.has("v1", "serviceaccounts/token")
+        return self.kinds.has_resource("v1", "serviceaccounts/token")
 
     def apply(self, manifests: Iterable[Manifest], *, ours: bool = True) -> list[str]:
         """Make each manifest true, in order; return the names of those that were not yet.
@@ -76,11 +76,11 @@ class Kube(ApiServer):
         owner = self.access.environment if ours else ""
         return [describe(m) for m in manifests if self._converge(m, owner, wakes=ours)]
 
-    def would_take(self, manifest: Manifest) -> None:
+    def dry_run_apply(self, manifest: Manifest) -> None:
         """Raise Rejected, in the cluster's words, if it would refuse the object; none is made."""
         self._patch_as_ours(manifest, "&force=true&dryRun=All")
 
-    def has(self, manifest: Manifest) -> bool:
+    def has_object(self, manifest: Manifest) -> bool:
         """Tell whether this very object, by its UID, is still there."""
         meta = manifest["metadata"]
         place = meta.get("namespace", ""), manifest["apiVersion"]
@@ -97,7 +97,7 @@ class Kube(ApiServer):
         query = f"?propagationPolicy={'Foreground' if owned_first else 'Background'}"
         return bool(path and self.request("DELETE", f"{path}/{meta['name']}{query}"))
 
-    def release(self, manifest: Manifest) -> None:
+    def relinquish_fields(self, manifest: Manifest) -> None:
         """Leave of an object only what others have put into it.
 
         Fields of ours that are applied no more go, those of several managers stay (server-side
@@ -107,7 +107,9 @@ class Kube(ApiServer):
         bare = {"apiVersion": manifest["apiVersion"], "kind": manifest["kind"], "metadata": meta}
         self._patch_as_ours(bare)
 
-    def merge(self, kind: str, name: str, patch: Any, namespace: str = "", api: str = "v1") -> None:
+    def merge_patch(
+        self, kind: str, name: str, patch: Any, namespace: str = "", api: str = "v1"
+    ) -> None:
         """Change some fields of an object that exists."""
         path = f"{self.kinds.path(api, kind, namespace)}/{name}"
         self.request("PATCH", path, patch, "application/merge-patch+json")
@@ -119,15 +121,15 @@ class Kube(ApiServer):
             raise NotReady(what, cluster=self.access.cluster)
         path += f"/{manifest['metadata']['name']}"
         live = self._staying(manifest, path)
-        wanted = marked(labelled(manifest, owner))
+        wanted = with_hash_annotation(with_environment_label(manifest, owner))
         if live is not None:
             check_owner(manifest, live, owner, self.access.cluster)
-            wanted = shared(wanted)
+            wanted = without_istiod_fields(wanted)
             if not differs(wanted, live):
-                return wakes and self._wake(manifest, live)
+                return wakes and self._scale_up(manifest, live)
         self._patch_as_ours(wanted, "&force=true")
         if live is not None and wakes:
-            self._wake(manifest, live)
+            self._scale_up(manifest, live)
         if live is None and manifest["kind"] == "ServiceAccount":
             self._renew_tokens(manifest["metadata"])
         return True
@@ -143,7 +145,7 @@ class Kube(ApiServer):
         Source: k8s.io/kubernetes pkg/serviceaccount/claims.go, Validate.
         """
         chosen = {"fieldSelector": f"spec.serviceAccountName={account['name']}"}
-        for pod in self.listed(self.kinds.path("v1", "Pod", account["namespace"]), chosen):
+        for pod in self.list_items(self.kinds.path("v1", "Pod", account["namespace"]), chosen):
             self.delete({"apiVersion": "v1", "kind": "Pod", **pod})
 
     def _staying(self, manifest: Manifest, path: str) -> Manifest | None:
@@ -161,25 +163,25 @@ class Kube(ApiServer):
             return None if live and live["metadata"].get("deletionTimestamp") else True
 
         what = f"the end of {describe(manifest)}, which was deleted, to make it anew"
-        events.say(f"waiting for {what}")
+        events.report_progress(f"waiting for {what}")
         polling.until(
             ended,
             what,
-            timeout=polling.limits().deletion,
+            timeout=polling.timeouts().deletion,
             cluster=self.access.cluster,
-            seen=lambda: held_by(live or {}),
+            seen=lambda: deletion_blockers(live or {}),
         )
         return live
 
-    def _wake(self, manifest: Manifest, live: Manifest) -> bool:
+    def _scale_up(self, manifest: Manifest, live: Manifest) -> bool:
         """Have one replica of a Deployment that somebody scaled to 0; tell whether it was so.
 
         How many there are else is an autoscaler's to say: it leaves 0 alone.
         """
-        if not is_asleep(live) or is_asleep(manifest):
+        if not is_scaled_to_zero(live) or is_scaled_to_zero(manifest):
             return False
         meta = manifest["metadata"]
-        self.merge(
+        self.merge_patch(
             "Deployment", meta["name"], {"spec": {"replicas": 1}}, meta["namespace"], "apps/v1"
         )
         return True
@@ -191,6 +193,6 @@ def connect(access: Access) -> Kube:
     return Kube(access)
 
 
-def forget() -> None:
+def clear_clients() -> None:
     """Drop all clients: a cluster of the same name may come with other keys."""
     connect.cache_clear()

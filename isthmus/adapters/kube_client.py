@@ -26,9 +26,9 @@ from isthmus.step_results import Access
 
 KEY = "proxy-url"
 """Of a cluster in a kubeconfig: its proxy, whatever the shell says."""
-KEYS = "client-keys-"
+KEY_FOLDER_PREFIX = "client-keys-"
 """What a folder's name begins with in which a client's key lies for the moment of its loading."""
-STALE = 60.0
+STALE_FOLDER_SECONDS = 60.0
 """Seconds after which such a folder is a killed run's."""
 UNUSABLE = (ConfigException, YAMLError, TypeError, AttributeError, ValueError, KeyError, OSError)
 """What the library raises of a kubeconfig that is none, or that names files that are none."""
@@ -41,7 +41,7 @@ def new_client(access: Access, retries: bool | None = None) -> client.ApiClient:
     Its keys are in memory alone. Raises Unprepared if the kubeconfig is no good, if it
     names what is not there, or a proxy that cannot be used.
     """
-    headers = kubeconfigs.impersonated(access)
+    headers = kubeconfigs.impersonation_headers(access)
     try:
         api = _load(access, retries)
     except Unprepared as error:
@@ -49,7 +49,9 @@ def new_client(access: Access, retries: bool | None = None) -> client.ApiClient:
         raise
     except UNUSABLE as error:
         text = f"{access.kubeconfig}, context {access.context!r}: {error}"
-        raise Unprepared(text, cluster=access.cluster, hint=kubeconfigs.look(access)) from None
+        raise Unprepared(
+            text, cluster=access.cluster, hint=kubeconfigs.get_contexts_command(access)
+        ) from None
     for name, value in headers.items():
         api.set_default_header(name, value)
     return api
@@ -60,7 +62,7 @@ def _load(access: Access, retries: bool | None) -> client.ApiClient:
     configuration = client.Configuration(proxy="", no_proxy="", retries=retries)
     with _loading, private_folder() as folder:
         try:
-            with exec_plugins.heard(access):
+            with exec_plugins.raise_plugin_errors(access):
                 config.load_kube_config(
                     config_file=str(access.kubeconfig),
                     context=access.context,
@@ -75,7 +77,7 @@ def _load(access: Access, retries: bool | None) -> client.ApiClient:
             kube_config._cleanup_temp_files()
     configuration.ssl_ca_cert = configuration.cert_file = configuration.key_file = None
     configuration.api_key = _stripped(configuration.api_key)
-    choose(configuration)
+    set_proxy(configuration)
     _renew_tokens_alone(configuration)
     api = client.ApiClient(configuration)
     api.rest_client.pool_manager.connection_pool_kw["ssl_context"] = context
@@ -109,7 +111,7 @@ def _stripped(tokens: dict[str, str]) -> dict[str, str]:
     return {name: token.strip() for name, token in tokens.items()}
 
 
-def tls(api: client.ApiClient) -> dict[str, Any]:
+def websocket_ssl_options(api: client.ApiClient) -> dict[str, Any]:
     """Return the options with which a websocket's TLS is that of the client's requests."""
     name = api.configuration.tls_server_name
     options = {"context": api.rest_client.pool_manager.connection_pool_kw["ssl_context"]}
@@ -135,10 +137,12 @@ def private_folder() -> Iterator[Path]:
     """
     home = state.home()
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    for old in home.glob(f"{KEYS}*"):
-        if _age(old) > STALE:
+    for old in home.glob(f"{KEY_FOLDER_PREFIX}*"):
+        if _age(old) > STALE_FOLDER_SECONDS:
             shutil.rmtree(old, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix=KEYS, dir=home, ignore_cleanup_errors=True) as folder:
+    with tempfile.TemporaryDirectory(
+        prefix=KEY_FOLDER_PREFIX, dir=home, ignore_cleanup_errors=True
+    ) as folder:
         yield Path(folder)
 
 
@@ -153,10 +157,14 @@ def _bytes(path: str | None) -> bytes:
     return Path(path).read_bytes() if path else b""
 
 
-def choose(configuration: client.Configuration) -> None:
+def set_proxy(configuration: client.Configuration) -> None:
     """Make a loaded configuration use its own proxy, or else the one that kubectl would take."""
     named = configuration.proxy
-    proxy = web_proxy.usable(named, KEY) if named else web_proxy.of_cluster(configuration.host)
+    proxy = (
+        web_proxy.normalize_proxy(named, KEY)
+        if named
+        else web_proxy.cluster_proxy(configuration.host)
+    )
     configuration.no_proxy, configuration.proxy = "", proxy or ""
     parts = urlsplit(proxy or "")
     if proxy and parts.username and not parts.scheme.startswith("socks"):

@@ -22,7 +22,7 @@ class Expired(Rejected):
 
 
 @contextmanager
-def translating(access: Access, doing: str, *, applies: bool = False) -> Iterator[None]:
+def translate_errors(access: Access, doing: str, *, applies: bool = False) -> Iterator[None]:
     """Raise failures in the block as ours, with the cluster and what was tried.
 
     What `applies` makes an object that is not there: only the place for it can be missing.
@@ -44,7 +44,7 @@ def translating(access: Access, doing: str, *, applies: bool = False) -> Iterato
         text = f"cannot {doing}: HTTP {status} {error.reason}: {said}"
         raise _asking_to_wait(kind(text, cluster=cluster), error) from None
     except (HTTPError, OSError) as error:
-        text = f"cannot {doing}: {error}{web_proxy.blamed(str(error))}"
+        text = f"cannot {doing}: {error}{web_proxy.describe_proxy(str(error))}"
         raise ClusterUnreachable(text, cluster=cluster) from None
 
 

@@ -26,7 +26,7 @@ def merge(accesses: Iterable[Access], path: Path) -> Path:
         merged.setdefault("current-context", name)
     text = yaml.safe_dump(merged, sort_keys=False)
     if not path.exists() or path.read_text() != text:
-        state.private(path, text)
+        state.write_private(path, text)
     return path
 
 
@@ -54,7 +54,7 @@ def proxy(access: Access) -> str:
     return "" if access.server else str(_parts(access)[0].get("proxy-url", ""))
 
 
-def for_federation(access: Access) -> dict[str, str]:
+def kubefed_cluster_spec(access: Access) -> dict[str, str]:
     """Return what a KubeFedCluster says of the way to the cluster: URL, CA and proxy, if any."""
     cluster, _ = _parts(access)
     url, authority = server(access)
@@ -68,7 +68,7 @@ def _parts(access: Access) -> tuple[dict[str, Any], dict[str, Any]]:
     for part in ("cluster", "user"):
         if not context.get(part):
             text = f"{access.kubeconfig}: context {access.context!r} names no {part}"
-            raise Unprepared(text, cluster=access.cluster, hint=look(access))
+            raise Unprepared(text, cluster=access.cluster, hint=get_contexts_command(access))
     cluster = _named(document, "clusters", context["cluster"], access)
     user = _named(document, "users", context["user"], access)
     folder = access.kubeconfig.resolve().parent
@@ -86,11 +86,11 @@ def _document(access: Access) -> dict[str, Any]:
         text = (
             f"{access.kubeconfig}: no kubeconfig can be read there: {' '.join(str(error).split())}"
         )
-        raise Unprepared(text, cluster=access.cluster, hint=look(access)) from None
+        raise Unprepared(text, cluster=access.cluster, hint=get_contexts_command(access)) from None
     if isinstance(document, dict):
         return document
     text = f"{access.kubeconfig}: no kubeconfig: it holds {type(document).__name__}, not a mapping"
-    raise Unprepared(text, cluster=access.cluster, hint=look(access))
+    raise Unprepared(text, cluster=access.cluster, hint=get_contexts_command(access))
 
 
 def _named(document: dict[str, Any], section: str, name: str, access: Access) -> dict[str, Any]:
@@ -99,15 +99,15 @@ def _named(document: dict[str, Any], section: str, name: str, access: Access) ->
     found = next((e for e in entries if isinstance(e, dict) and e.get("name") == name), None)
     if found is None:
         text = f"{access.kubeconfig}: no {section[:-1]} {name!r} in it"
-        raise Unprepared(text, cluster=access.cluster, hint=look(access))
+        raise Unprepared(text, cluster=access.cluster, hint=get_contexts_command(access))
     content = found.get(section[:-1]) or {}
     if not isinstance(content, dict):
         text = f"{access.kubeconfig}: {section[:-1]} {name!r} is no mapping"
-        raise Unprepared(text, cluster=access.cluster, hint=look(access))
+        raise Unprepared(text, cluster=access.cluster, hint=get_contexts_command(access))
     return content
 
 
-def look(access: Access) -> str:
+def get_contexts_command(access: Access) -> str:
     """Return the command that shows which contexts a kubeconfig has."""
     return f"kubectl --kubeconfig {access.kubeconfig} config get-contexts"
 
@@ -143,7 +143,7 @@ def _content(key: str, path: Path) -> bytes:
         raise Unprepared(text, hint=f"put the file there, or its content into {key}-data") from None
 
 
-def unfederable(access: Access) -> Unprepared | None:
+def federation_blocker(access: Access) -> Unprepared | None:
     """Return why KubeFed must not be told of this cluster as its kubeconfig has it, if so.
 
     `kubefedctl join` writes a proxy's URL, password included, and a switched-off TLS check into the
@@ -169,7 +169,7 @@ def unfederable(access: Access) -> Unprepared | None:
     return None
 
 
-def impersonated(access: Access) -> dict[str, str]:
+def impersonation_headers(access: Access) -> dict[str, str]:
     """Return the headers by which requests are made as whom the kubeconfig says (`as`), as kubectl.
 
     Source: client-go transport/round_trippers.go. Raises Unprepared for what one header each cannot

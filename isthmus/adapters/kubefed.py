@@ -4,41 +4,41 @@ import time
 from collections.abc import Mapping
 
 from isthmus import polling
-from isthmus.adapters.diff import Manifest, describe, held_by
+from isthmus.adapters.diff import Manifest, deletion_blockers, describe
 from isthmus.adapters.kube import Kube
 
-CORE = "core.kubefed.io/v1beta1"
-TYPES = "types.kubefed.io/v1beta1"
+CORE_API = "core.kubefed.io/v1beta1"
+TYPES_API = "types.kubefed.io/v1beta1"
 TARGETS = {
     "FederatedNamespace": ("v1", "Namespace"),
     "FederatedSecret": ("v1", "Secret"),
     "FederatedDeployment": ("apps/v1", "Deployment"),
 }
 """Kinds that we federate, and what KubeFed makes of each in the members: API and kind."""
-ENDING = "still ending"
+TERMINATING = "still ending"
 NAMESPACE = "kube-federation-system"
 RELEASE = "kubefed"
 WEBHOOK = "kubefed-admission-webhook"
 CONTROLLERS = "kubefed-controller-manager"
-WATCHING = 1.0
+WATCH_START_SECONDS = 1.0
 """Seconds from Ready to KubeFed's watches on the member; nothing shows them. An object that comes
 before they run is looked at again after 10 s (kubefed pkg/controller/util, SyncedPollPeriod)."""
 
 
-def point(host: Kube, name: str, server: str, authority: str) -> bool:
+def set_api_endpoint(host: Kube, name: str, server: str, authority: str) -> bool:
     """Make the federation reach a member at this URL, its TLS verified; tell whether it was not so.
 
     TLS checks were switched off for good if a kubeconfig did so when the member was joined.
     `authority` (base64 of PEM) is the CA that the kubeconfig has now; without one, what is there
     stays.
     """
-    spec = (host.get("KubeFedCluster", name, NAMESPACE, CORE) or {}).get("spec", {})
+    spec = (host.get("KubeFedCluster", name, NAMESPACE, CORE_API) or {}).get("spec", {})
     wanted: dict[str, object] = {"apiEndpoint": server}
     if authority and spec.get("disabledTLSValidations"):
         wanted |= {"disabledTLSValidations": None, "caBundle": authority}
     if all(spec.get(key) == value for key, value in wanted.items()):
         return False
-    host.merge("KubeFedCluster", name, {"spec": wanted}, NAMESPACE, CORE)
+    host.merge_patch("KubeFedCluster", name, {"spec": wanted}, NAMESPACE, CORE_API)
     return True
 
 
@@ -47,7 +47,7 @@ def await_types(host: Kube) -> None:
     polling.until(
         lambda: None if idle_types(host) else True,
         "KubeFed's controllers to carry every kind",
-        timeout=polling.limits().federation,
+        timeout=polling.timeouts().federation,
         cluster=host.access.cluster,
         seen=lambda: f"not yet: {', '.join(idle_types(host))}",
     )
@@ -55,7 +55,7 @@ def await_types(host: Kube) -> None:
 
 def idle_types(host: Kube) -> list[str]:
     """Return the kinds that KubeFed knows and does not carry yet."""
-    found = host.objects("FederatedTypeConfig", NAMESPACE, CORE)
+    found = host.objects("FederatedTypeConfig", NAMESPACE, CORE_API)
     return [
         t["metadata"]["name"]
         for t in found
@@ -73,25 +73,25 @@ def await_member(host: Kube, name: str) -> None:
             since = None
             return None
         since = since or time.monotonic()
-        return True if time.monotonic() - since > WATCHING else None
+        return True if time.monotonic() - since > WATCH_START_SECONDS else None
 
     polling.until(
         watched,
         f"KubeFedCluster {name} to be Ready",
-        timeout=polling.limits().federation,
+        timeout=polling.timeouts().federation,
         cluster=name,
-        seen=lambda: _conditions(host.get("KubeFedCluster", name, NAMESPACE, CORE)),
+        seen=lambda: _conditions(host.get("KubeFedCluster", name, NAMESPACE, CORE_API)),
     )
 
 
 def member_is_ready(host: Kube, name: str) -> bool:
     """Tell whether the federation has this member and its health check passes."""
-    found = host.get("KubeFedCluster", name, NAMESPACE, CORE) or {}
+    found = host.get("KubeFedCluster", name, NAMESPACE, CORE_API) or {}
     conditions = found.get("status", {}).get("conditions", [])
     return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
 
 
-def lost(manifest: Manifest, members: Mapping[str, Kube]) -> list[str]:
+def missing_in_members(manifest: Manifest, members: Mapping[str, Kube]) -> list[str]:
     """Return what is not, or is ending, of a federated object in members, by federation's name."""
     target = describe({**manifest, "kind": TARGETS[manifest["kind"]][1]})
     return [f"{target} in {name}" for name, member in members.items() if _lack(member, manifest)]
@@ -104,16 +104,16 @@ def await_propagated(host: Kube, manifest: Manifest, members: Mapping[str, Kube]
     ending there until it has ended: with a namespace's pods, that takes as long as a deletion.
     """
     what = f"{describe(manifest)} in {', '.join(sorted(members))}"
-    cluster, limits = host.access.cluster, polling.limits()
+    cluster, limits = host.access.cluster, polling.timeouts()
     polling.until(
-        lambda: None if ENDING in _lacking(manifest, members) else True,
+        lambda: None if TERMINATING in _lacking(manifest, members) else True,
         what,
         timeout=limits.deletion,
         cluster=cluster,
         seen=lambda: _lacking(manifest, members),
     )
     polling.until(
-        lambda: True if has_arrived(host, manifest, members) else None,
+        lambda: True if is_propagated(host, manifest, members) else None,
         what,
         timeout=limits.federation,
         cluster=cluster,
@@ -126,7 +126,7 @@ def _why(host: Kube, manifest: Manifest, members: Mapping[str, Kube]) -> str:
     return _problems(live) or _lacking(manifest, members) or _conditions(live)
 
 
-def has_arrived(host: Kube, manifest: Manifest, members: Mapping[str, Kube]) -> bool:
+def is_propagated(host: Kube, manifest: Manifest, members: Mapping[str, Kube]) -> bool:
     """Tell whether the object, as it is now, is in each of these members."""
     return members.keys() <= reached(_live(host, manifest)) and not _lacking(manifest, members)
 
@@ -142,7 +142,7 @@ def _lack(member: Kube, manifest: Manifest) -> str:
     meta, (api, kind) = manifest["metadata"], TARGETS[manifest["kind"]]
     found = member.get(kind, meta["name"], meta["namespace"], api)
     if found and found["metadata"].get("deletionTimestamp"):
-        return ENDING + held_by({"kind": kind, **found})
+        return TERMINATING + deletion_blockers({"kind": kind, **found})
     return "" if found else "not there"
 
 
@@ -161,7 +161,7 @@ def reached(live: Manifest) -> set[str]:
 
 def _live(host: Kube, manifest: Manifest) -> Manifest:
     meta = manifest["metadata"]
-    found: Manifest = host.get(manifest["kind"], meta["name"], meta["namespace"], TYPES) or {}
+    found: Manifest = host.get(manifest["kind"], meta["name"], meta["namespace"], TYPES_API) or {}
     return found
 
 

@@ -44,12 +44,12 @@ def arguments(verb: Verb, name: str, host: str, member: str) -> list[str]:
 def _run(program: Path, host: Access, member: Access, verb: Verb) -> None:
     """Run kubefedctl; each of its requests is repeated where it would give up."""
     ways = {access.cluster: kube.connect(access) for access in (host, member)}
-    words = arguments(verb, member.in_federation, host.cluster, member.cluster)
-    with api_proxy.standing(ways, lambda path, body: _named(member, path, body)) as kubeconfig:
+    words = arguments(verb, member.member_name, host.cluster, member.cluster)
+    with api_proxy.run_proxy(ways, lambda path, body: _named(member, path, body)) as kubeconfig:
         command = [program, *words, f"--kubeconfig={kubeconfig}", "--v=0"]
-        limit = polling.limits().federation
+        limit = polling.timeouts().federation
         try:
-            shell.ask(command, timeout=limit, cluster=member.cluster, step=verb)
+            shell.run_on_cluster(command, timeout=limit, cluster=member.cluster, step=verb)
         except (Rejected, ClusterUnreachable) as error:
             if PASSING.search(error.message):
                 raise NotReady(error.message, cluster=member.cluster, step=verb) from None
@@ -67,5 +67,5 @@ def _named(member: Access, path: str, body: bytes) -> bytes:
     written = json.loads(body)
     if "spec" not in written:
         return body  # the options of a deletion
-    written["spec"] |= kubeconfigs.for_federation(member)
+    written["spec"] |= kubeconfigs.kubefed_cluster_spec(member)
     return json.dumps(written).encode()

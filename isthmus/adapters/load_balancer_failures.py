@@ -22,12 +22,12 @@ PASSING = re.compile(
     r"rate.?limit|throttl|RequestLimitExceeded|per (minute|second|user per)", re.IGNORECASE
 )
 """Limits of a cloud's API on requests, not of what one may have."""
-FRESH = 60.0
+RECENT_EVENT_SECONDS = 60.0
 """Seconds since which a warning may have stood before the wait; controllers try again after 5, 10,
 20 and so on (k8s.io/cloud-provider controllers/service, minRetryDelay)."""
 
 
-def of_service(
+def service_failure(
     events: Iterable[Manifest], before: Collection[str], now: datetime | None = None
 ) -> PodFailure | None:
     """Return why a Service gets no address, if time will not mend it.
@@ -35,7 +35,7 @@ def of_service(
     `events` are about it; `before` has the versions of those that were there before the wait.
     """
     warnings = [e for e in events if e.get("type") == "Warning"]
-    last = max(warnings, key=lambda e: when(e) or "", default=None)
+    last = max(warnings, key=lambda e: last_observed(e) or "", default=None)
     if last is None:
         return None
     said = last.get("message", "")
@@ -54,7 +54,7 @@ def version(event: Manifest) -> str:
     return f"{event['metadata'].get('uid')} {event['metadata'].get('resourceVersion')}"
 
 
-def when(event: Manifest) -> str:
+def last_observed(event: Manifest) -> str:
     """Return when it was told last; its API has three places for that."""
     series = (event.get("series") or {}).get("lastObservedTime")
     return str(series or event.get("lastTimestamp") or event.get("eventTime") or "")
@@ -62,8 +62,8 @@ def when(event: Manifest) -> str:
 
 def _is_fresh(event: Manifest, now: datetime) -> bool:
     try:
-        told = datetime.fromisoformat(when(event))
+        told = datetime.fromisoformat(last_observed(event))
     except ValueError:
         return False
     # A clock that is wrong makes nothing fresh.
-    return abs((now - told).total_seconds()) <= FRESH
+    return abs((now - told).total_seconds()) <= RECENT_EVENT_SECONDS

@@ -1,15 +1,15 @@
 """Objects of KubeFed whose kind was deleted: nobody may be left who lets them end."""
 
 from isthmus import events, polling
-from isthmus.adapters.diff import Manifest, describe, held_by, owner_of
+from isthmus.adapters.diff import Manifest, deletion_blockers, describe, owner_of
 from isthmus.adapters.kube import Kube
-from isthmus.adapters.kubefed import CORE, NAMESPACE, TYPES
+from isthmus.adapters.kubefed import CORE_API, NAMESPACE, TYPES_API
 from isthmus.errors import Rejected
 
 DEFINITIONS = "apiextensions.k8s.io/v1"
 
 
-def let_kinds_end(client: Kube, environment: str) -> None:
+def finish_crd_deletion(client: Kube, environment: str) -> None:
     """Wait until no kind of KubeFed is there that was deleted, and free what is ours of such.
 
     A finalizer keeps each object until its controller has deleted what it stands for in the
@@ -35,9 +35,9 @@ def let_kinds_end(client: Kube, environment: str) -> None:
     polling.until(
         ended,
         "the end of KubeFed's kinds, which were deleted, to make them anew",
-        timeout=polling.limits().deletion,
+        timeout=polling.timeouts().deletion,
         cluster=client.access.cluster,
-        seen=lambda: "; ".join(f"{describe(m)}{held_by(m)}" for m in left[:5]),
+        seen=lambda: "; ".join(f"{describe(m)}{deletion_blockers(m)}" for m in left[:5]),
     )
 
 
@@ -48,14 +48,14 @@ def _ending(client: Kube) -> list[tuple[str, str]]:
     return [
         (api, spec["names"]["kind"])
         for spec in ending
-        for api in (CORE, TYPES)
+        for api in (CORE_API, TYPES_API)
         if api.startswith(f"{spec['group']}/")
     ]
 
 
 def _is_ours(manifest: Manifest, environment: str) -> bool:
     """Tell whether it is KubeFed's own configuration, which we installed, or federated by us."""
-    return manifest["apiVersion"] == CORE or owner_of(manifest) == environment
+    return manifest["apiVersion"] == CORE_API or owner_of(manifest) == environment
 
 
 def _free(client: Kube, manifest: Manifest) -> None:
@@ -64,9 +64,10 @@ def _free(client: Kube, manifest: Manifest) -> None:
     place = meta.get("namespace", ""), manifest["apiVersion"]
     if not meta.get("finalizers"):
         return
-    events.say(f"{describe(manifest)} is let go: its kind was deleted")
+    events.report_progress(f"{describe(manifest)} is let go: its kind was deleted")
     try:
-        client.merge(manifest["kind"], meta["name"], {"metadata": {"finalizers": None}}, *place)
+        none = {"metadata": {"finalizers": None}}
+        client.merge_patch(manifest["kind"], meta["name"], none, *place)
     except Rejected:
-        if client.has(manifest):
+        if client.has_object(manifest):
             raise

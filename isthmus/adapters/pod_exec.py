@@ -24,10 +24,10 @@ from isthmus.errors import ClusterUnreachable, NotReady
 
 PROTOCOL = "v4.channel.k8s.io"
 STDOUT, STDERR, STATUS = 1, 2, 3
-SLOW = 5.0
+SLOW_DIAL_SECONDS = 5.0
 """Seconds after which a refusal was a limit of the API server's own: it gives a kubelet 10 to
 answer (k8s.io/kubernetes pkg/kubelet/client) before it says that it cannot be reached."""
-UNHEARD = 4
+IDLE_LIMIT_FACTOR = 4
 """Limits of a `request` without a byte after which the connection is lost; after one, the server is
 asked for a byte by a ping (RFC 6455, 5.5.2)."""
 BACKEND = "error dialing backend: "
@@ -63,12 +63,12 @@ def run(
     try:
         stream = _connect(api, path)
     except websocket.WebSocketBadStatusException as error:
-        slow = time.monotonic() - begun > SLOW
+        slow = time.monotonic() - begun > SLOW_DIAL_SECONDS
         raise _refused(error, cluster, where, slow) from None
     except (websocket.WebSocketException, OSError) as error:
         raise ClusterUnreachable(f"{where}: no connection: {error}", cluster=cluster) from None
     try:
-        stream.settimeout(polling.limits().request)
+        stream.settimeout(polling.timeouts().request)
         return _read(stream, begun, cluster, where)
     finally:
         stream.close(timeout=1)
@@ -77,9 +77,11 @@ def run(
 def _connect(api: client.ApiClient, path: str) -> websocket.WebSocket:
     configuration, headers = api.configuration, dict(api.default_headers)
     api.update_params_for_auth(headers, [], ["BearerToken"], path, "GET", None)
-    stream = websocket.WebSocket(sslopt=kube_client.tls(api), enable_multithread=False)
+    stream = websocket.WebSocket(
+        sslopt=kube_client.websocket_ssl_options(api), enable_multithread=False
+    )
     url = configuration.host.rstrip("/").replace("http", "ws", 1) + path
-    limits = polling.limits()
+    limits = polling.timeouts()
     stream.connect(
         url,
         header={name: value for name, value in headers.items() if name != "User-Agent"},
@@ -106,10 +108,10 @@ def _proxy(configuration: client.Configuration) -> dict[str, Any]:
 def _read(stream: websocket.WebSocket, begun: float, cluster: str, where: str) -> Output:
     """Return both outputs once the status has come."""
     channels = {STDOUT: bytearray(), STDERR: bytearray(), STATUS: bytearray()}
-    limit, silent = polling.limits().exec, UNHEARD * polling.limits().request
+    limit, silent = polling.timeouts().exec, IDLE_LIMIT_FACTOR * polling.timeouts().request
     heard = time.monotonic()
     while not channels[STATUS]:
-        polling.go_on()
+        polling.raise_if_stopped()
         now = time.monotonic()
         out_of_time = now - begun > limit
         if out_of_time or now - heard > silent:

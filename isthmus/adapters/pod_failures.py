@@ -18,7 +18,7 @@ from isthmus.adapters.diff import Manifest
 class PodFailure:
     """What the cluster says, in its words, and what to do about it."""
 
-    said: str
+    message: str
     hint: str
     pod: Manifest | None = None
     """The pod that no node takes, if that is it: nodes and autoscalers have a say then."""
@@ -40,13 +40,13 @@ PATTERNS = {
     "for the sample, within the namespace's LimitRange: kubectl describe limitrange -n NAMESPACE",
 }
 """Refusals of a pod (k8s.io/apiserver pkg/admission, k8s.io/pod-security-admission)."""
-OURS = re.compile(r"webhook \"[^\"]*\.(istio|kubefed)\.io\"")
+MESH_WEBHOOKS = re.compile(r"webhook \"[^\"]*\.(istio|kubefed)\.io\"")
 """Webhooks that the mesh itself brings: while they start, they refuse, and it passes."""
 IMAGE = re.compile(
     r"not found|manifest unknown|unauthorized|denied|forbidden|no basic auth|\b(401|403|404)\b",
     re.I,
 )
-AWAY = re.compile(
+REGISTRY_UNREACHABLE = re.compile(
     r"timeout|timed out|refused|reset|misbehaving|no such host|EOF|handshake|no route|\b5\d\d\b",
     re.I,
 )
@@ -75,15 +75,15 @@ NOT_MADE = {
 IMAGES = "see `images` in docs/images.md: another registry, pull secrets, archives"
 
 
-def of_deployment(deployment: Manifest, pods: Iterable[Manifest]) -> PodFailure | None:
+def deployment_failure(deployment: Manifest, pods: Iterable[Manifest]) -> PodFailure | None:
     """Return why a Deployment's pods are not made or do not run, if time will not mend it."""
     namespace = deployment["metadata"].get("namespace", "")
-    found = [of_refusal(said, namespace) for said in _refusals(deployment)]
-    found += [of_pod(pod) for pod in pods]
+    found = [admission_failure(said, namespace) for said in _refusals(deployment)]
+    found += [pod_failure(pod) for pod in pods]
     return next(filter(None, found), None)
 
 
-def of_pod(pod: Manifest) -> PodFailure | None:
+def pod_failure(pod: Manifest) -> PodFailure | None:
     """Return why a pod does not run, if time will not mend it."""
     status = pod.get("status", {})
     containers = [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
@@ -95,14 +95,14 @@ def of_pod(pod: Manifest) -> PodFailure | None:
     return next(filter(None, found), None)
 
 
-def waits_for_our_webhook(deployment: Manifest) -> bool:
+def is_blocked_by_mesh_webhook(deployment: Manifest) -> bool:
     """Tell whether its pods were refused because a webhook of the mesh's own was not up yet."""
-    return any(map(OURS.search, _refusals(deployment)))
+    return any(map(MESH_WEBHOOKS.search, _refusals(deployment)))
 
 
-def of_refusal(said: str, namespace: str) -> PodFailure | None:
+def admission_failure(said: str, namespace: str) -> PodFailure | None:
     """Return why an API server takes no such pod, if time will not mend it."""
-    if OURS.search(said):
+    if MESH_WEBHOOKS.search(said):
         return None
     for pattern, hint in PATTERNS.items():
         if re.search(pattern, said):
@@ -119,7 +119,7 @@ def _refusals(deployment: Manifest) -> list[str]:
 
 def _of_image(container: Mapping[str, Any], waiting: Mapping[str, Any]) -> PodFailure | None:
     reason, said = waiting.get("reason", ""), waiting.get("message", "")
-    refused = IMAGE.search(said) and not AWAY.search(said)
+    refused = IMAGE.search(said) and not REGISTRY_UNREACHABLE.search(said)
     if reason not in NEVER and not (reason in PULLING and refused):
         return None
     image = container.get("image", "")

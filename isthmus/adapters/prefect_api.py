@@ -17,7 +17,7 @@ from isthmus.adapters import web_proxy
 REACH_TIMEOUT = 5.0
 """Seconds."""
 LOCAL = ("127.0.0.1", "localhost")
-LAST_WORD_TIMEOUT = 2.0
+SHORT_REQUEST_TIMEOUT = 2.0
 """Seconds: said while a person waits for the prompt."""
 
 
@@ -29,7 +29,7 @@ class PrefectApi:
     authorization: str = field(default="", repr=False)
     """Value of the header of that name."""
 
-    def ask(self, path: str, body: Any = None, timeout: float = REACH_TIMEOUT) -> Any:
+    def request(self, path: str, body: Any = None, timeout: float = REACH_TIMEOUT) -> Any:
         """Return the server's answer; GET, or POST if there is a body.
 
         Raises HTTPError for an answer that says no, another OSError if there is none.
@@ -43,10 +43,10 @@ class PrefectApi:
         with urllib.request.build_opener(past_proxies).open(request, timeout=timeout) as answer:
             return json.loads(answer.read() or b"null")
 
-    def answers(self) -> bool:
+    def is_reachable(self) -> bool:
         """Tell whether it is there and knows us; another server at its address does not."""
         try:
-            return bool(self.ask("/admin/version", timeout=LAST_WORD_TIMEOUT))
+            return bool(self.request("/admin/version", timeout=SHORT_REQUEST_TIMEOUT))
         except (OSError, ValueError):
             return False
 
@@ -60,7 +60,7 @@ def environment(api: str, home: Path) -> dict[str, str]:
     return {
         "PREFECT_API_URL": api,
         "DO_NOT_TRACK": "1",
-        **web_proxy.past(LOCAL),
+        **web_proxy.no_proxy_variables(LOCAL),
         "PREFECT_SERVER_EPHEMERAL_ENABLED": "false",
         "PREFECT_RESULTS_LOCAL_STORAGE_PATH": str(home / "results"),
         "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
@@ -69,7 +69,7 @@ def environment(api: str, home: Path) -> dict[str, str]:
     }
 
 
-def ours(url: str, pair: str) -> PrefectApi:
+def own_server_api(url: str, pair: str) -> PrefectApi:
     """Return the API of a server of our own, which wants `user:password`."""
     return PrefectApi(url, _basic(pair))
 
@@ -77,14 +77,14 @@ def ours(url: str, pair: str) -> PrefectApi:
 def force(api: PrefectApi, run: str, state: str, why: str) -> None:
     """Put a flow run into this state, whatever its own is. Raises OSError as `ask` does."""
     body = {"state": {"type": state, "message": why}, "force": True}
-    api.ask(f"/flow_runs/{run}/set_state", body, LAST_WORD_TIMEOUT)
+    api.request(f"/flow_runs/{run}/set_state", body, SHORT_REQUEST_TIMEOUT)
 
 
-def paused(api: PrefectApi, pool: str) -> list[str]:
+def list_paused(api: PrefectApi, pool: str) -> list[str]:
     """Return what keeps runs of the pool from beginning: it, or queues of it, that are paused."""
     try:
-        found = api.ask(f"/work_pools/{pool}")
-        queues = api.ask(f"/work_pools/{pool}/queues/filter", {})
+        found = api.request(f"/work_pools/{pool}")
+        queues = api.request(f"/work_pools/{pool}/queues/filter", {})
     except (OSError, ValueError):
         return []  # there is no pool before the first worker made it
     named = [f"work queue {queue['name']}" for queue in queues if queue["is_paused"]]

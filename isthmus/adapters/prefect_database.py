@@ -18,7 +18,7 @@ CONNECT_TIMEOUT = 10.0
 """Seconds until a database that does not answer is told."""
 
 
-def chosen(home: Path) -> str:
+def requested_url(home: Path) -> str:
     """Return the URL that the variable asks for, or else the one that was remembered, or nothing.
 
     Raises Unprepared if the variable is not a URL of PostgreSQL's.
@@ -28,14 +28,14 @@ def chosen(home: Path) -> str:
     return _remembered(home)
 
 
-def settle(home: Path) -> None:
+def save_requested_url(home: Path) -> None:
     """Remember what `chosen` says, after a look whether that database can be used.
 
     Raises Unprepared, without the password, if it cannot.
     """
-    if text := chosen(home):
+    if text := requested_url(home):
         _look(text)
-        state.private(home / "database", text)
+        state.write_private(home / "database", text)
     else:
         (home / "database").unlink(missing_ok=True)
 
@@ -47,7 +47,7 @@ def url(home: Path) -> str:
 
 def differs(home: Path) -> bool:
     """Tell whether the variable asks for another database than the remembered one."""
-    return chosen(home) != _remembered(home)
+    return requested_url(home) != _remembered(home)
 
 
 def kind(home: Path) -> str:

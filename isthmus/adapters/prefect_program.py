@@ -17,7 +17,7 @@ from isthmus.adapters.prefect_settings import PAGES
 
 PARENT_DEATH_SIGNAL = 1
 """PR_SET_PDEATHSIG of prctl(2)."""
-PATIENCE = 600.0
+SERVER_WAIT_SECONDS = 600.0
 """Seconds that the worker waits for the server; it is started again after that."""
 
 
@@ -36,19 +36,21 @@ def _server(home: Path, address: prefect_record.Address) -> tuple[list[str], dic
     variables = prefect_settings.server(home)
     return ["server", "start", *place], {
         **variables,
-        "PREFECT_UI_URL": f"{address.pages}{PAGES}",
+        "PREFECT_UI_URL": f"{address.ui_url}{PAGES}",
     }
 
 
 def _worker(home: Path, address: prefect_record.Address) -> tuple[list[str], dict[str, str]]:
-    api = prefect_api.ours(address.api, prefect_settings.auth(home))
-    polling.until(lambda: api.answers() or None, f"answer of {address.api}", timeout=PATIENCE)
+    api = prefect_api.own_server_api(address.api, prefect_settings.auth(home))
+    polling.until(
+        lambda: api.is_reachable() or None, f"answer of {address.api}", timeout=SERVER_WAIT_SECONDS
+    )
     limit = prefect_settings.options(home).limit
     name = prefect_settings.worker_name()
-    what = ["--pool", prefect_settings.POOL, "--type", "process", "--name", name]
+    what = ["--pool", prefect_settings.WORK_POOL, "--type", "process", "--name", name]
     variables = prefect_settings.worker(home, address.api)
     arguments = ["worker", "start", *what, "--limit", str(limit)]
-    return arguments, {**variables, "PREFECT_UI_URL": f"{address.pages}{PAGES}"}
+    return arguments, {**variables, "PREFECT_UI_URL": f"{address.ui_url}{PAGES}"}
 
 
 def _end_with_supervisor() -> None:

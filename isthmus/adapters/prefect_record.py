@@ -14,7 +14,7 @@ from isthmus.errors import NotReady, Unprepared
 LOOPBACK = "127.0.0.1"
 EVERYWHERE = ("0.0.0.0", "::")
 FIRST_PORT, PORTS = 4200, 100
-PORT_PATIENCE = 5.0
+PORT_WAIT_SECONDS = 5.0
 """Seconds until a port that was asked for must be free."""
 
 
@@ -31,7 +31,7 @@ class Address:
         return f"http://{self._near}:{self.port}"
 
     @property
-    def pages(self) -> str:
+    def ui_url(self) -> str:
         """Where a person looks at it, on another machine too if it listens for those."""
         near = f"http://{platform.node()}:{self.port}"
         return near if self.host in EVERYWHERE else self.url
@@ -81,7 +81,7 @@ def read(home: Path) -> ServerRecord | None:
 def write(home: Path, record: ServerRecord) -> None:
     """Make this the record."""
     fields = {**asdict(record.supervisor), **asdict(record.address)}
-    state.private(_file(home), json.dumps(fields))
+    state.write_private(_file(home), json.dumps(fields))
 
 
 def address(home: Path) -> Address:
@@ -109,7 +109,7 @@ def _soon_free(address: Address) -> Address:
     """Return the address once it is free: the server that had it may still be ending."""
     what = f"{address.host}:{address.port}"
     try:
-        polling.until(lambda: is_free(address) or None, what, timeout=PORT_PATIENCE)
+        polling.until(lambda: is_free(address) or None, what, timeout=PORT_WAIT_SECONDS)
     except NotReady:
         raise _taken(f"somebody else listens at {what}") from None
     return address

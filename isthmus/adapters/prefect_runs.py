@@ -11,9 +11,9 @@ from isthmus.adapters import processes
 from isthmus.adapters.prefect_api import PrefectApi, force
 from isthmus.errors import NotReady
 
-GRACE = 10.0
+TERMINATE_SECONDS = 10.0
 """Seconds in which a run that is asked to end may say so to the server and clean up."""
-TELL_TIMEOUT = 15.0
+REPORT_TIMEOUT = 15.0
 """Seconds; SQLite lets the server answer 503 for moments."""
 UNFINISHED = ("PENDING", "RUNNING", "CANCELLING")
 
@@ -31,7 +31,7 @@ class FlowRunProcess:
         return _variable(self.pid, "PREFECT__FLOW_RUN_ID") == self.id
 
 
-def at_work(api: PrefectApi) -> list[FlowRunProcess]:
+def find_running(api: PrefectApi) -> list[FlowRunProcess]:
     """Return the runs of this server whose processes run here, whoever their worker was."""
     return [run for run in _engines() if _variable(run.pid, "PREFECT_API_URL") == api.url]
 
@@ -40,22 +40,25 @@ def names(api: PrefectApi, runs: Sequence[FlowRunProcess]) -> list[str]:
     """Return what the server calls these runs; their identities if it does not answer."""
     wanted = {"flow_runs": {"id": {"any_": [run.id for run in runs]}}}
     try:
-        return sorted(found["name"] for found in api.ask("/flow_runs/filter", wanted))
+        return sorted(found["name"] for found in api.request("/flow_runs/filter", wanted))
     except (OSError, ValueError):
         return [run.id for run in runs]
 
 
-def end(api: PrefectApi, runs: Sequence[FlowRunProcess], why: str) -> None:
+def end_runs(api: PrefectApi, runs: Sequence[FlowRunProcess], why: str) -> None:
     """Make the runs' processes gone, and no run of them unfinished in the server's eyes."""
-    for number, patience in ((signal.SIGTERM, GRACE), (signal.SIGKILL, GRACE)):
+    for number, patience in (
+        (signal.SIGTERM, TERMINATE_SECONDS),
+        (signal.SIGKILL, TERMINATE_SECONDS),
+    ):
         for run in runs:
             if run.alive:
-                processes.tell(run.pid, number)
+                processes.signal_tree(run.pid, number)
         with suppress(NotReady):
             polling.until(lambda: _none_alive(runs), "the end of the runs", timeout=patience)
             break
     with suppress(NotReady):
-        polling.until(lambda: _crashed(api, runs, why), "the server's word", timeout=TELL_TIMEOUT)
+        polling.until(lambda: _crashed(api, runs, why), "the server's word", timeout=REPORT_TIMEOUT)
 
 
 def _none_alive(runs: Sequence[FlowRunProcess]) -> bool | None:
@@ -65,7 +68,7 @@ def _none_alive(runs: Sequence[FlowRunProcess]) -> bool | None:
 def _crashed(api: PrefectApi, runs: Sequence[FlowRunProcess], why: str) -> bool | None:
     wanted = {"flow_runs": {"id": {"any_": [run.id for run in runs]}}}
     try:
-        for found in api.ask("/flow_runs/filter", wanted):
+        for found in api.request("/flow_runs/filter", wanted):
             if found["state_type"] in UNFINISHED:
                 force(api, found["id"], "CRASHED", why)
     except (OSError, ValueError):

@@ -60,9 +60,9 @@ def start(home: Path, wanted: Options) -> Server:
     """
     with _alone(home):
         record = prefect_record.read(home)
-        if record and prefect_supervisor.lives(record, "server"):
+        if record and prefect_supervisor.is_running(record, "server"):
             _refuse_other_address(record, wanted)
-        if record and prefect_supervisor.lives(record, "worker"):
+        if record and prefect_supervisor.is_running(record, "worker"):
             _refuse_other_limit(home, wanted)
         prefect_settings.remember(home, wanted)
         server = _ensure(home)
@@ -76,15 +76,17 @@ def status(home: Path) -> Server | None:
     record = prefect_record.read(home)
     if not record:
         return None
-    pid = prefect_supervisor.look(record, "server").pid
-    answers = pid and _api(home, record).answers()
-    return Server(record.address.pages, record.address.api, pid, started=False) if answers else None
+    pid = prefect_supervisor.get_program(record, "server").pid
+    answers = pid and _api(home, record).is_reachable()
+    return (
+        Server(record.address.ui_url, record.address.api, pid, started=False) if answers else None
+    )
 
 
 def worker(home: Path) -> int | None:
     """Return the worker's process id, if it runs."""
     record = prefect_record.read(home)
-    return prefect_supervisor.look(record, "worker").pid or None if record else None
+    return prefect_supervisor.get_program(record, "worker").pid or None if record else None
 
 
 def stop(home: Path, now: bool = False) -> bool:
@@ -100,7 +102,7 @@ def stop(home: Path, now: bool = False) -> bool:
         ran = bool(record and record.supervisor.alive)
         if record and ran:
             _free(home, record, now)
-            prefect_supervisor.end(record)
+            prefect_supervisor.shut_down(record)
         return ran
 
 
@@ -118,22 +120,22 @@ def _alone(home: Path) -> Iterator[None]:
 
 def _ensure(home: Path) -> Server:
     record, said = prefect_record.read(home), prefect_start.size(log(home))
-    started = not (record and prefect_supervisor.lives(record, "server"))
+    started = not (record and prefect_supervisor.is_running(record, "server"))
     if started or not record:
         record, pid = _begun(home)
     else:
         _refuse_other_database(home)
         pid = prefect_start.await_server(home, record, said)
-    prefect_pages.close(home)
+    prefect_pages.add_csp(home)
     prefect_settings.write_for_a_shell(home, record.address.api)
-    return Server(record.address.pages, record.address.api, pid, started)
+    return Server(record.address.ui_url, record.address.api, pid, started)
 
 
 def _begun(home: Path) -> tuple[ServerRecord, int]:
     """Start the server; if somebody takes its port before it listens, at the next one."""
     for tries in range(PORT_TRIES, 0, -1):
         said = prefect_start.size(log(home))
-        record = prefect_start.begin(home)
+        record = prefect_start.start_server(home)
         try:
             return record, prefect_start.await_server(home, record, said)
         except prefect_start.PortTaken:
@@ -145,16 +147,16 @@ def _begun(home: Path) -> tuple[ServerRecord, int]:
 def _free(home: Path, record: ServerRecord, now: bool) -> None:
     """Make no run be at work: there is none, or it is ended."""
     api = _api(home, record)
-    if (runs := prefect_runs.at_work(api)) and not now:
+    if (runs := prefect_runs.find_running(api)) and not now:
         raise _busy(api, runs)
-    if now and (pid := prefect_supervisor.look(record, "worker").pid):
+    if now and (pid := prefect_supervisor.get_program(record, "worker").pid):
         # Killed and not asked: asked, it would kill its runs before they could say a last word.
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     with suppress(Unprepared):
-        supervisord.halt(prefect_supervisor.control(record.supervisor), "worker")
-    if runs := prefect_runs.at_work(api):  # also one that began while we looked
-        prefect_runs.end(api, runs, WHY)
+        supervisord.stop_program(prefect_supervisor.connect_supervisor(record.supervisor), "worker")
+    if runs := prefect_runs.find_running(api):  # also one that began while we looked
+        prefect_runs.end_runs(api, runs, WHY)
 
 
 def _busy(api: PrefectApi, runs: list[FlowRunProcess]) -> Busy:
@@ -185,4 +187,4 @@ def _other(how: str) -> Unprepared:
 
 
 def _api(home: Path, record: ServerRecord) -> PrefectApi:
-    return prefect_api.ours(record.address.api, prefect_settings.auth(home))
+    return prefect_api.own_server_api(record.address.api, prefect_settings.auth(home))

@@ -23,7 +23,7 @@ from isthmus.errors import Unprepared
 
 PAGES = "/v2"
 """The second generation of Prefect's pages: only these draw; Prefect's links lead to the first."""
-POOL = "isthmus"
+WORK_POOL = "isthmus"
 """The work pool whose runs the worker takes."""
 LOOPBACK = "127.0.0.1"
 RETENTION_DAYS = "ISTHMUS_RETENTION_DAYS"
@@ -97,7 +97,7 @@ def options(home: Path) -> Options:
 
 def remember(home: Path, chosen: Options) -> None:
     """Make later starts use these options."""
-    state.private(home / "options.json", json.dumps(asdict(chosen)))
+    state.write_private(home / "options.json", json.dumps(asdict(chosen)))
 
 
 def auth_file(home: Path) -> Path:
@@ -112,7 +112,7 @@ def auth(home: Path) -> str:
 
 def client(home: Path, api: str) -> dict[str, str]:
     """Return the variables with which Prefect uses our own server, silently."""
-    around = web_proxy.past([*prefect_api.LOCAL, urlsplit(api).hostname or LOOPBACK])
+    around = web_proxy.no_proxy_variables([*prefect_api.LOCAL, urlsplit(api).hostname or LOOPBACK])
     own = {"PREFECT_HOME": str(home), "PREFECT_API_AUTH_STRING": auth(home)}
     return {**prefect_api.environment(api, home), **around, **own}
 
@@ -152,7 +152,7 @@ def write_for_a_shell(home: Path, api: str) -> None:
     names = ("PREFECT_API_URL", "PREFECT_API_AUTH_STRING", "PREFECT_HOME", "DO_NOT_TRACK")
     variables = client(home, api)
     lines = [f"export {name}={shlex.quote(variables[name])}\n" for name in names]
-    state.private(shell_file(home), "".join(lines))
+    state.write_private(shell_file(home), "".join(lines))
 
 
 def retention_days() -> int:
@@ -170,7 +170,7 @@ def retention_days() -> int:
 
 def _inherited() -> dict[str, str]:
     secret = prefect_database.VARIABLE
-    own = subprocess_env.of_ours()
+    own = subprocess_env.for_own_python()
     return {k: v for k, v in own.items() if not k.startswith("PREFECT_") and k != secret}
 
 
@@ -183,7 +183,7 @@ def _temporary(home: Path) -> Path:
 def _kept(file: Path, new: str) -> str:
     """Return the file's text; what is not there yet is made, for its owner alone."""
     if not file.exists():
-        state.private(file, new)
+        state.write_private(file, new)
     return file.read_text().strip()
 
 

@@ -30,23 +30,23 @@ class PortTaken(Unprepared):
     """Somebody listens where the server was to, since we looked."""
 
 
-def begin(home: Path) -> ServerRecord:
+def start_server(home: Path) -> ServerRecord:
     """Start the server, under a supervisor that runs already or a new one; return its record.
 
     Raises Unprepared if what was chosen for it cannot be had.
     """
     last = prefect_record.read(home)
     prefect_settings.retention_days()
-    prefect_database.settle(home)
+    prefect_database.save_requested_url(home)
     prefect_settings.auth(home)  # made now: two that make it at once would make two
     if last and last.supervisor.alive:
-        supervisord.halt(prefect_supervisor.control(last.supervisor), "server")
+        supervisord.stop_program(prefect_supervisor.connect_supervisor(last.supervisor), "server")
     record = _recorded(home, last)
-    control = prefect_supervisor.control(record.supervisor)
-    supervisord.launch(control, "server")
-    if last and last.address != record.address and prefect_supervisor.lives(record, "worker"):
-        supervisord.halt(control, "worker")  # it would go on asking at the old address
-        supervisord.launch(control, "worker")
+    control = prefect_supervisor.connect_supervisor(record.supervisor)
+    supervisord.start_program(control, "server")
+    if last and last.address != record.address and prefect_supervisor.is_running(record, "worker"):
+        supervisord.stop_program(control, "worker")  # it would go on asking at the old address
+        supervisord.start_program(control, "worker")
     return record
 
 
@@ -55,9 +55,9 @@ def await_server(home: Path, record: ServerRecord, said: int) -> int:
 
     Raises Unprepared with the last lines of its log if it ends before that.
     """
-    api = prefect_api.ours(record.address.api, prefect_settings.auth(home))
+    api = prefect_api.own_server_api(record.address.api, prefect_settings.auth(home))
     what = f"the Prefect server's answer at {record.address.url}"
-    return _await(home, record, "server", said, api.answers, what)
+    return _await(home, record, "server", said, api.is_reachable, what)
 
 
 def await_worker(home: Path, record: ServerRecord) -> int:
@@ -65,13 +65,13 @@ def await_worker(home: Path, record: ServerRecord) -> int:
 
     Raises Unprepared with the last lines of its log if it ends before that.
     """
-    if (found := prefect_supervisor.look(record, "worker")).lives:
+    if (found := prefect_supervisor.get_program(record, "worker")).is_running:
         return found.pid
-    api = prefect_api.ours(record.address.api, prefect_settings.auth(home))
-    said, before = size(prefect_supervisor.log(home, "worker")), _heard(api)
-    supervisord.launch(prefect_supervisor.control(record.supervisor), "worker")
+    api = prefect_api.own_server_api(record.address.api, prefect_settings.auth(home))
+    said, before = size(prefect_supervisor.log(home, "worker")), _last_heartbeat(api)
+    supervisord.start_program(prefect_supervisor.connect_supervisor(record.supervisor), "worker")
     what = "the Prefect worker's first word to the server"
-    return _await(home, record, "worker", said, lambda: _heard(api) != before, what)
+    return _await(home, record, "worker", said, lambda: _last_heartbeat(api) != before, what)
 
 
 def size(log: Path) -> int:
@@ -94,13 +94,13 @@ def _recorded(home: Path, last: ServerRecord | None) -> ServerRecord:
 def _await(
     home: Path, record: ServerRecord, name: str, said: int, ready: Callable[[], bool], what: str
 ) -> int:
-    first = prefect_supervisor.look(record, name).pid
+    first = prefect_supervisor.get_program(record, name).pid
 
     def running() -> int | None:
-        now = prefect_supervisor.look(record, name)
+        now = prefect_supervisor.get_program(record, name)
         if ready():
             return now.pid or None
-        if not now.lives or now.pid != first:
+        if not now.is_running or now.pid != first:
             raise _dead(home, record, name, said)
         return None
 
@@ -111,11 +111,11 @@ def _await(
         raise Unprepared(error.message, step=f"Prefect {name}", hint=hint) from None
 
 
-def _heard(api: prefect_api.PrefectApi) -> str:
+def _last_heartbeat(api: prefect_api.PrefectApi) -> str:
     """Return when this machine's worker spoke last, in the server's words."""
-    path = f"/work_pools/{prefect_settings.POOL}/workers/filter"
+    path = f"/work_pools/{prefect_settings.WORK_POOL}/workers/filter"
     try:
-        workers = api.ask(path, {})
+        workers = api.request(path, {})
     except (OSError, ValueError):
         return ""  # there is no pool before the first worker made it
     name = prefect_settings.worker_name()
@@ -123,7 +123,7 @@ def _heard(api: prefect_api.PrefectApi) -> str:
 
 
 def _dead(home: Path, record: ServerRecord, name: str, said: int) -> IsthmusError:
-    supervisord.halt(prefect_supervisor.control(record.supervisor), name)
+    supervisord.stop_program(prefect_supervisor.connect_supervisor(record.supervisor), name)
     log = prefect_supervisor.log(home, name)
     lines = _since(log, said).strip().splitlines()
     if broken := [line for line in lines if any(sign in line for sign in BROKEN)]:

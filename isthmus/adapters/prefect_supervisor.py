@@ -34,7 +34,7 @@ class SupervisedProgram:
     pid: int
 
     @property
-    def lives(self) -> bool:
+    def is_running(self) -> bool:
         """Whether it runs; not if it only will be started again."""
         return self.state in LIVING
 
@@ -47,15 +47,15 @@ def start(home: Path) -> Process:
     if -1 < (files := resource.getrlimit(resource.RLIMIT_NOFILE)[1]) < FILES:
         message = f"only {files} files may be open here, and its supervisor wants {FILES}"
         raise Unprepared(message, step="Prefect server", hint=f"ulimit -Hn {FILES}, or more")
-    state.private(home / "supervisord.conf", _configuration(home))
+    state.write_private(home / "supervisord.conf", _configuration(home))
     (home / "supervisor.sock").unlink(missing_ok=True)
     command = [sys.executable, "-m", "supervisor.supervisord", "-n", "-c", "supervisord.conf"]
     secret = prefect_database.VARIABLE
-    around = {k: v for k, v in subprocess_env.of_ours().items() if k != secret}
+    around = {k: v for k, v in subprocess_env.for_own_python().items() if k != secret}
     return processes.detach(command, home / "supervisor.out", around, umask=0o077, cwd=home)
 
 
-def control(process: Process) -> ServerProxy:
+def connect_supervisor(process: Process) -> ServerProxy:
     """Return what one calls to have it do something. Raises Unprepared if it does not answer."""
 
     def answers() -> ServerProxy | None:
@@ -75,7 +75,7 @@ def control(process: Process) -> ServerProxy:
         raise Unprepared(error.message, step="Prefect server", hint=hint) from None
 
 
-def look(record: ServerRecord, name: str) -> SupervisedProgram:
+def get_program(record: ServerRecord, name: str) -> SupervisedProgram:
     """Return the program's state; one whose supervisor is away does not run."""
     try:
         if record.supervisor.alive:
@@ -86,18 +86,18 @@ def look(record: ServerRecord, name: str) -> SupervisedProgram:
     return SupervisedProgram("UNKNOWN", 0)
 
 
-def lives(record: ServerRecord, name: str) -> bool:
+def is_running(record: ServerRecord, name: str) -> bool:
     """Tell whether the program runs."""
-    return look(record, name).lives
+    return get_program(record, name).is_running
 
 
-def end(record: ServerRecord) -> None:
+def shut_down(record: ServerRecord) -> None:
     """Make the server gone, and the supervisor with what is left. Raises NotReady if one stays."""
     with suppress(Unprepared, OSError):  # one that does not answer is ended all the same
-        proxy = control(record.supervisor)
-        supervisord.halt(proxy, "server")
+        proxy = connect_supervisor(record.supervisor)
+        supervisord.stop_program(proxy, "server")
         proxy.supervisor.shutdown()  # heard at once; a signal is looked at once a second
-    processes.end(record.supervisor, 2.0 * STOP_GRACE)
+    processes.terminate(record.supervisor, 2.0 * STOP_GRACE)
 
 
 def log(home: Path, name: str) -> Path:
@@ -107,7 +107,7 @@ def log(home: Path, name: str) -> Path:
 
 def _proxy(process: Process) -> ServerProxy:
     # Through its own working directory: the path from outside may be too long for a socket.
-    return supervisord.control(f"/proc/{process.pid}/cwd/supervisor.sock")
+    return supervisord.rpc_client(f"/proc/{process.pid}/cwd/supervisor.sock")
 
 
 def _configuration(home: Path) -> str:

@@ -58,12 +58,12 @@ def detach(
     return Process(child.pid, int(stat[STARTED]))
 
 
-def again(arguments: Sequence[str], log: Path) -> Process:
+def start_cli(arguments: Sequence[str], log: Path) -> Process:
     """Run the command line with these arguments, detached."""
     return detach([sys.executable, "-P", "-m", "isthmus.cli.main", *arguments], log)
 
 
-def end(process: Process, grace: float) -> None:
+def terminate(process: Process, grace: float) -> None:
     """Make the process gone: asked first, killed after `grace` seconds.
 
     Raises NotReady if it stays.
@@ -73,7 +73,7 @@ def end(process: Process, grace: float) -> None:
     _signal(process, signal.SIGKILL, KILL_TIMEOUT)
 
 
-def end_children() -> None:
+def terminate_children() -> None:
     """Ask every program that this process runs for itself to end.
 
     What has a session or group of its own (a server, a supervisor) was meant to stay, and stays.
@@ -81,7 +81,7 @@ def end_children() -> None:
     _tell(_descendants(os.getpid()), signal.SIGTERM)
 
 
-def tell(pid: int, number: signal.Signals) -> None:
+def signal_tree(pid: int, number: signal.Signals) -> None:
     """Send the signal to the process and to every program that it runs for itself.
 
     Never to its group as such: whoever started it may be in that, too.
@@ -89,7 +89,7 @@ def tell(pid: int, number: signal.Signals) -> None:
     _tell([pid, *_descendants(pid)], number)
 
 
-def named(program: str) -> list[Process]:
+def find_by_name(program: str) -> list[Process]:
     """Return every process of this machine that runs a program of this name, whoever started it."""
     return [process for pid in _pids() if (process := _running(pid, program))]
 

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterable
 
 from isthmus import events, polling
-from isthmus.adapters.diff import LABEL, Manifest, describe, held_by, is_kept
+from isthmus.adapters.diff import ENVIRONMENT_LABEL, Manifest, deletion_blockers, describe, is_kept
 from isthmus.adapters.discovery import is_foreign
 from isthmus.adapters.kube import Kube
 from isthmus.errors import ClusterUnreachable, Rejected
@@ -16,7 +16,7 @@ CONTENTS = "pods endpoints endpointslices events replicasets controllerrevisions
 """What owners and namespaces take along."""
 ISTIOD = ("pilot-discovery", "istiod")
 """Names under which istiod's client writes (the program's, as client-go has it)."""
-LONG = 10.0
+PROGRESS_AFTER_SECONDS = 10.0
 """Seconds after which it is told what an end waits for."""
 DEFINITIONS = "apiextensions.k8s.io/v1"
 
@@ -40,7 +40,8 @@ def remove_everything(client: Kube, environment: str, root: str) -> int:
     cannot be listed is passed over and told. A namespace that was handed over stays, with all that
     is somebody else's.
     """
-    kinds = [(api, kind) for api, kind, name in client.kinds.removable() if name not in CONTENTS]
+    known = client.kinds.deletable_kinds()
+    kinds = [(api, kind) for api, kind, name in known if name not in CONTENTS]
     listed = [m for api, kind in kinds for m in _listed(client, environment, api, kind)]
     kept = [m for m in listed if is_kept(m)]
     found = [m for m in listed if not is_kept(m)]
@@ -50,7 +51,7 @@ def remove_everything(client: Kube, environment: str, root: str) -> int:
     _remove_classes(client, root)
     for space in kept:
         _empty(client, space["metadata"]["name"])
-        client.release(space)
+        client.relinquish_fields(space)
     return len(found)
 
 
@@ -65,7 +66,7 @@ def _empty(client: Kube, space: str) -> None:
             found = client.objects(kind, space, api)
             _remove(client, [m for m in found if any(_wrote(m, name) for name in ISTIOD)])
         except Rejected as error:
-            events.say(f"{kind}s of istiod in {space} are left: {error.message}")
+            events.report_progress(f"{kind}s of istiod in {space} are left: {error.message}")
 
 
 def _listed(client: Kube, environment: str, api: str, kind: str) -> list[Manifest]:
@@ -79,7 +80,9 @@ def _listed(client: Kube, environment: str, api: str, kind: str) -> list[Manifes
     except (ClusterUnreachable, Rejected) as error:
         if not is_foreign(api):
             raise
-        events.say(f"{kind} ({api}) cannot be listed and is passed over: {error.message}")
+        events.report_progress(
+            f"{kind} ({api}) cannot be listed and is passed over: {error.message}"
+        )
         return []
 
 
@@ -90,7 +93,7 @@ def _remove_classes(client: Kube, root: str) -> None:
         _remove(client, classes)
     except Rejected as error:
         names = ", ".join(describe(c) for c in classes)
-        events.say(f"{names}: made by istiod, and left: {error.message}")
+        events.report_progress(f"{names}: made by istiod, and left: {error.message}")
 
 
 def _classes(client: Kube, root: str) -> list[Manifest]:
@@ -108,7 +111,7 @@ def _wrote(manifest: Manifest, manager: str) -> bool:
     return any(f.get("manager") == manager for f in manifest["metadata"].get("managedFields", []))
 
 
-def remove_kinds(client: Kube, domain: str) -> None:
+def remove_crds(client: Kube, domain: str) -> None:
     """Leave no custom kind of a domain, such as kubefed.io, and no object of such a kind."""
     found = client.objects("CustomResourceDefinition", api=DEFINITIONS)
     _remove(client, [m for m in found if m["metadata"]["name"].endswith(f".{domain}")])
@@ -128,7 +131,7 @@ def _written_by_istiod(client: Kube, root: str) -> list[Manifest]:
 
 
 def _owned(client: Kube, environment: str, api: str, kind: str) -> list[Manifest]:
-    return client.objects(kind, api=api, labels=f"{LABEL}={environment}")
+    return client.objects(kind, api=api, labels=f"{ENVIRONMENT_LABEL}={environment}")
 
 
 def _ordered(found: list[Manifest]) -> list[list[Manifest]]:
@@ -145,16 +148,20 @@ def _remove(client: Kube, manifests: list[Manifest], staying: frozenset[str] = f
 
     def gone() -> bool | None:
         nonlocal left, told
-        left = [m for m in left if client.has(m)]
-        if left and time.monotonic() - begun > LONG and told != (now := _holding(client, left)):
+        left = [m for m in left if client.has_object(m)]
+        if (
+            left
+            and time.monotonic() - begun > PROGRESS_AFTER_SECONDS
+            and told != (now := _holding(client, left))
+        ):
             told = now
-            events.say(f"waiting for the end of {told}")
+            events.report_progress(f"waiting for the end of {told}")
         return None if left else True
 
     polling.until(
         gone,
         "the end of what was deleted",
-        timeout=polling.limits().deletion,
+        timeout=polling.timeouts().deletion,
         cluster=client.access.cluster,
         seen=lambda: _holding(client, left),
     )
@@ -162,7 +169,7 @@ def _remove(client: Kube, manifests: list[Manifest], staying: frozenset[str] = f
 
 def _holding(client: Kube, left: list[Manifest]) -> str:
     """Say what is still there, and what each says holds it up."""
-    return "; ".join(f"{describe(m)}{held_by(_live(client, m))}" for m in left[:5])
+    return "; ".join(f"{describe(m)}{deletion_blockers(_live(client, m))}" for m in left[:5])
 
 
 def _live(client: Kube, manifest: Manifest) -> Manifest:

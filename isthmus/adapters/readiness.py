@@ -21,15 +21,15 @@ def await_deployment(client: Kube, name: str, namespace: str) -> None:
         found = client.get("Deployment", name, namespace, "apps/v1")
         if found and is_rolled_out(found):
             return True
-        if found and pod_failures.waits_for_our_webhook(found):
+        if found and pod_failures.is_blocked_by_mesh_webhook(found):
             replicaset_backoff.try_again(client, found)
-        standing.look(lambda: failure_of(client, found) if found else None)
+        standing.check(lambda: failure_of(client, found) if found else None)
         return None
 
     polling.until(
         rolled_out,
         f"Deployment {namespace}/{name}",
-        timeout=polling.limits().deployment,
+        timeout=polling.timeouts().deployment,
         cluster=client.access.cluster,
         seen=lambda: explain(client, name, namespace),
     )
@@ -39,7 +39,7 @@ def failure_of(client: Kube, deployment: Manifest) -> PodFailure | None:
     """Return why a Deployment will not come to run, if time will not mend it."""
     namespace = deployment["metadata"]["namespace"]
     pods = client.objects("Pod", namespace, labels=_selector(deployment))
-    return pod_failures.of_deployment(deployment, pods)
+    return pod_failures.deployment_failure(deployment, pods)
 
 
 def start_deployment(client: Kube, name: str, namespace: str) -> bool:
@@ -47,7 +47,7 @@ def start_deployment(client: Kube, name: str, namespace: str) -> bool:
     found = client.get("Deployment", name, namespace, "apps/v1")
     if not found or found["spec"].get("replicas", 1) > 0:
         return False
-    client.merge("Deployment", name, {"spec": {"replicas": 1}}, namespace, "apps/v1")
+    client.merge_patch("Deployment", name, {"spec": {"replicas": 1}}, namespace, "apps/v1")
     return True
 
 
@@ -82,19 +82,19 @@ def explain(client: Kube, name: str, namespace: str) -> str:
         for c in conditions
         if c["status"] != "True" or c["type"] == "ReplicaFailure"
     ]
-    said += complaints(client, namespace, _selector(found))
+    said += waiting_messages(client, namespace, _selector(found))
     said += last_warning(client, namespace, name)
     return "; ".join(dict.fromkeys(said)) or "no pod yet"
 
 
-def complaints(client: Kube, namespace: str, labels: str) -> list[str]:
+def waiting_messages(client: Kube, namespace: str, labels: str) -> list[str]:
     """Return what the pods with these labels wait for, as they say it themselves."""
     return [said for pod in client.objects("Pod", namespace, labels=labels) for said in _said(pod)]
 
 
 def last_warning(client: Kube, namespace: str, name: str) -> list[str]:
     """Return the last warning about an object of that name, or of a longer one; or nothing."""
-    events = sorted(client.objects("Event", namespace), key=load_balancer_failures.when)
+    events = sorted(client.objects("Event", namespace), key=load_balancer_failures.last_observed)
     warnings = [
         e for e in events if e.get("type") == "Warning" and name in e["involvedObject"]["name"]
     ]
@@ -125,7 +125,7 @@ def _ingress(client: Kube, service: str, namespace: str) -> list[str]:
     return [name for i in ingress if (name := i.get("ip") or i.get("hostname"))]
 
 
-def address_of(client: Kube, service: str, namespace: str) -> str:
+def await_address(client: Kube, service: str, namespace: str) -> str:
     """Wait until a LoadBalancer Service has an address, IP or hostname, and return it.
 
     Raises Unprepared, with the cluster's words, once its controller says that there will be none.
@@ -137,17 +137,17 @@ def address_of(client: Kube, service: str, namespace: str) -> str:
         nonlocal before
         events = events_about(client, "Service", {"namespace": namespace, "name": service})
         before = {load_balancer_failures.version(e) for e in events} if before is None else before
-        return load_balancer_failures.of_service(events, before)
+        return load_balancer_failures.service_failure(events, before)
 
     def given() -> str | None:
         if not (found := current_address(client, service, namespace)):
-            standing.look(failure)
+            standing.check(failure)
         return found
 
     return polling.until(
         given,
         f"address of Service {namespace}/{service}: does the cluster have a load balancer?",
-        timeout=polling.limits().load_balancer,
+        timeout=polling.timeouts().load_balancer,
         cluster=client.access.cluster,
     )
 

@@ -27,4 +27,4 @@ def try_again(client: Kube, deployment: Manifest) -> None:
     if last.isdecimal() and 0 <= now - int(last) < PAUSE:
         return
     patch = {"metadata": {"annotations": {TRIED: str(now)}}}
-    client.merge("Deployment", meta["name"], patch, meta["namespace"], "apps/v1")
+    client.merge_patch("Deployment", meta["name"], patch, meta["namespace"], "apps/v1")

@@ -57,7 +57,7 @@ def run(
         done = subprocess.run(
             command,
             input=stdin,
-            env=subprocess_env.made() if env is None else env,
+            env=subprocess_env.for_program() if env is None else env,
             timeout=timeout,
             encoding="utf-8",
             errors="replace",
@@ -82,19 +82,19 @@ def _said(text: str) -> str:
     return text.split("\ngoroutine ")[0].strip()
 
 
-def ask(argv: Sequence[object], **options: Any) -> str:
+def run_on_cluster(argv: Sequence[object], **options: Any) -> str:
     """Return what a command printed that asks or changes a cluster, as `run` does.
 
     Raises ClusterUnreachable too: what its API server answered, or did not, may pass. If the run
     lost its turn meanwhile, that is what is raised, and not what it made of the command.
     """
-    polling.before_change()
+    polling.run_change_check()
     try:
         return run(argv, **options)
     except Rejected as error:
-        polling.before_change()
+        polling.run_change_check()
         said = error.message.rpartition(ENDED)[2]  # not the command, in which any word may be
-        if pod_failures.of_refusal(said, "") or not PASSING.search(said):
+        if pod_failures.admission_failure(said, "") or not PASSING.search(said):
             raise
         raise ClusterUnreachable(error.message, cluster=error.cluster, step=error.step) from None
 
@@ -102,5 +102,5 @@ def ask(argv: Sequence[object], **options: Any) -> str:
 def succeeds(argv: Sequence[object]) -> bool:
     """Tell whether a command that only asks ends well."""
     command = [str(part) for part in argv]
-    done = subprocess.run(command, capture_output=True, env=subprocess_env.made())
+    done = subprocess.run(command, capture_output=True, env=subprocess_env.for_program())
     return done.returncode == 0

@@ -23,13 +23,13 @@ KEPT = ("TZ", "SSL_CERT_FILE", "SSL_CERT_DIR")
 """Of the person's: what says where the machine's own clock and trust are."""
 
 
-def made(**more: str) -> dict[str, str]:
+def for_program(**more: str) -> dict[str, str]:
     """Return what a program gets that is none of the person's business."""
     kept = {name: os.environ[name] for name in KEPT if os.environ.get(name)}
     return {**_base(), "HOME": str(home()), **kept, **web_proxy.for_programs(), **more}
 
 
-def alone() -> dict[str, str]:
+def for_region() -> dict[str, str]:
     """Return what a region's programs get: they know nobody outside, and no proxy."""
     return {**_base(), "HOME": "/"}
 
@@ -38,10 +38,10 @@ def for_helm() -> dict[str, str]:
     """Return what Helm gets: its own files lie with ours."""
     folder = state.cache() / "helm"
     names = ("CACHE", "CONFIG", "DATA")
-    return {**made(), **{f"HELM_{name}_HOME": str(folder / name.lower()) for name in names}}
+    return {**for_program(), **{f"HELM_{name}_HOME": str(folder / name.lower()) for name in names}}
 
 
-def of_ours() -> dict[str, str]:
+def for_own_python() -> dict[str, str]:
     """Return what our own Python programs get: all of the person's that does not change Python.
 
     They run flows, which want the person's keys of a cloud, and folders.

@@ -68,19 +68,19 @@ def program(command: Sequence[str], log: Path, **options: str) -> Section:
     }
 
 
-def control(socket: str) -> ServerProxy:
+def rpc_client(socket: str) -> ServerProxy:
     """Return what one calls to have the supervisor behind this socket do something."""
     return ServerProxy(
         "http://supervisor", transport=SupervisorTransport("", "", f"unix://{socket}")
     )
 
 
-def launch(supervisor: ServerProxy, name: str) -> None:
+def start_program(supervisor: ServerProxy, name: str) -> None:
     """Make the program run; one that runs already is left alone. Raises Fault if it cannot."""
     _unless("ALREADY_STARTED", supervisor.supervisor.startProcess, name, False)
 
 
-def halt(supervisor: ServerProxy, name: str) -> None:
+def stop_program(supervisor: ServerProxy, name: str) -> None:
     """Make the program end and stay so; one that does not run is no error.
 
     Raises NotReady if it does not end, though it is killed after its `stopwaitsecs`.

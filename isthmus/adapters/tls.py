@@ -15,7 +15,7 @@ def handshake(address: str, port: int, name: str, root: str) -> str:
     """
     context = ssl.create_default_context(cadata=root)
     # istiod's certificate names it in a SAN; nothing of ours is presented, and none is asked for.
-    limit = polling.limits().connect
+    limit = polling.timeouts().connect
     try:
         with (
             socket.create_connection((address, port), timeout=limit) as plain,

@@ -7,14 +7,14 @@ from isthmus.adapters.diff import Manifest
 
 NODES = re.compile(r"were unschedulable|had (untolerated )?taint")
 SELECTOR = re.compile(r"didn't match (Pod's )?node (selector|affinity)")
-ROOM = re.compile(r"^(Insufficient |Too many pods)")
+INSUFFICIENT_RESOURCES = re.compile(r"^(Insufficient |Too many pods)")
 """What the scheduler says of nodes (k8s.io/kubernetes pkg/scheduler/framework/plugins), older
 releases' words among it. All else, such as a volume that is not bound yet, may pass."""
 HINTS = {
     NODES: "kubectl uncordon NODE, or kubectl taint node NODE KEY- , or add a node",
     SELECTOR: "give a node the label that the pod wants, or take the selector out of `overlays`: "
     "kubectl get nodes --show-labels",
-    ROOM: "add a node, or ask for less by `resources` in the environment file: "
+    INSUFFICIENT_RESOURCES: "add a node, or ask for less by `resources` in the environment file: "
     "kubectl describe nodes",
 }
 PASSING_TAINTS = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable", "uninitialized")
@@ -33,7 +33,7 @@ def hint(said: str) -> str:
     return HINTS[kinds[-1]] if kinds and known and not passing else ""
 
 
-def patience(
+def required_seconds(
     said: str, nodes: Iterable[Manifest], events: Iterable[Manifest], room: float
 ) -> float:
     """Return for how many seconds this must be said until it is believed; endless if it may pass.
@@ -56,7 +56,7 @@ def patience(
     if all(NODES.search(r) for r in reasons) or any(map(_refuses, words)):
         return 0.0
     makes_nodes = any(node.get("spec", {}).get("providerID") for node in nodes)
-    return room if makes_nodes or any(map(ROOM.search, reasons)) else 0.0
+    return room if makes_nodes or any(map(INSUFFICIENT_RESOURCES.search, reasons)) else 0.0
 
 
 def _reasons(said: str) -> list[str]:

@@ -18,20 +18,20 @@ from isthmus.adapters import no_proxy
 from isthmus.errors import Unprepared
 
 NAMES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
-KEPT = "ISTHMUS__PROXIES"
+SAVED_VARIABLE = "ISTHMUS__PROXIES"
 """Holds what the person's shell said, once this process's variables fit its libraries."""
 DIRECT = ("localhost", "127.0.0.1", "::1", "127.0.0.0/8", "198.18.0.0/15")
 """Never asked through a proxy: this machine, and where the lab's addresses are (RFC 2544)."""
 USABLE = ("http", "https", "socks5", "socks5h")
 """Schemes of proxies that httpx, urllib3, pip and Go all know; Go calls both of SOCKS `socks5`."""
-SIGNS = ("ProxyError", "connect to proxy", "Tunnel connection failed", "SOCKS")
+PROXY_ERROR_SIGNS = ("ProxyError", "connect to proxy", "Tunnel connection failed", "SOCKS")
 """What urllib3 says of a proxy that is dead or refuses."""
 PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 PROXY_PORTS = {"http": 80, "https": 443}
 SECURE = ("https", "wss")
 
 
-def of(url: str) -> str | None:
+def proxy_for(url: str) -> str | None:
     """Return the proxy through which a URL is asked, as curl would choose it; None: directly.
 
     Raises Unprepared, with the variable's name, if it needs one that cannot be used.
@@ -39,7 +39,7 @@ def of(url: str) -> str | None:
     return _chosen(url, "ALL_PROXY")
 
 
-def of_cluster(url: str) -> str | None:
+def cluster_proxy(url: str) -> str | None:
     """Return the proxy to an API server as kubectl would choose it: ALL_PROXY is not read.
 
     Source: golang.org/x/net/http/httpproxy. Raises Unprepared as `of` does.
@@ -57,15 +57,15 @@ def variable_of_cluster(url: str) -> str:
     return _variable(url)
 
 
-def blamed(text: str) -> str:
+def describe_proxy(text: str) -> str:
     """Return where the proxy comes from that a library's message is about; or nothing."""
-    if not any(sign in text for sign in SIGNS):
+    if not any(sign in text for sign in PROXY_ERROR_SIGNS):
         return ""
     names = [name for name in NAMES[:2] if _said().get(name)]
     return f" (the proxy in {' or '.join(names) or 'proxy-url of the kubeconfig'})"
 
 
-def usable(proxy: str, variable: str) -> str:
+def normalize_proxy(proxy: str, variable: str) -> str:
     """Return a proxy's URL with a scheme that all libraries know.
 
     Raises Unprepared if there is none; the text may hold a password and is not repeated.
@@ -85,7 +85,7 @@ def usable(proxy: str, variable: str) -> str:
     return parts._replace(netloc=f"{parts.netloc.rstrip(':')}{port}").geturl()
 
 
-def settle() -> None:
+def set_proxy_variables() -> None:
     """Make this process's libraries read proxies that they can use, and none for this machine.
 
     What the person's shell said is kept beside it, for all that is decided here. Safe to repeat.
@@ -93,13 +93,13 @@ def settle() -> None:
     said = _said()
     entries = [e for e in map(no_proxy.for_libraries, _no_proxy(said)) if e]
     left = {**_usable_ones(said), "NO_PROXY": ",".join(entries)}
-    os.environ[KEPT] = json.dumps({"said": said, "left": left})
+    os.environ[SAVED_VARIABLE] = json.dumps({"said": said, "left": left})
     for name in (*NAMES, *map(str.lower, NAMES)):
         os.environ.pop(name, None)
     os.environ.update(_both(left, entries))
 
 
-def past(hosts: Iterable[str]) -> dict[str, str]:
+def no_proxy_variables(hosts: Iterable[str]) -> dict[str, str]:
     """Return the variables with which this process's libraries ask these hosts directly, too."""
     known = os.environ.get("NO_PROXY", "") or os.environ.get("no_proxy", "")
     return _both({}, [*no_proxy.entries(known), *hosts])
@@ -125,7 +125,7 @@ def _variable(url: str, *more: str) -> str:
 def _chosen(url: str, *more: str) -> str | None:
     if _is_direct(url) or not (found := _named(urlsplit(url), _said(), *more)):
         return None
-    return usable(found[1], found[0])
+    return normalize_proxy(found[1], found[0])
 
 
 def _named(url: SplitResult, said: Mapping[str, str], *more: str) -> tuple[str, str] | None:
@@ -135,7 +135,7 @@ def _named(url: SplitResult, said: Mapping[str, str], *more: str) -> tuple[str, 
 
 def _said() -> dict[str, str]:
     """Return the person's words by upper-case names; the lists of both spellings are one."""
-    if kept := os.environ.get(KEPT):
+    if kept := os.environ.get(SAVED_VARIABLE):
         return _changed(**json.loads(kept))
     # The lower case comes first, as for curl and Python, and empty means none.
     said = {n: os.environ.get(n.lower(), os.environ.get(n, "")).strip() for n in NAMES}
@@ -157,7 +157,7 @@ def _usable_ones(said: Mapping[str, str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for name in NAMES[:3]:
         try:
-            found |= {name: usable(said[name], name)} if said.get(name) else {}
+            found |= {name: normalize_proxy(said[name], name)} if said.get(name) else {}
         except Unprepared:
             continue  # told where it is needed
     return found

@@ -15,8 +15,8 @@ from isthmus.stacks import load
 from isthmus.step_results import Access
 
 FEDERATED = "core.kubefed.io/v1beta1"
-SYSTEM = "istio-system"
-HARMLESS = ["pilot-agent", "version"]
+ISTIO_NAMESPACE = "istio-system"
+EXEC_PROBE_COMMAND = ["pilot-agent", "version"]
 """A command that every proxy has, and that asks nobody."""
 
 
@@ -40,53 +40,59 @@ class ClusterReader(Protocol):
         """Return what a command in a container printed; raises KubeletUnreachable."""
 
 
-def look(environment: Environment) -> list[ClusterStatus]:
+def get_cluster_statuses(environment: Environment) -> list[ClusterStatus]:
     """Return what each cluster shows, host first; all are asked at once."""
     with ThreadPoolExecutor(len(environment.clusters)) as pool:
-        return list(pool.map(lambda c: look_at(environment, c, connect), environment.clusters))
+        return list(
+            pool.map(lambda c: get_cluster_status(environment, c, connect), environment.clusters)
+        )
 
 
 def connect(environment: Environment, cluster: ClusterSpec) -> ClusterReader:
     """Return a client for a cluster that exists."""
-    return kube.connect(providers.of(environment).access(environment, cluster))
+    return kube.connect(providers.get_provider(environment).access(environment, cluster))
 
 
-def look_at(
+def get_cluster_status(
     environment: Environment,
     cluster: ClusterSpec,
     connect: Callable[[Environment, ClusterSpec], ClusterReader],
 ) -> ClusterStatus:
     """Return what one cluster shows; of one that cannot be asked, why."""
     try:
-        with polling.within(environment.timeouts):
+        with polling.use_timeouts(environment.timeouts):
             reader = connect(environment, cluster)
-            seen = see(reader, environment, cluster)
+            seen = read_cluster_state(reader, environment, cluster)
     except IsthmusError as error:
         return ClusterStatus(cluster, None, error.message, isinstance(error, ClusterUnreachable))
     return ClusterStatus(cluster, seen, member=reader.access.member)
 
 
-def see(reader: ClusterReader, environment: Environment, cluster: ClusterSpec) -> ClusterState:
+def read_cluster_state(
+    reader: ClusterReader, environment: Environment, cluster: ClusterSpec
+) -> ClusterState:
     """Return what there is in a cluster that answers."""
     is_host = cluster == environment.host
     gateway = load(environment.stack).gateway.selector
     nodes = reader.objects("Node")
-    services = reader.objects("Service", SYSTEM, labels=gateway)
-    gateways = reader.objects("Pod", SYSTEM, labels=gateway)
+    services = reader.objects("Service", ISTIO_NAMESPACE, labels=gateway)
+    gateways = reader.objects("Pod", ISTIO_NAMESPACE, labels=gateway)
     return ClusterState(
         version=reader.version(),
         nodes=_ready(nodes),
         gateway_pods=_ready(gateways),
         gateway_address=next(filter(None, map(_address, services)), ""),
-        istiod=_ready(reader.objects("Pod", SYSTEM, labels="app=istiod")),
-        closed=() if capacity.usable(nodes) else tuple(map(_why_closed, nodes)),
-        deaf=tuple(_unreached(reader, gateways)),
-        wired=_wired(reader, environment) if is_host else (),
-        joined=_joined(reader) if is_host else (),
+        istiod=_ready(reader.objects("Pod", ISTIO_NAMESPACE, labels="app=istiod")),
+        unschedulable_nodes=()
+        if capacity.schedulable_nodes(nodes)
+        else tuple(map(_unschedulable_reason, nodes)),
+        unreachable_kubelets=tuple(_unreachable_kubelets(reader, gateways)),
+        remote_secrets=_remote_secrets(reader, environment) if is_host else (),
+        ready_members=_ready_members(reader) if is_host else (),
     )
 
 
-def _unreached(reader: ClusterReader, gateways: list[Any]) -> Iterator[str]:
+def _unreachable_kubelets(reader: ClusterReader, gateways: list[Any]) -> Iterator[str]:
     """Yield what is said of kubelets that the API server does not reach; a node is asked once.
 
     All else goes on without them, and neither `exec` nor logs do. Who may not ask is told nothing.
@@ -94,19 +100,23 @@ def _unreached(reader: ClusterReader, gateways: list[Any]) -> Iterator[str]:
     ready = [pod for pod in gateways if _is_ready(pod)]
     for pod in {pod.get("spec", {}).get("nodeName"): pod for pod in ready}.values():
         try:
-            reader.execute(pod["metadata"]["name"], SYSTEM, "istio-proxy", HARMLESS)
+            reader.execute(
+                pod["metadata"]["name"], ISTIO_NAMESPACE, "istio-proxy", EXEC_PROBE_COMMAND
+            )
         except KubeletUnreachable as error:
             yield f"{error.message}; {error.hint}"
         except IsthmusError:
             continue
 
 
-def _wired(reader: ClusterReader, environment: Environment) -> tuple[str, ...]:
+def _remote_secrets(reader: ClusterReader, environment: Environment) -> tuple[str, ...]:
     names = [cluster.name for cluster in environment.remotes]
-    return tuple(n for n in names if reader.get("Secret", f"istio-remote-secret-{n}", SYSTEM))
+    return tuple(
+        n for n in names if reader.get("Secret", f"istio-remote-secret-{n}", ISTIO_NAMESPACE)
+    )
 
 
-def _joined(reader: ClusterReader) -> tuple[str, ...]:
+def _ready_members(reader: ClusterReader) -> tuple[str, ...]:
     found = reader.objects("KubeFedCluster", kubefedctl.NAMESPACE, api=FEDERATED)
     return tuple(item["metadata"]["name"] for item in found if _is_ready(item))
 
@@ -115,7 +125,7 @@ def _ready(items: list[Any]) -> ReadyCount:
     return ReadyCount(sum(map(_is_ready, items)), len(items))
 
 
-def _why_closed(node: Any) -> str:
+def _unschedulable_reason(node: Any) -> str:
     spec = node.get("spec", {})
     taints = [f"taint {t['key']}:{t['effect']}" for t in spec.get("taints", [])]
     reasons = ["cordoned"] if spec.get("unschedulable") else taints

@@ -12,19 +12,19 @@ from isthmus.errors import Usage
 if TYPE_CHECKING:
     from isthmus.environment import Environment
 
-ANOTHERS = "Whoever built it keeps its file and its CA, and finds clusters without a mesh."
-GONE = "Nothing of them can be had back."
+OTHER_HOME_NOTE = "Whoever built it keeps its file and its CA, and finds clusters without a mesh."
+DELETION_NOTE = "Nothing of them can be had back."
 PRICES = "Isthmus knows no prices: look in the cloud's console. Load balancers come on top."
 
 
-def ready(environment: "Environment") -> None:
+def read_cloud_credentials(environment: "Environment") -> None:
     """Make the cloud's credentials readable for this command, be they in a block of Prefect's."""
     if environment.provider == "kce" and environment.kce.credentials_block:
         from isthmus.cli import prefect_setup
 
         prefect_setup.connect()
         blocks = importlib.import_module("tasks.prefect_blocks")
-        click.get_current_context().with_resource(blocks.readable())
+        click.get_current_context().with_resource(blocks.read_secret_blocks())
 
 
 def confirm_purchase(environment: "Environment", typed: str, yes: bool) -> bool:
@@ -34,11 +34,12 @@ def confirm_purchase(environment: "Environment", typed: str, yes: bool) -> bool:
     """
     from isthmus import environment_store, providers
 
-    if seller := providers.seller_of(environment):
+    if seller := providers.get_paid_provider(environment):
         again = f"isthmus up {typed} --yes"
-        leaving = seller.to_release(environment, environment_store.leavers(environment))
-        parted = _confirm(leaving, "delete", GONE, again, yes)
-        return _confirm(seller.to_buy(environment), "buy", PRICES, again, yes) or parted
+        removed = environment_store.removed_clusters(environment)
+        leaving = seller.planned_releases(environment, removed)
+        parted = _confirm(leaving, "delete", DELETION_NOTE, again, yes)
+        return _confirm(seller.planned_purchases(environment), "buy", PRICES, again, yes) or parted
     return False
 
 
@@ -50,18 +51,20 @@ def confirm_deletion(environment: "Environment", typed: str, yes: bool) -> bool:
     from isthmus import ownership, providers
 
     again = f"isthmus down {typed} --yes"
-    if seller := providers.seller_of(environment):
-        return _confirm(seller.to_delete(environment), "delete", GONE, again, yes)
-    if providers.of(environment).disposable:
+    if seller := providers.get_paid_provider(environment):
+        return _confirm(seller.planned_deletions(environment), "delete", DELETION_NOTE, again, yes)
+    if providers.get_provider(environment).disposable:
         return False
     lines = ownership.built_elsewhere(environment, ownership.reachable(environment))
-    return _confirm(lines, "take away a mesh that another home built", ANOTHERS, again, yes)
+    return _confirm(lines, "take away a mesh that another home built", OTHER_HOME_NOTE, again, yes)
 
 
 def _confirm(lines: list[str], verb: str, note: str, again: str, yes: bool) -> bool:
     if not lines:
         return False
-    terminal.say("\n".join([f"This will {verb}:", *(f"  - {line}" for line in lines), note]))
+    terminal.print_message(
+        "\n".join([f"This will {verb}:", *(f"  - {line}" for line in lines), note])
+    )
     if yes or (sys.stdin.isatty() and click.confirm("Go on?", err=True)):
         return True
     raise Usage(f"nothing was done: it would {verb}, and nobody said yes", hint=again)

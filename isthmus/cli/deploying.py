@@ -44,7 +44,7 @@ def deploy(
     Work pool, a limit for each environment, deployments, schedules and automations: what is there
     already is only looked at. Those of other files are left alone.
     """
-    _look(file)
+    _check_readable(file)
     # Whole, as the run stands in another folder from here on.
     hook = os.path.abspath(webhook_file) if webhook_file not in (None, "-") else webhook_file
     places = (file.absolute(), hook, work_pool, job_template and job_template.absolute())
@@ -61,15 +61,15 @@ def deploy(
     _show(file, changes, output)
 
 
-def _look(file: Path) -> None:
+def _check_readable(file: Path) -> None:
     """Raise BadEnvironment for a file that cannot be read, before a server is started for it."""
     from isthmus.environment import source
-    from isthmus.environment.diagnostics import UnreadableFile, refusal
+    from isthmus.environment.diagnostics import UnreadableFile, file_error
 
     try:
         source.read(file)
     except UnreadableFile as error:
-        raise refusal(file, [error.problem], again="isthmus deploy") from None
+        raise file_error(file, [error.problem], again="isthmus deploy") from None
 
 
 def _show(file: Path, changes: "list[Change]", output: str) -> None:
@@ -81,7 +81,7 @@ def _show(file: Path, changes: "list[Change]", output: str) -> None:
         text = f"{change.done}: {change.text}" if change.text else change.done
         table.add_row(change.kind, change.name, text)
     terminal.show(table)
-    terminal.say(f"pages: {_pages()}")
+    terminal.print_message(f"pages: {_pages()}")
 
 
 def _pages() -> str:

@@ -20,21 +20,21 @@ def find(text: str) -> "Environment":
 
     if _is_path(text):
         return load(_existing(text))
-    if text in state.known():
-        return load(state.stored(text))
+    if text in state.environment_names():
+        return load(state.stored_environment_path(text))
     if Path(text).is_file():
         return load(Path(text))
-    raise Usage(f"{text}: neither a file nor an environment built here", hint=_known_names())
+    raise Usage(f"{text}: neither a file nor an environment built here", hint=_built_names())
 
 
-def is_gone(text: str) -> bool:
+def is_deleted(text: str) -> bool:
     """Tell whether that is the name of an environment that was here once, and is no more."""
     from isthmus import environment_store
 
-    return not (_is_path(text) or Path(text).is_file()) and environment_store.is_gone(text)
+    return not (_is_path(text) or Path(text).is_file()) and environment_store.is_torn_down(text)
 
 
-def remember(environment: "Environment") -> None:
+def save(environment: "Environment") -> None:
     """Keep a copy, so that from now on the name is enough.
 
     Raises BadEnvironment if that would lose sight of clusters that an earlier `up` has made, Busy
@@ -42,22 +42,22 @@ def remember(environment: "Environment") -> None:
     """
     from isthmus import environment_store
 
-    with file_lock.taken(environment.name):
-        environment_store.remember(environment)
+    with file_lock.acquire(environment.name):
+        environment_store.save(environment)
 
 
 def accept_checksums(environment: "Environment") -> None:
     """Fetch what the environment needs, pin what has no checksum, and say what was pinned."""
     from isthmus import binaries
 
-    terminal.say("looking for the programs of the stack, and fetching what is not here")
-    for file, checksum in binaries.accept(environment).items():
-        terminal.say(f"accepted: {file} {checksum}")
+    terminal.print_message("looking for the programs of the stack, and fetching what is not here")
+    for file, checksum in binaries.accept_checksums(environment).items():
+        terminal.print_message(f"accepted: {file} {checksum}")
 
 
 def require_built(environment: "Environment", text: str) -> None:
     """Raise Findings if no `up` has been at this environment, which the person called `text`."""
-    if not state.stored(environment.name).exists():
+    if not state.stored_environment_path(environment.name).exists():
         raise not_built(environment, text)
 
 
@@ -77,6 +77,6 @@ def _is_path(text: str) -> bool:
     return "/" in text or text.endswith((".yaml", ".yml"))
 
 
-def _known_names() -> str:
-    names = ", ".join(state.known())
+def _built_names() -> str:
+    names = ", ".join(state.environment_names())
     return f"known: {names}" if names else "none is built yet: isthmus init, then isthmus up FILE"

@@ -27,7 +27,7 @@ def validate(env: str, output: str) -> None:
         fields = {"environment": environment.name, "clusters": names, "verdict": "pass"}
         return terminal.document("Validation", fields)
     choice = f"provider {environment.provider}, stack {environment.stack}"
-    terminal.emit(f"{environment.name}: valid; {', '.join(names)}; {choice}")
+    terminal.print_result(f"{environment.name}: valid; {', '.join(names)}; {choice}")
 
 
 @click.command(short_help="Write the manifests of ENV to a folder, or list its images.")
@@ -65,7 +65,7 @@ def _list_images(environment: "Environment", output: str) -> None:
     names = plan.image_names(environment)
     if output == "json":
         return terminal.document("Images", {"environment": environment.name, "images": names})
-    terminal.emit("\n".join(names))
+    terminal.print_result("\n".join(names))
 
 
 def _write(environment: "Environment", output: str, directory: Path) -> None:
@@ -77,11 +77,11 @@ def _write(environment: "Environment", output: str, directory: Path) -> None:
     except OSError as error:
         raise Usage(f"{directory}: {error.strerror}", hint="choose another: --to DIR") from None
     if why:
-        terminal.say(f"what istioctl makes is left out, and ORDER.txt says where: {why}")
+        terminal.print_message(f"what istioctl makes is left out, and ORDER.txt says where: {why}")
     if output == "json":
         fields = {"environment": environment.name, "directory": str(directory), "files": files}
         return terminal.document("Rendering", fields)
-    terminal.emit("\n".join(files))
+    terminal.print_result("\n".join(files))
 
 
 @click.command(short_help="Print the path of ENV's kubeconfig.")
@@ -98,7 +98,7 @@ def kubeconfig(env: str, output: str) -> None:
         contexts = [cluster.name for cluster in environment.clusters]
         fields = {"environment": environment.name, "path": str(path), "contexts": contexts}
         return terminal.document("Kubeconfig", fields)
-    terminal.emit(str(path))
+    terminal.print_result(str(path))
 
 
 @click.command(short_help="Write a first environment file.")
@@ -115,8 +115,8 @@ def init(file: Path) -> None:
         raise Usage(f"{file}: exists already and is left as it is", hint=hint) from None
     except OSError as error:
         raise Usage(f"{file}: cannot be written: {error.strerror}") from None
-    terminal.emit(str(file))
-    terminal.say(f"next: isthmus up {file}")
+    terminal.print_result(str(file))
+    terminal.print_message(f"next: isthmus up {file}")
 
 
 @click.command()
@@ -133,7 +133,7 @@ def version(output: str) -> None:
     lines = [f"{name} {number}" for name, number in fields.items()]
     for name, parts in _stacks().items():
         lines.append(f"{name}: {', '.join(f'{part} {number}' for part, number in parts.items())}")
-    terminal.emit("\n".join(lines))
+    terminal.print_result("\n".join(lines))
 
 
 def _stacks() -> dict[str, dict[str, str]]:

@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 from isthmus.errors import IsthmusError
 
 T = TypeVar("T")
-INTERRUPTED = 130
+INTERRUPTED_EXIT_CODE = 130
 """Exit code after Ctrl-C or SIGTERM."""
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -33,7 +33,7 @@ class Abandoned(IsthmusError):
 class Interrupted(Abandoned):
     """A person or the system asked the run to end."""
 
-    exit_code = INTERRUPTED
+    exit_code = INTERRUPTED_EXIT_CODE
 
 
 class DeadlineExceeded(Abandoned):
@@ -49,7 +49,7 @@ def run(work: Callable[[], T], timeout: float | None, begun: float | None = None
     given, and Interrupted on one of SIGNALS; from then on another one ends the process on the spot.
     """
     future: Future[T] = Future()
-    with _answering_signals() as (heard, ended):
+    with _signal_wakeup_pipe() as (heard, ended):
         context = contextvars.copy_context()
         threading.Thread(
             target=context.run, args=(_fulfil, future, work, ended), name="run", daemon=True
@@ -85,7 +85,7 @@ def _fulfil(future: Future[T], work: Callable[[], T], ended: int) -> None:
 
 
 @contextmanager
-def _answering_signals() -> Iterator[tuple[int, int]]:
+def _signal_wakeup_pipe() -> Iterator[tuple[int, int]]:
     """Yield a pipe's two ends: what is written into the second, and each signal's number, is read.
 
     A run that was given up still has the second, and the process is about to end.
@@ -95,12 +95,12 @@ def _answering_signals() -> Iterator[tuple[int, int]]:
     os.set_blocking(reading, False)
     os.set_blocking(writing, False)
     woken = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
-    before: dict[signal.Signals, Any] = {s: signal.signal(s, _heard) for s in heard}
+    before: dict[signal.Signals, Any] = {s: signal.signal(s, _noop_handler) for s in heard}
     after: dict[signal.Signals, Any] = before
     try:
         yield reading, writing
     except Abandoned:
-        after = dict.fromkeys(heard, _leave)
+        after = dict.fromkeys(heard, _exit_at_once)
         raise
     finally:
         for number, handler in after.items():
@@ -121,9 +121,9 @@ def _first(heard: int) -> int:
     return 0
 
 
-def _heard(*_: object) -> None:
+def _noop_handler(*_: object) -> None:
     """Have Python write the signal's number into the pipe: it does so with a handler."""
 
 
-def _leave(*_: object) -> None:
-    os._exit(INTERRUPTED)
+def _exit_at_once(*_: object) -> None:
+    os._exit(INTERRUPTED_EXIT_CODE)

@@ -13,7 +13,7 @@ from isthmus.cli.terminal import Marks
 from isthmus.events import Event
 from isthmus.timeline import Step, StepRecorder
 
-REDRAWS = 6
+REFRESH_PER_SECOND = 6
 """Times a second; more would cost what the clusters need."""
 MARGIN = 2
 """Lines of the terminal that the tree leaves free."""
@@ -31,7 +31,7 @@ class LiveTree:
         self._live = Live(
             get_renderable=self._draw,
             console=console,
-            refresh_per_second=REDRAWS,
+            refresh_per_second=REFRESH_PER_SECOND,
             transient=True,
             redirect_stdout=False,
             redirect_stderr=False,
@@ -42,7 +42,7 @@ class LiveTree:
         self._steps(event)
         if event.kind in ("done", "failed"):
             with self._printing:
-                self._print(ended_first(self._steps.all()[self._printed :]))
+                self._print(leading_ended_steps(self._steps.steps()[self._printed :]))
 
     def __enter__(self) -> "LiveTree":
         """Start to draw."""
@@ -53,7 +53,7 @@ class LiveTree:
         """Leave every step on the screen, as it was last."""
         self._live.stop()
         with self._printing:
-            self._print(self._steps.all()[self._printed :])
+            self._print(self._steps.steps()[self._printed :])
 
     def _print(self, steps: Sequence[Step]) -> None:
         now = time.time()
@@ -65,7 +65,7 @@ class LiveTree:
         # Takes no lock but the steps' own: the thread that draws holds the console already.
         now = time.time()
         room = max(1, self._console.height - MARGIN)
-        shown, hidden = fitting(self._steps.all()[self._printed :], room)
+        shown, hidden = select_visible_steps(self._steps.steps()[self._printed :], room)
         lines = [self._line(step, now) for step in shown]
         if hidden:
             lines.append(Text(f"{self._marks.more} {hidden} more", style="dim"))
@@ -78,7 +78,7 @@ class LiveTree:
             (f"{self._mark(step, now)} ", style),
             f"{step.name:<32} {step.cluster or '':<14}",
             (f"{seconds}  ", "dim"),
-            (news(step), "red" if step.outcome == "failed" else ""),
+            (progress_text(step), "red" if step.outcome == "failed" else ""),
         )
         line.truncate(self._console.width, overflow="ellipsis")
         return line
@@ -90,7 +90,7 @@ class LiveTree:
         return signs.get(step.outcome, self._marks.retrying)
 
 
-def news(step: Step) -> str:
+def progress_text(step: Step) -> str:
     """Return what a step found, or how far it is, in one line."""
     first = next(iter(step.text.splitlines()), "")
     if step.end is None and step.fraction is not None:
@@ -98,13 +98,13 @@ def news(step: Step) -> str:
     return first
 
 
-def ended_first(steps: Sequence[Step]) -> list[Step]:
+def leading_ended_steps(steps: Sequence[Step]) -> list[Step]:
     """Return the steps up to the first that still runs."""
     running = (at for at, step in enumerate(steps) if step.end is None)
     return list(steps[: next(running, len(steps))])
 
 
-def fitting(steps: Sequence[Step], room: int) -> tuple[list[Step], int]:
+def select_visible_steps(steps: Sequence[Step], room: int) -> tuple[list[Step], int]:
     """Return the steps that fit into `room` lines, in order, and how many do not.
 
     What still runs is kept before what has ended, and the later before the earlier.

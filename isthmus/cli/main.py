@@ -22,7 +22,7 @@ from isthmus.cli.status import status
 from isthmus.cli.up_down_verify import down, up, verify
 from isthmus.errors import IsthmusError, Unprepared, Usage
 
-OF_THE_MACHINE = {errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.ENOTDIR,
+MACHINE_ERRNOS = {errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.ENOTDIR,
                   errno.EMFILE, errno.ENFILE}  # fmt: skip
 """What a file system says when it is not our fault."""
 INTERNAL = 1
@@ -50,7 +50,7 @@ def main() -> NoReturn:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if not interruptible.is_under_nohup(number):
             signal.signal(number, signal.default_int_handler)
-    process_setup.settle()
+    process_setup.prepare_process()
     code, abandoned = attempt(lambda: isthmus.main(prog_name="isthmus", standalone_mode=False))
     if abandoned:
         # Threads still wait for clusters; the interpreter's ordinary end would wait for them.
@@ -71,19 +71,19 @@ def _attempt(command: Callable[[], object]) -> tuple[int, bool]:
         command()
         return 0, False
     except (KeyboardInterrupt, click.Abort):
-        return tell(interruptible.Interrupted("interrupted")), True
+        return print_error(interruptible.Interrupted("interrupted")), True
     except click.ClickException as error:
         error.show()
         return Usage.exit_code, False
     except IsthmusError as error:
-        return tell(error), isinstance(error, interruptible.Abandoned)
+        return print_error(error), isinstance(error, interruptible.Abandoned)
     except OSError as error:
-        refused = _refused(error)
-        return tell(refused) if refused else _tell_bug(error), False
+        refused = _machine_error(error)
+        return print_error(refused) if refused else _print_internal_error(error), False
     except Exception as error:
         if _is_of_interrupt(error):
-            return tell(interruptible.Interrupted("interrupted")), True
-        return _tell_bug(error), False
+            return print_error(interruptible.Interrupted("interrupted")), True
+        return _print_internal_error(error), False
 
 
 def _is_of_interrupt(error: BaseException | None) -> bool:
@@ -93,15 +93,15 @@ def _is_of_interrupt(error: BaseException | None) -> bool:
     return error is not None
 
 
-def tell(error: IsthmusError) -> int:
+def print_error(error: IsthmusError) -> int:
     """Print an error for a person; return its exit code."""
     if os.environ.get("ISTHMUS_DEBUG"):
-        terminal.say(_trace(error))
-    terminal.say(f"isthmus: {error}", "red")
+        terminal.print_message(_trace(error))
+    terminal.print_message(f"isthmus: {error}", "red")
     return error.exit_code
 
 
-def _refused(error: OSError) -> Unprepared | None:
+def _machine_error(error: OSError) -> Unprepared | None:
     """Return what the file system's refusal means to a person, or nothing if it is our fault."""
     try:
         home, cache = state.home(), state.cache()
@@ -109,7 +109,7 @@ def _refused(error: OSError) -> Unprepared | None:
         return found
     # A folder for us that cannot be made, as below /proc: we name no other one that must be there.
     missing = error.errno == errno.ENOENT and error.filename
-    if error.errno not in OF_THE_MACHINE and not (
+    if error.errno not in MACHINE_ERRNOS and not (
         missing and home.is_relative_to(str(error.filename))
     ):
         return None
@@ -121,21 +121,21 @@ def _refused(error: OSError) -> Unprepared | None:
     return Unprepared(f"{error.filename or 'a file'}: {error.strerror}", hint=hint)
 
 
-def _tell_bug(error: Exception) -> int:
+def _print_internal_error(error: Exception) -> int:
     trace = _trace(error)
     if os.environ.get("ISTHMUS_DEBUG"):
-        terminal.say(trace)
+        terminal.print_message(trace)
     summary = next(iter(str(error).splitlines()), "")
-    terminal.say(f"isthmus: internal error: {type(error).__name__}: {summary}", "red")
-    terminal.say(f"  -> {_kept(trace)}", "red")
+    terminal.print_message(f"isthmus: internal error: {type(error).__name__}: {summary}", "red")
+    terminal.print_message(f"  -> {_save_traceback(trace)}", "red")
     return INTERNAL
 
 
-def _kept(trace: str) -> str:
+def _save_traceback(trace: str) -> str:
     moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     try:
         log = state.home() / "logs" / f"error-{moment}-{os.getpid()}.log"
-        state.private(log, trace)
+        state.write_private(log, trace)
     except (OSError, Unprepared):
         return "see it whole: run again with ISTHMUS_DEBUG=1"
     return f"the traceback is in {log}"

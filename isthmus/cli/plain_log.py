@@ -8,9 +8,9 @@ from rich.text import Text
 from isthmus.events import Event
 from isthmus.timeline import StepRecorder
 
-TENTHS = 10
+REPORTS_PER_STEP = 10
 """A long step is heard of each time another tenth of it is done."""
-WORDS = {"done": "ok", "failed": "FAIL", "retrying": "retry", "noted": ".."}
+KIND_LABELS = {"done": "ok", "failed": "FAIL", "retrying": "retry", "noted": ".."}
 STYLES = {"done": "green", "failed": "red", "retrying": "yellow"}
 
 
@@ -27,7 +27,7 @@ class PlainLog:
         """Print the event if it is news."""
         with self._lock:
             self._steps(event)
-            if event.kind == "started" or (event.kind == "noted" and not self._is_news(event)):
+            if event.kind == "started" or (event.kind == "noted" and not self._has_changed(event)):
                 return
             self._console.print(self._line(event), soft_wrap=True)
 
@@ -38,8 +38,8 @@ class PlainLog:
     def __exit__(self, *_: object) -> None:
         """Nothing is left to print."""
 
-    def _is_news(self, event: Event) -> bool:
-        tenth = None if event.fraction is None else int(event.fraction * TENTHS)
+    def _has_changed(self, event: Event) -> bool:
+        tenth = None if event.fraction is None else int(event.fraction * REPORTS_PER_STEP)
         said = event.text if tenth is None else tenth
         if self._told.get(event.step) == said:
             return False
@@ -47,12 +47,12 @@ class PlainLog:
         return True
 
     def _line(self, event: Event) -> Text:
-        step = next(step for step in self._steps.all() if step.step == event.step)
+        step = next(step for step in self._steps.steps() if step.step == event.step)
         first = next(iter(event.text.splitlines()), "")
         percent = "" if event.fraction is None else f"{event.fraction:.0%} "
         line = Text.assemble(
             f"{step.seconds(event.at):7.1f}s  ",
-            (f"{WORDS[event.kind]:<5}", STYLES.get(event.kind, "")),
+            (f"{KIND_LABELS[event.kind]:<5}", STYLES.get(event.kind, "")),
             f" {event.name}  {event.cluster or '-'}  {percent}{first}",
         )
         line.rstrip()

@@ -19,7 +19,7 @@ from isthmus.adapters import web_proxy
 from isthmus.errors import IsthmusError, Unprepared
 
 STEP = "Prefect server"
-LAST_WORD_TIMEOUT = 2.0
+CANCEL_TIMEOUT = 2.0
 """Seconds: said while a person waits for the prompt."""
 UNFINISHED = ("PENDING", "RUNNING", "CANCELLING")
 CA = "PREFECT_API_SSL_CERT_FILE"
@@ -53,28 +53,28 @@ def load() -> Any:
     except ImportError:
         raise
     except Exception as error:  # pydantic's, tomllib's and Prefect's own have no common base
-        raise _misread(error) from None
+        raise _settings_error(error) from None
 
 
 def check(api: str) -> None:
     """Raise Unprepared if no Prefect server answers there, or it refuses us."""
     _check_certificates()
-    web_proxy.of(api)  # raises if it needs a proxy that cannot be used
+    web_proxy.proxy_for(api)  # raises if it needs a proxy that cannot be used
     load()
     try:
-        with _client(polling.limits().prefect, api) as client:
+        with _client(polling.timeouts().prefect, api) as client:
             error = client.api_healthcheck()
     except Exception as raised:  # an address that is none, too
         error = raised
     if error is not None:
-        raise _unanswered(api, error)
+        raise _unreachable_error(api, error)
 
 
 def cancel(tag: str, why: str) -> None:
     """Mark the unfinished flow runs with this tag as cancelled; a server that is gone is fine."""
     if "prefect.client.orchestration" not in sys.modules:
         return  # then it has heard of no run
-    with suppress(Exception), _client(LAST_WORD_TIMEOUT) as client:
+    with suppress(Exception), _client(CANCEL_TIMEOUT) as client:
         filters = importlib.import_module("prefect.client.schemas.filters")
         states = importlib.import_module("prefect.states")
         wanted = filters.FlowRunFilter.model_validate(
@@ -105,7 +105,7 @@ def _check_certificates() -> None:
         raise Unprepared(f"{path} ({CA}): no such file", step=STEP, hint=hint)
 
 
-def _unanswered(api: str, error: Exception) -> IsthmusError:
+def _unreachable_error(api: str, error: Exception) -> IsthmusError:
     status = getattr(getattr(error, "response", None), "status_code", None)
     if status in (401, 403):
         message = f"the Prefect server at {api} (PREFECT_API_URL) refuses us: HTTP {status}"
@@ -120,7 +120,7 @@ def _unanswered(api: str, error: Exception) -> IsthmusError:
     return Unprepared(message, step=STEP, hint=hint)
 
 
-def _misread(error: Exception) -> Unprepared:
+def _settings_error(error: Exception) -> Unprepared:
     """Return what a wrong setting of a person's own is told as, without its value."""
     found: list[Any] = getattr(error, "errors", list)()
     fields = [str(part["loc"][-1]) for part in found if part.get("loc")]

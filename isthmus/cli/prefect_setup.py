@@ -25,13 +25,13 @@ from isthmus.adapters import (
 from isthmus.cli import prefect_client
 from isthmus.events import Event
 
-THEIRS = ("PREFECT_API_", "PREFECT_CLIENT_", "PREFECT_CLOUD_", "PREFECT_UI_URL", "PREFECT_PROFILE",
-          "PREFECT_HOME")  # fmt: skip
+USER_SERVER_PREFIXES = ("PREFECT_API_", "PREFECT_CLIENT_", "PREFECT_CLOUD_", "PREFECT_UI_URL",
+                        "PREFECT_PROFILE", "PREFECT_HOME")  # fmt: skip
 """Beginnings of the variables by which a person's own server is reached; of our own, none is."""
 
 
 @contextmanager
-def ready(tag: str) -> Iterator[None]:
+def server_context(tag: str) -> Iterator[None]:
     """Make flows called in the block run against a server, tagged, without a word of Prefect's.
 
     Raises Unprepared if there is no server and none can be started.
@@ -51,12 +51,12 @@ def connect() -> None:
     From here on this process stands in a folder of ours: Prefect reads prefect.toml, .env and
     pyproject.toml of the one it stands in, over and over, and a run is the same from any folder.
     """
-    _be_silent()
-    _stand_apart()
+    _suppress_warnings()
+    _enter_server_folder()
     step = Event("started", "prefect-server", "Prefect server")
     events.publish(step)
     try:
-        found = _theirs() or _ours()
+        found = _connect_user_server() or _ensure_own_server()
     except Exception as error:
         events.publish(_next(step, "failed", str(error)))
         raise
@@ -68,39 +68,39 @@ def folder() -> Path:
     return prefect_record.folder()
 
 
-def _theirs() -> str:
+def _connect_user_server() -> str:
     if api := os.environ.get("PREFECT_API_URL", ""):
-        _keep(THEIRS)
+        _drop_other_variables(USER_SERVER_PREFIXES)
         os.environ.update(prefect_api.environment(api, folder()))
-        if not web_proxy.of(api):
-            os.environ.update(web_proxy.past([urlsplit(api).hostname or ""]))
+        if not web_proxy.proxy_for(api):
+            os.environ.update(web_proxy.no_proxy_variables([urlsplit(api).hostname or ""]))
         prefect_client.check(api)
     return api
 
 
-def _ours() -> str:
+def _ensure_own_server() -> str:
     server = prefect_server.ensure(folder())
-    _keep(())
+    _drop_other_variables(())
     pages = f"{server.url}{prefect_settings.PAGES}"
     os.environ.update(prefect_settings.client(folder(), server.api), PREFECT_UI_URL=pages)
     return f"{server.url}{' started' if server.started else ''}"
 
 
-def _keep(beginnings: tuple[str, ...]) -> None:
+def _drop_other_variables(beginnings: tuple[str, ...]) -> None:
     """Leave no variable of Prefect's that does not begin so."""
     for name in list(os.environ):
         if name.startswith("PREFECT_") and not name.startswith(beginnings):
             del os.environ[name]
 
 
-def _stand_apart() -> None:
+def _enter_server_folder() -> None:
     os.environ.update(ISTHMUS_HOME=str(state.home()), ISTHMUS_CACHE=str(state.cache()))
     os.environ["HOME"] = os.environ.get("HOME") or str(subprocess_env.home())
     folder().mkdir(parents=True, exist_ok=True, mode=0o700)
     os.chdir(folder())
 
 
-def _be_silent() -> None:
+def _suppress_warnings() -> None:
     if not os.environ.get("ISTHMUS_DEBUG"):
         warnings.simplefilter("ignore")
         logging.raiseExceptions = False  # or a log line that cannot be sent prints a traceback

@@ -14,7 +14,7 @@ from isthmus.events import Event
 if TYPE_CHECKING:
     from isthmus.environment import Environment
 
-GRACE = 5.0
+PROBE_CLEANUP_SECONDS = 5.0
 """Seconds in which a check that is interrupted takes its probes away."""
 STEP = Event("started", "check", "check")
 
@@ -40,7 +40,7 @@ def preflight(env: str, output: str, timeout: float | None) -> None:
     if output == "json":
         terminal.document("Preflight", _document(environment, failure))
     elif not failure:
-        terminal.emit(f"{environment.name}: can be built")
+        terminal.print_result(f"{environment.name}: can be built")
     if failure:
         raise failure
 
@@ -50,7 +50,7 @@ def check(environment: "Environment", timeout: float | None) -> None:
 
     Raises Busy while a run is at work on it. What was probed is gone, also after an interrupt.
     """
-    confirm.ready(environment)
+    confirm.read_cloud_credentials(environment)
     ended = threading.Event()
 
     def work() -> None:
@@ -61,12 +61,12 @@ def check(environment: "Environment", timeout: float | None) -> None:
 
     from isthmus.cli import run_flow
 
-    with run_flow.view() as view, events.listening(view), polling.stoppable():
+    with run_flow.view() as view, events.subscribe(view), polling.stoppable():
         try:
             interruptible.run(work, timeout)
         except interruptible.Abandoned:
             polling.stop()
-            ended.wait(GRACE)
+            ended.wait(PROBE_CLEANUP_SECONDS)
             raise
 
 
@@ -75,10 +75,10 @@ def _check(environment: "Environment") -> None:
 
     events.publish(STEP)
     # Where nothing was ever written no run can be at work, and nothing is to be written yet.
-    held = file_lock.taken(environment.name) if state.home().exists() else nullcontext()
+    held = file_lock.acquire(environment.name) if state.home().exists() else nullcontext()
     try:
-        with held, events.inside(STEP), polling.within(environment.timeouts):
-            environment_store.check(environment)
+        with held, events.in_step(STEP), polling.use_timeouts(environment.timeouts):
+            environment_store.check_immutable_fields(environment)
             binaries.check(environment)
             providers.check(environment)
     except Exception as error:
@@ -88,7 +88,7 @@ def _check(environment: "Environment") -> None:
 
 
 def _document(environment: "Environment", failure: IsthmusError | None) -> dict[str, object]:
-    parts = (failure.parts or (failure,)) if failure else ()
+    parts = (failure.causes or (failure,)) if failure else ()
     return {
         "environment": environment.name,
         "verdict": "fail" if failure else "pass",

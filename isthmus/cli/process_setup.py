@@ -13,50 +13,50 @@ from contextlib import suppress
 from isthmus.adapters import web_proxy
 
 OTHERS_WRITE, OTHERS = 0o022, 0o077
-MADE = ("ISTHMUS_HOME", "ISTHMUS_CACHE")
-PATHS = (*MADE, "ISTHMUS_TOOLS", "ISTHMUS_MIRROR", "PREFECT_API_SSL_CERT_FILE", "PREFECT_HOME",
-         "PREFECT_PROFILES_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR")  # fmt: skip
+FOLDER_VARIABLES = ("ISTHMUS_HOME", "ISTHMUS_CACHE")
+PATHS = (*FOLDER_VARIABLES, "ISTHMUS_TOOLS", "ISTHMUS_MIRROR", "PREFECT_API_SSL_CERT_FILE",
+         "PREFECT_HOME", "PREFECT_PROFILES_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR")  # fmt: skip
 """Variables that may hold a path from the folder one stands in."""
-FILES = 65536
+OPEN_FILES_LIMIT = 65536
 """Open files; supervisord wants 1024, a region's API server and etcd thousands."""
 
 
-def settle() -> None:
+def prepare_process() -> None:
     """Make this process one in which any text can be read and printed, and files are its owner's.
 
     Runs the command line again, in Python's UTF-8 mode, if the locale is of another encoding.
     """
     _open_streams()
-    _speak_utf8()
-    _make_streams_fit()
+    _ensure_utf8_mode()
+    _escape_unencodable()
     # Whatever the shell's: never the owner's own rights, never another one's right to write.
     before = os.umask(OTHERS)
     os.umask(before & OTHERS | OTHERS_WRITE)
-    _open_many_files()
-    _name_whole_paths()
+    _raise_open_files_limit()
+    _make_paths_absolute()
     for name in ("COLUMNS", "LINES"):
         if not os.environ.get(name, "").strip("0").isdigit():
             os.environ.pop(name, None)  # nothing can be drawn on 0 columns
-    web_proxy.settle()
+    web_proxy.set_proxy_variables()
 
 
-def _open_many_files() -> None:
+def _raise_open_files_limit() -> None:
     """Let as many files be open as the server, and a region, want; both inherit the limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft == resource.RLIM_INFINITY or soft >= FILES:
+    if soft == resource.RLIM_INFINITY or soft >= OPEN_FILES_LIMIT:
         return
     # Only root may go over what the shell was given.
-    for limits in ((FILES, FILES), (hard, hard)):
+    for limits in ((OPEN_FILES_LIMIT, OPEN_FILES_LIMIT), (hard, hard)):
         with suppress(ValueError, OSError):
             return resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
-def _name_whole_paths() -> None:
+def _make_paths_absolute() -> None:
     """Make paths of ours count from the root: servers and runs stand in other folders."""
     for name in PATHS:
         path = os.path.expanduser(os.environ.get(name, ""))
         # What is none, as a mirror's URL, is left as it is.
-        if path and not path.startswith("/") and (name in MADE or os.path.exists(path)):
+        if path and not path.startswith("/") and (name in FOLDER_VARIABLES or os.path.exists(path)):
             with suppress(OSError):  # the folder is gone; told where it is needed
                 os.environ[name] = os.path.abspath(path)
 
@@ -73,7 +73,7 @@ def _open_streams() -> None:
     sys.stderr = sys.stderr or open(os.devnull, "w")
 
 
-def _speak_utf8() -> None:
+def _ensure_utf8_mode() -> None:
     encoding = locale.getpreferredencoding(False).lower().replace("-", "")
     if sys.flags.utf8_mode or encoding == "utf8" or not sys.executable:
         return
@@ -83,7 +83,7 @@ def _speak_utf8() -> None:
     os.execve(sys.executable, words, {**os.environ, "PYTHONIOENCODING": shown})
 
 
-def _make_streams_fit() -> None:
+def _escape_unencodable() -> None:
     """Let any text be printed, also to a stream that lacks a character."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

@@ -26,7 +26,7 @@ FLOWS = {
     "down": ("flows.teardown", "teardown"),
     "verify": ("flows.verify", "verify"),
 }
-AGREED = {"up": "buy", "down": "anothers"}
+CONFIRM_PARAMETERS = {"up": "buy", "down": "anothers"}
 """By which parameter a flow learns that a person said yes."""
 
 
@@ -36,19 +36,19 @@ class RunRequest:
 
     verb: str
     environment: "Environment"
-    typed: str
+    argument: str
     """The environment as they typed it: a file or a name."""
     timeout: float | None
     """Seconds for the whole command."""
-    begun: float | None = None
+    start_time: float | None = None
     """When the command began, by the monotonic clock, if more than the run counts."""
-    agreed: bool = False
+    confirmed: bool = False
     """Whether a person has said yes to what it costs, or whose mesh it ends."""
 
     @property
-    def again(self) -> str:
+    def resume_command(self) -> str:
         """What to type to go on."""
-        return f"isthmus {self.verb} {self.typed}"
+        return f"isthmus {self.verb} {self.argument}"
 
 
 @dataclass
@@ -73,16 +73,16 @@ def run(order: RunRequest) -> RunResult:
     tag = f"cli-{secrets.token_hex(4)}"
     value: Any = None
     failure: BaseException | None = None
-    with events.listening(steps), view() as shown, events.listening(shown):
+    with events.subscribe(steps), view() as shown, events.subscribe(shown):
         try:
-            value = interruptible.run(lambda: _call(order, tag), order.timeout, order.begun)
+            value = interruptible.run(lambda: _call(order, tag), order.timeout, order.start_time)
         except interruptible.Abandoned as error:
-            failure = _explained(error, steps.running(), order.again)
+            failure = _explained(error, steps.running(), order.resume_command)
         except Exception as error:
             failure = _translated(error)
     finished = _recorded(order, start, steps, failure)
     if isinstance(failure, interruptible.Abandoned):
-        _give_up(tag, failure.message)
+        _cancel_run(tag, failure.message)
     return RunResult(finished, value, failure)
 
 
@@ -95,10 +95,10 @@ def view() -> LiveTree | PlainLog:
 
 
 def _call(order: RunRequest, tag: str) -> Any:
-    with polling.within(order.environment.timeouts), prefect_setup.ready(tag):
+    with polling.use_timeouts(order.environment.timeouts), prefect_setup.server_context(tag):
         module, name = FLOWS[order.verb]
         flow = getattr(importlib.import_module(module), name)
-        agreed = {AGREED[order.verb]: True} if order.agreed else {}
+        agreed = {CONFIRM_PARAMETERS[order.verb]: True} if order.confirmed else {}
         return flow(order.environment, if_busy="refuse", **agreed)
 
 
@@ -124,13 +124,13 @@ def _recorded(
     order: RunRequest, start: float, steps: StepRecorder, failure: BaseException | None
 ) -> RunRecord:
     outcome = next(iter(str(failure).splitlines()), type(failure).__name__) if failure else "done"
-    name, taken = order.environment.name, tuple(steps.all())
+    name, taken = order.environment.name, tuple(steps.steps())
     finished = RunRecord(name, order.verb, start, time.time(), outcome, taken)
     with suppress(OSError):  # it only shows where time went
         run_history.write(finished)
     return finished
 
 
-def _give_up(tag: str, why: str) -> None:
+def _cancel_run(tag: str, why: str) -> None:
     prefect_client.cancel(tag, why)
-    processes.end_children()
+    processes.terminate_children()

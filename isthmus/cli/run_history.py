@@ -10,7 +10,7 @@ from typing import Any
 from isthmus import state
 from isthmus.timeline import Step, critical_path
 
-KEPT = 20
+MAX_RUNS = 20
 """Runs that are kept for each environment."""
 
 
@@ -36,8 +36,8 @@ def write(run: RunRecord) -> None:
     if state.folder(run.environment).is_dir():
         moment = datetime.fromtimestamp(run.start, UTC).strftime("%Y%m%dT%H%M%S.%fZ")
         path = _folder(run.environment) / f"{moment}.json"
-        state.private(path, json.dumps(run.document(), indent=2, sort_keys=True))
-        for old in _files(run.environment)[:-KEPT]:
+        state.write_private(path, json.dumps(run.document(), indent=2, sort_keys=True))
+        for old in _files(run.environment)[:-MAX_RUNS]:
             old.unlink(missing_ok=True)
 
 

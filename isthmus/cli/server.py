@@ -34,8 +34,8 @@ def start(host: str | None, port: int | None, limit: int | None) -> None:
 
     home = prefect_setup.folder()
     wanted = prefect_settings.options(home).changed(host=host, port=port, limit=limit)
-    terminal.emit(prefect_server.start(home, wanted).url)
-    terminal.say(f"its pages ask for what is in {prefect_settings.auth_file(home)}")
+    terminal.print_result(prefect_server.start(home, wanted).url)
+    terminal.print_message(f"its pages ask for what is in {prefect_settings.auth_file(home)}")
 
 
 @server.command()
@@ -46,7 +46,7 @@ def stop(now: bool) -> None:
     from isthmus.cli import prefect_setup
 
     ran = prefect_server.stop(prefect_setup.folder(), now)
-    terminal.emit("stopped" if ran else "was not running")
+    terminal.print_result("stopped" if ran else "was not running")
 
 
 @server.command()
@@ -57,7 +57,7 @@ def status(output: str) -> None:
     if output == "json":
         terminal.document("Server", fields)
     elif fields["running"]:
-        terminal.emit(_told(fields))
+        terminal.print_result(_status_text(fields))
     if not fields["running"]:
         raise Findings("the Prefect server does not run", hint="start it: isthmus server start")
 
@@ -68,7 +68,7 @@ def _status() -> dict[str, Any]:
 
     home = prefect_setup.folder()
     found, worker = prefect_server.status(home), prefect_server.worker(home)
-    api = found and prefect_api.ours(found.api, prefect_settings.auth(home))
+    api = found and prefect_api.own_server_api(found.api, prefect_settings.auth(home))
     return {
         "running": bool(found),
         "url": found.url if found else None,
@@ -81,14 +81,14 @@ def _status() -> dict[str, Any]:
             "running": bool(worker),
             "pid": worker,
             "log": str(prefect_server.log(home, "worker")),
-            "pool": prefect_settings.POOL,
+            "pool": prefect_settings.WORK_POOL,
             "limit": prefect_settings.options(home).limit,
-            "paused": prefect_api.paused(api, prefect_settings.POOL) if api else [],
+            "paused": prefect_api.list_paused(api, prefect_settings.WORK_POOL) if api else [],
         },
     }
 
 
-def _told(fields: dict[str, Any]) -> str:
+def _status_text(fields: dict[str, Any]) -> str:
     worker = "no worker; start it: isthmus server start"
     if (known := fields["worker"])["running"]:
         what = f"pool {known['pool']}, limit {known['limit']}, log {known['log']}"

@@ -26,10 +26,10 @@ def status(env: str, output: str, steps: bool) -> None:
     environment_argument.require_built(environment, env)
     if steps:
         return _show_steps(environment, env, output)
-    confirm.ready(environment)
+    confirm.read_cloud_credentials(environment)
     from isthmus.cli import cluster_view, status_checks
 
-    sights = cluster_view.look(environment)
+    sights = cluster_view.get_cluster_statuses(environment)
     found = status_checks.checks(environment, sights)
     if output == "json":
         fields = status_checks.document(environment, sights, found)
@@ -72,7 +72,7 @@ def _runs(environment: "Environment") -> dict[str, Any]:
         "seconds": round(last.end - last.start, 1),
         "outcome": last.outcome,
     }
-    leaving = [cluster.name for cluster in environment_store.leavers(environment)]
+    leaving = [cluster.name for cluster in environment_store.removed_clusters(environment)]
     return {"busy": _is_held(environment.name), "lastRun": shown, "leaving": leaving}
 
 

@@ -36,13 +36,13 @@ class ClusterState:
     gateway_pods: ReadyCount
     gateway_address: str
     istiod: ReadyCount
-    wired: tuple[str, ...] = ()
+    remote_secrets: tuple[str, ...] = ()
     """Of a host: the remotes whose reader secret it has."""
-    joined: tuple[str, ...] = ()
+    ready_members: tuple[str, ...] = ()
     """Of a host: the clusters that KubeFed calls Ready."""
-    closed: tuple[str, ...] = ()
+    unschedulable_nodes: tuple[str, ...] = ()
     """If no node takes pods: every node with the reason, `one (cordoned)`."""
-    deaf: tuple[str, ...] = ()
+    unreachable_kubelets: tuple[str, ...] = ()
     """What is said of each kubelet that the API server does not reach, with what to do."""
 
 
@@ -51,8 +51,8 @@ class ClusterStatus:
     """One cluster, with what was seen in it or why nothing was."""
 
     cluster: "ClusterSpec"
-    seen: ClusterState | None
-    trouble: str = ""
+    state: ClusterState | None
+    error_message: str = ""
     unreachable: bool = False
     member: str = ""
     """Its name in the federation, where only the cluster's provider knows it."""
@@ -70,7 +70,7 @@ class StatusCheck:
 
 def checks(environment: "Environment", sights: Sequence[ClusterStatus]) -> list[StatusCheck]:
     """Return every check of every cluster, in the order in which one would repair."""
-    host = next((s.seen for s in sights if s.cluster == environment.host), None)
+    host = next((s.state for s in sights if s.cluster == environment.host), None)
     return [check for sight in sights for check in _of_cluster(environment, sight, host)]
 
 
@@ -80,7 +80,7 @@ def error(
     """Return what `status` ends with: nothing, ClusterUnreachable or Findings."""
     hint = f"repair it: isthmus up {name}"
     if unreachable := [sight for sight in sights if sight.unreachable]:
-        troubles = "; ".join(f"{sight.cluster.name}: {sight.trouble}" for sight in unreachable)
+        troubles = "; ".join(f"{s.cluster.name}: {s.error_message}" for s in unreachable)
         return ClusterUnreachable(f"{name}: does not answer: {troubles}", hint=hint)
     if failed := [f"{check.cluster}: {check.name}" for check in found if not check.ok]:
         return Findings(f"{name}: {len(failed)} not well: {', '.join(failed)}", hint=hint)
@@ -99,9 +99,9 @@ def document(
                 "name": sight.cluster.name,
                 "region": sight.cluster.region,
                 "network": sight.cluster.network,
-                "reachable": sight.seen is not None,
-                "version": sight.seen.version if sight.seen else None,
-                "gateway": (sight.seen.gateway_address or None) if sight.seen else None,
+                "reachable": sight.state is not None,
+                "version": sight.state.version if sight.state else None,
+                "gateway": (sight.state.gateway_address or None) if sight.state else None,
                 "checks": [_plain(check) for check in found if check.cluster == sight.cluster.name],
             }
             for sight in sights
@@ -114,10 +114,10 @@ def _plain(check: StatusCheck) -> dict[str, Any]:
 
 
 def _nodes(name: str, seen: ClusterState) -> StatusCheck:
-    but = "".join(f", but {said}" for said in seen.deaf)
-    if seen.closed:
+    but = "".join(f", but {said}" for said in seen.unreachable_kubelets)
+    if seen.unschedulable_nodes:
         open_it = "kubectl uncordon it, or take the taint away"
-        but += f", but none takes pods: {', '.join(seen.closed)}; {open_it}"
+        but += f", but none takes pods: {', '.join(seen.unschedulable_nodes)}; {open_it}"
     return StatusCheck(name, "nodes", seen.nodes.ok and not but, f"{seen.nodes}{but}")
 
 
@@ -125,21 +125,21 @@ def _of_cluster(
     environment: "Environment", sight: ClusterStatus, host: ClusterState | None
 ) -> Iterator[StatusCheck]:
     name = sight.cluster.name
-    if sight.seen is None:
-        yield StatusCheck(name, "reachable", False, sight.trouble)
+    if sight.state is None:
+        yield StatusCheck(name, "reachable", False, sight.error_message)
         return
-    yield StatusCheck(name, "reachable", True, sight.seen.version)
-    yield _nodes(name, sight.seen)
+    yield StatusCheck(name, "reachable", True, sight.state.version)
+    yield _nodes(name, sight.state)
     if environment.federation == "kubefed" and host:
-        member = sight.member or sight.cluster.in_federation
+        member = sight.member or sight.cluster.member_name
         ready, away = "KubeFed calls it Ready", "KubeFed does not call it Ready"
-        yield _present(name, "federated", member in host.joined, ready, away)
+        yield _present(name, "federated", member in host.ready_members, ready, away)
     if sight.cluster == environment.host:
-        yield StatusCheck(name, "istiod", sight.seen.istiod.ok, str(sight.seen.istiod))
+        yield StatusCheck(name, "istiod", sight.state.istiod.ok, str(sight.state.istiod))
     elif host:
         there, gone = "its reader secret is on the host", "its reader secret is not on the host"
-        yield _present(name, "wired", name in host.wired, there, gone)
-    yield _gateway(name, sight.seen)
+        yield _present(name, "wired", name in host.remote_secrets, there, gone)
+    yield _gateway(name, sight.state)
 
 
 def _present(cluster: str, name: str, ok: bool, there: str, gone: str) -> StatusCheck:

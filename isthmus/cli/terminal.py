@@ -80,7 +80,7 @@ def marks(stream: TextIO) -> Marks:
 def document(kind: str, fields: Mapping[str, Any]) -> None:
     """Print one JSON document on stdout: sorted keys, with apiVersion and kind."""
     whole = {**fields, "apiVersion": API_VERSION, "kind": kind}
-    emit(json.dumps(whole, indent=2, sort_keys=True))
+    print_result(json.dumps(whole, indent=2, sort_keys=True))
 
 
 def show(*parts: RenderableType) -> None:
@@ -88,15 +88,15 @@ def show(*parts: RenderableType) -> None:
     buffer = StringIO()
     console = _console(buffer, sys.stdout)
     console.print(*parts, sep="\n")
-    emit(buffer.getvalue().rstrip("\n"))
+    print_result(buffer.getvalue().rstrip("\n"))
 
 
-def say(text: str, style: str = "") -> None:
+def print_message(text: str, style: str = "") -> None:
     """Print a message for a person on stderr."""
     stderr().print(Text(text, style=style), soft_wrap=True)
 
 
-def emit(text: str) -> None:
+def print_result(text: str) -> None:
     """Write to stdout; a reader that has left is no error."""
     try:
         print(text, flush=True)

@@ -44,7 +44,7 @@ def up(
         environment_argument.accept_checksums(environment)
     preflight.check(environment, timeout)
     agreed = confirm.confirm_purchase(environment, env, yes)
-    environment_argument.remember(environment)
+    environment_argument.save(environment)
     if not wait:
         return _in_background("up", environment, timeout, output, agreed)
     from isthmus import providers
@@ -68,23 +68,23 @@ def down(env: str, wait: bool, timeout: float | None, yes: bool, accept_checksum
 
     ENV is the name of an environment already built, or its file; also one that was half built.
     """
-    if environment_argument.is_gone(env):
-        return terminal.emit(f"{env}: gone already")
+    if environment_argument.is_deleted(env):
+        return terminal.print_result(f"{env}: gone already")
     environment = environment_argument.find(env)
     if accept_checksum:
         environment_argument.accept_checksums(environment)
-    confirm.ready(environment)
+    confirm.read_cloud_credentials(environment)
     agreed = confirm.confirm_deletion(environment, env, yes)
     if not wait:
         return _in_background("down", environment, timeout, "text", agreed)
     from isthmus import environment_store
     from isthmus.cli import run_flow
 
-    result = run_flow.run(run_flow.RunRequest("down", environment, env, timeout, agreed=agreed))
+    result = run_flow.run(run_flow.RunRequest("down", environment, env, timeout, confirmed=agreed))
     _report(result.run, steps=False)
     result.get()
-    environment_store.forget(environment.name)
-    terminal.emit(f"{environment.name}: gone")
+    environment_store.delete(environment.name)
+    terminal.print_result(f"{environment.name}: gone")
 
 
 @click.command(short_help="Prove ENV by traffic from every region.")
@@ -122,13 +122,15 @@ def _in_background(
     log = state.home() / "logs" / f"{verb}-{name}.log"
     limit = [f"--timeout={timeout:.0f}s"] if timeout else []
     yes = ["--yes"] if agreed else []
-    process = processes.again([verb, name, *yes, *limit], log)
+    process = processes.start_cli([verb, name, *yes, *limit], log)
     if output == "json":
         fields = {"environment": name, "verb": verb, "pid": process.pid, "log": str(log)}
         terminal.document("Start", fields)
     else:
-        terminal.emit(f"{name}: {verb} runs in the background, pid {process.pid}, log {log}")
-    terminal.say(f"look: isthmus status {name}")
+        terminal.print_result(
+            f"{name}: {verb} runs in the background, pid {process.pid}, log {log}"
+        )
+    terminal.print_message(f"look: isthmus status {name}")
 
 
 def _report(run: "RunRecord", steps: bool) -> None:
@@ -137,5 +139,5 @@ def _report(run: "RunRecord", steps: bool) -> None:
 
     if steps:
         terminal.stderr().print(bar_chart.chart(run, terminal.marks(sys.stderr)))
-        terminal.say(bar_chart.summary(run))
-    terminal.say(f"{run.verb} {run.environment}: {run.end - run.start:.1f} s", "dim")
+        terminal.print_message(bar_chart.summary(run))
+    terminal.print_message(f"{run.verb} {run.environment}: {run.end - run.start:.1f} s", "dim")

@@ -19,7 +19,7 @@ def show(verification: "Verification", output: str) -> None:
     if output == "json":
         terminal.document("Verification", verification.document())
         if passed:
-            terminal.say(VERIFIED, "green")
+            terminal.print_message(VERIFIED, "green")
     else:
         headline = Text(VERIFIED, "green") if passed else Text("not verified", "red")
         terminal.show(headline, _table(verification))

@@ -8,9 +8,9 @@ from isthmus.errors import BadEnvironment
 
 Where = tuple[str | int, ...]
 
-ECHOED = 60
+MAX_VALUE_CHARS = 60
 """Characters of a value that a message repeats: enough to find it, too few for a secret's whole."""
-REPORTED = 20
+MAX_PROBLEMS = 20
 """Problems that one message lists; what follows is mostly the same mistake again."""
 
 
@@ -32,21 +32,23 @@ class UnreadableFile(Exception):
         self.problem = Problem(line, where, rule, got)
 
 
-def refusal(path: Path, problems: list[Problem], again: str = "isthmus validate") -> BadEnvironment:
+def file_error(
+    path: Path, problems: list[Problem], again: str = "isthmus validate"
+) -> BadEnvironment:
     """Return the one error that names every problem, in the order of the file's lines.
 
     `again` is the command that looks at the file once more.
     """
     ordered = sorted(problems, key=lambda problem: problem.line or 0)
-    lines = [_line(path, problem) for problem in ordered[:REPORTED]]
-    if len(ordered) > REPORTED:
-        lines.append(f"... and {len(ordered) - REPORTED} more")
+    lines = [_line(path, problem) for problem in ordered[:MAX_PROBLEMS]]
+    if len(ordered) > MAX_PROBLEMS:
+        lines.append(f"... and {len(ordered) - MAX_PROBLEMS} more")
     return BadEnvironment("\n".join(lines), hint=_next(path, ordered[0], again))
 
 
-def shown(text: str) -> str:
+def printable(text: str) -> str:
     """Return text fit for one line of a terminal: capped, and nothing in it moves the cursor."""
-    capped = text if len(text) <= ECHOED else f"{text[:ECHOED]}..."
+    capped = text if len(text) <= MAX_VALUE_CHARS else f"{text[:MAX_VALUE_CHARS]}..."
     return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in capped)
 
 
@@ -66,5 +68,5 @@ def _line(path: Path, problem: Problem) -> str:
 
 def _key(where: Where) -> str:
     """Write a place as people do: `remotes[0].name`; the whole file is `file`."""
-    parts = [f"[{part}]" if isinstance(part, int) else f".{shown(part)}" for part in where]
+    parts = [f"[{part}]" if isinstance(part, int) else f".{printable(part)}" for part in where]
     return re.sub(r"^\.", "", "".join(parts)) or "file"

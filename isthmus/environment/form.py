@@ -3,20 +3,20 @@
 from typing import Any
 
 Schema = dict[str, Any]
-FOLDED = {"title": "Default", "type": "object", "const": {}}
+DEFAULT_TAB = {"title": "Default", "type": "object", "const": {}}
 """The tab of a part that is left as it is; the form shows it empty, and sends an empty mapping."""
 
 
-def shape(schema: Schema) -> None:
+def simplify_schema(schema: Schema) -> None:
     """Make a model's JSON schema one that the form draws without tabs for what is not given."""
     for name, field in schema["properties"].items():
         schema["properties"][name] = _plain(_listed(field))
 
 
-def fold(schema: Schema) -> None:
+def add_default_tab(schema: Schema) -> None:
     """Put a part behind a tab, and before it one that says that all is left as it is."""
     if "$ref" in schema:
-        schema["anyOf"] = [FOLDED, {"$ref": schema.pop("$ref")}]
+        schema["anyOf"] = [DEFAULT_TAB, {"$ref": schema.pop("$ref")}]
         schema["default"] = {}
 
 

@@ -53,7 +53,13 @@ Left out are regions that are one customer's or the provider's own. New ones nee
 any label value is a region.
 """
 
-OURS = ("isthmus/", "istio-injection", "istio.io/rev", "topology.istio.io/", "kubefed.io/")
+RESERVED_LABEL_PREFIXES = (
+    "isthmus/",
+    "istio-injection",
+    "istio.io/rev",
+    "topology.istio.io/",
+    "kubefed.io/",
+)
 """What labels of namespaces begin with that a build sets, or that would undo what it does."""
 YAML_WORD = re.compile(
     r"y|n|yes|no|on|off|true|false|null|0x[0-9a-f]+|0b[01]+|0o[0-7]+|[0-9]+(e-?[0-9]+)?"
@@ -69,14 +75,16 @@ def _text_in_any_yaml(value: str) -> str:
     return value
 
 
-def _not_ours(value: str) -> str:
-    if value.startswith(OURS):
+def _refuse_reserved_label(value: str) -> str:
+    if value.startswith(RESERVED_LABEL_PREFIXES):
         raise PydanticCustomError("rule", "must not be a label that the mesh itself is made of")
     return value
 
 
-SET_OF_PODS = frozenset({"containers", "initContainers", "restartPolicy", "activeDeadlineSeconds"})
-SET_OF_CONTAINERS = frozenset(
+RESERVED_POD_FIELDS = frozenset(
+    {"containers", "initContainers", "restartPolicy", "activeDeadlineSeconds"}
+)
+RESERVED_CONTAINER_FIELDS = frozenset(
     {"name", "image", "imagePullPolicy", "command", "args", "ports", "readinessProbe"}
 )
 """Fields of pods and containers that make the sample and the probes what they are."""
@@ -124,10 +132,12 @@ RegionName = Annotated[
     ),
 ]
 LabelKey = Annotated[
-    str, StringConstraints(pattern=LABEL_KEY, max_length=253), AfterValidator(_not_ours)
+    str,
+    StringConstraints(pattern=LABEL_KEY, max_length=253),
+    AfterValidator(_refuse_reserved_label),
 ]
-PodFields = Annotated[dict[str, Any], AfterValidator(_none_of(SET_OF_PODS))]
-ContainerFields = Annotated[dict[str, Any], AfterValidator(_none_of(SET_OF_CONTAINERS))]
+PodFields = Annotated[dict[str, Any], AfterValidator(_none_of(RESERVED_POD_FIELDS))]
+ContainerFields = Annotated[dict[str, Any], AfterValidator(_none_of(RESERVED_CONTAINER_FIELDS))]
 LabelValue = Annotated[str, StringConstraints(pattern=LABEL_VALUE, max_length=63)]
 ContextName = Annotated[str, StringConstraints(pattern=PRINTABLE, max_length=253)]
 ServerUrl = Annotated[str, StringConstraints(pattern=SERVER, max_length=255)]

@@ -80,7 +80,7 @@ def _in_region(cluster: Any, region: str) -> Any:
     return {"region": region, **cluster} if isinstance(cluster, dict) else cluster
 
 
-def broken(data: Data, clusters: list[tuple[Where, Data]]) -> Iterator[tuple[Where, str]]:
+def find_violations(data: Data, clusters: list[tuple[Where, Data]]) -> Iterator[tuple[Where, str]]:
     """Yield the place and the rule of what is wrong with an environment and its parts for kce."""
     parts = [(("kce",), data.get("kce")), *(((*w, "kce"), c.get("kce")) for w, c in clusters)]
     if data.get("provider") != "kce":

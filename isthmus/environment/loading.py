@@ -7,11 +7,11 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from isthmus.environment import source
-from isthmus.environment.diagnostics import Problem, UnreadableFile, Where, refusal, shown
+from isthmus.environment.diagnostics import Problem, UnreadableFile, Where, file_error, printable
 from isthmus.environment.messages import rule
 from isthmus.environment.models import Environment
 
-SILENT = ("missing", "extra_forbidden")
+VALUE_HIDDEN_TYPES = ("missing", "extra_forbidden")
 """Problems that are not about the value, which may be a secret in the wrong place."""
 
 
@@ -24,10 +24,10 @@ def load(path: Path) -> Environment:
         document = source.read(path)
         return Environment.model_validate(document.data, context={"folder": path.absolute().parent})
     except UnreadableFile as error:
-        raise refusal(path, [error.problem]) from None
+        raise file_error(path, [error.problem]) from None
     except ValidationError as error:
         problems = [problem_of(document, e) for e in error.errors(include_url=False)]
-        raise refusal(path, problems) from None
+        raise file_error(path, problems) from None
 
 
 def problem_of(
@@ -38,7 +38,11 @@ def problem_of(
 ) -> Problem:
     """Return what pydantic found in data that stands `under` a place of a document, in words."""
     where = (*under, *error["loc"])
-    got = "" if error["type"] in SILENT else _got(error["input"], document.written.get(where))
+    got = (
+        ""
+        if error["type"] in VALUE_HIDDEN_TYPES
+        else _got(error["input"], document.written.get(where))
+    )
     return Problem(document.line(where), where, rule(error, model), got)
 
 
@@ -47,5 +51,5 @@ def _got(value: Any, spelled: str | None) -> str:
     if isinstance(value, list | dict):
         return "a list" if isinstance(value, list) else "a mapping"
     if isinstance(value, str):
-        return f"'{shown(value)}'"
-    return shown(spelled or ("nothing" if value is None else str(value)))
+        return f"'{printable(value)}'"
+    return printable(spelled or ("nothing" if value is None else str(value)))

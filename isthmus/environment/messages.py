@@ -18,9 +18,9 @@ def rule(error: ErrorDetails, model: type[BaseModel] = Environment) -> str:
     """Return the rule that was broken, and what to do where that is not the same."""
     if error["type"] == "extra_forbidden":
         return _unknown(error, model)
-    if model is not Environment and error["type"] in ELSEWHERE:
-        return ELSEWHERE[error["type"]]
-    words = WORDS.get(error["type"])
+    if model is not Environment and error["type"] in OTHER_FILES_RULES:
+        return OTHER_FILES_RULES[error["type"]]
+    words = RULES_BY_TYPE.get(error["type"])
     return words(error) if words else error["msg"]
 
 
@@ -70,7 +70,7 @@ def _of_kind(error: ErrorDetails, of_clusters: str) -> str:
     return "must be a path, or a list of at least one" if is_archive else of_clusters
 
 
-WORDS: dict[str, Callable[[ErrorDetails], str]] = {
+RULES_BY_TYPE: dict[str, Callable[[ErrorDetails], str]] = {
     "missing": lambda error: "is required",
     "string_type": _no_text,
     "string_pattern_mismatch": lambda error: RULES[error["ctx"]["pattern"]],
@@ -90,7 +90,7 @@ WORDS: dict[str, Callable[[ErrorDetails], str]] = {
     "path_type": lambda error: _of_kind(error, "must be the path of a kubeconfig file"),
 }
 
-ELSEWHERE = {
+OTHER_FILES_RULES = {
     "too_short": "must have at least one entry",
     "too_long": "must be an empty list",
     "list_type": "must be a list",

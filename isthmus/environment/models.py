@@ -43,7 +43,7 @@ FederationMode = Literal["kubefed", "direct"]
 
 
 def _shape_cluster(schema: dict[str, Any]) -> None:
-    form.shape(schema)
+    form.simplify_schema(schema)
     schema["required"] = ["name"]
 
 
@@ -67,11 +67,11 @@ class ClusterSpec(Section):
     """URL at which the other clusters reach its API server; by default as in the kubeconfig."""
     member: ClusterName | None = None
     """The cluster's name in the federation; by default its own."""
-    kce: Site = Field(default=Site(), json_schema_extra=form.fold)
+    kce: Site = Field(default=Site(), json_schema_extra=form.add_default_tab)
     """Where it stands in Kingsoft Cloud; only for provider kce."""
 
     @property
-    def in_federation(self) -> str:
+    def member_name(self) -> str:
         """By which name the federation knows the cluster."""
         return self.member or self.name
 
@@ -102,32 +102,32 @@ class Environment(Section):
     """The cluster with the control plane."""
     remotes: list[ClusterSpec] = Field(min_length=1)
     """Every other cluster: at least one."""
-    images: Images = Field(default=Images(), json_schema_extra=form.fold)
+    images: Images = Field(default=Images(), json_schema_extra=form.add_default_tab)
     """Other images than the provider's or the stack's."""
-    resources: Resources = Field(default=Resources(), json_schema_extra=form.fold)
+    resources: Resources = Field(default=Resources(), json_schema_extra=form.add_default_tab)
     """Other requests than the provider's or Istio's."""
-    namespaces: Namespaces = Field(default=Namespaces(), json_schema_extra=form.fold)
+    namespaces: Namespaces = Field(default=Namespaces(), json_schema_extra=form.add_default_tab)
     """What is said of the namespaces that are made in every cluster."""
-    pods: Pods = Field(default=Pods(), json_schema_extra=form.fold)
+    pods: Pods = Field(default=Pods(), json_schema_extra=form.add_default_tab)
     """What a cluster's keepers demand of pods: security contexts, limits."""
-    overlays: Overlays = Field(default=Overlays(), json_schema_extra=form.fold)
+    overlays: Overlays = Field(default=Overlays(), json_schema_extra=form.add_default_tab)
     """Your own changes to how Istio is installed."""
-    kce: Kce = Field(default=Kce(), json_schema_extra=form.fold)
+    kce: Kce = Field(default=Kce(), json_schema_extra=form.add_default_tab)
     """What clusters of Kingsoft Cloud have in common; only for provider kce."""
-    kind: KindNodes = Field(default=KindNodes(), json_schema_extra=form.fold)
+    kind: KindNodes = Field(default=KindNodes(), json_schema_extra=form.add_default_tab)
     """What provider kind makes its clusters of."""
     verification: VerificationSpec = VerificationSpec()
     """How much traffic proves the mesh."""
-    timeouts: Timeouts = Field(default=Timeouts(), json_schema_extra=form.fold)
+    timeouts: Timeouts = Field(default=Timeouts(), json_schema_extra=form.add_default_tab)
     """How long each thing may take before a run gives it up."""
 
     @property
-    def federation_is_given(self) -> bool:
+    def has_console_federation(self) -> bool:
         """Whether the federation is the cloud's: taken over, and never taken away."""
         ours = self.kce.federation == "isthmus" or self.federation == "direct"
         return self.provider == "kce" and not ours
 
-    def known_as(self, members: dict[str, str]) -> Self:
+    def with_members(self, members: dict[str, str]) -> Self:
         """Return the environment with the names (cluster -> member) that its federation uses."""
 
         def named(cluster: ClusterSpec) -> ClusterSpec:
@@ -152,13 +152,13 @@ class Environment(Section):
     @model_validator(mode="wrap")
     @classmethod
     def _obey_rules(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
-        data = rules.with_places(data)
+        data = rules.fill_defaults(data)
         try:
             made = handler(data)
         except ValidationError as error:
             # One wrong value must not hide what is wrong between the others.
-            raise _failure([*_details(error), *rules.broken(data)]) from None
-        if broken := rules.broken(made.model_dump()):
+            raise _failure([*_details(error), *rules.find_violations(data)]) from None
+        if broken := rules.find_violations(made.model_dump()):
             raise _failure(broken)
         return made
 

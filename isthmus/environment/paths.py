@@ -7,7 +7,10 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-WHAT = {"kubeconfig": "a kubeconfig file", "archives": "an archive of images, or a folder of them"}
+PATH_DESCRIPTIONS = {
+    "kubeconfig": "a kubeconfig file",
+    "archives": "an archive of images, or a folder of them",
+}
 """What a path is to lead to, by the key that holds it."""
 
 
@@ -15,7 +18,7 @@ def _absolute(path: Path, info: ValidationInfo) -> Path:
     # Written from the environment file's folder: a run elsewhere must mean the same file.
     full = Path(os.path.expanduser(path))
     if path == Path() or str(full).startswith("~") or not str(full).isprintable():
-        rule = f"must be the path of {WHAT.get(info.field_name or '', 'a file')}"
+        rule = f"must be the path of {PATH_DESCRIPTIONS.get(info.field_name or '', 'a file')}"
         raise PydanticCustomError("rule", rule)
     folder: Path | None = (info.context or {}).get("folder")
     if folder is None and not full.is_absolute():

@@ -19,21 +19,21 @@ LAB_NAME = 40
 """Characters of a name in the lab, where it becomes part of names of folders and namespaces."""
 LAB_REGIONS = 10
 """Regions of one lab: its /24 holds no more (providers/lab/network.py: 20 addresses each)."""
-MAKERS = ("lab", "kind", "kce")
+CREATING_PROVIDERS = ("lab", "kind", "kce")
 """Providers that make the clusters themselves."""
 KIND_NAME = 50
 """Characters of a kind cluster's name: Linux cuts `NAME-control-plane` at 64 (kind create.go)."""
-OURS = ("meshID", "network", "multiCluster")
+RESERVED_GLOBAL_VALUES = ("meshID", "network", "multiCluster")
 """Helm values below `global` that make the clusters one mesh; the templates set them."""
-INSTEAD = {
+UNUSABLE_IMAGE_KEYS = {
     "registry": "is not for the lab, whose regions pull nothing: give images.archives",
     "archives": "is for the lab only: put them into a registry, and name that in images.registry",
 }
 """Keys of `images` that one provider cannot use, and what to write there instead."""
-AROUND = ("apiVersion", "kind", "metadata", "spec", "status")
+RESOURCE_KEYS = ("apiVersion", "kind", "metadata", "spec", "status")
 
 
-def with_places(data: Any) -> Any:
+def fill_defaults(data: Any) -> Any:
     """Return the data with a network, and for a cloud a region, for clusters that name none."""
     if not isinstance(data, dict):
         return data
@@ -49,12 +49,13 @@ def _with_network(cluster: Any, position: int) -> Any:
     return {"network": f"network{position}", **cluster} if isinstance(cluster, dict) else cluster
 
 
-def broken(data: Any) -> list[InitErrorDetails]:
+def find_violations(data: Any) -> list[InitErrorDetails]:
     """Return every rule that the data breaks, each with the place of the key to change."""
     if not isinstance(data, dict):
         return []
     rules: list[Callable[[Data], Violations]] = [
-        _names, _members, _networks, _places, _twins, _room, _kind, _cloud, _images, _overlays,
+        _names, _members, _networks, _kubeconfig_keys, _duplicate_contexts, _lab_capacity, _kind,
+        _cloud, _images, _overlays,
     ]  # fmt: skip
     return [problem for rule in rules for problem in rule(data)]
 
@@ -86,19 +87,19 @@ def _networks(data: Data) -> Violations:
         yield _problem((*where, "network"), rule.format(_short(names[first])), network)
 
 
-def _places(data: Data) -> Violations:
+def _kubeconfig_keys(data: Data) -> Violations:
     provider = data.get("provider", "lab")
     for where, cluster in _clusters(data):
         for key in ("kubeconfig", "context", "server"):
             given = cluster.get(key)
-            if provider in MAKERS and given is not None:
+            if provider in CREATING_PROVIDERS and given is not None:
                 rule = f"is for provider kubeconfig only, not for {provider}"
                 yield _problem((*where, key), rule, given)
             if provider == "kubeconfig" and given is None and key != "server":
                 yield _problem((*where, key), "is required by provider kubeconfig")
 
 
-def _twins(data: Data) -> Violations:
+def _duplicate_contexts(data: Data) -> Violations:
     seen: set[tuple[str, str]] = set()
     for where, cluster in _clusters(data):
         place = str(cluster.get("kubeconfig") or ""), str(cluster.get("context") or "")
@@ -108,7 +109,7 @@ def _twins(data: Data) -> Violations:
         seen.add(place)
 
 
-def _room(data: Data) -> Violations:
+def _lab_capacity(data: Data) -> Violations:
     count = len(_clusters(data))
     if data.get("provider", "lab") == "lab" and count > LAB_REGIONS:
         rule = f"must be at most {LAB_REGIONS - 1} in the lab, which has room for the host and them"
@@ -116,7 +117,7 @@ def _room(data: Data) -> Violations:
 
 
 def _cloud(data: Data) -> Violations:
-    for where, rule in kce.broken(data, _clusters(data)):
+    for where, rule in kce.find_violations(data, _clusters(data)):
         yield _problem(where, rule, _at(data, where))
 
 
@@ -137,7 +138,7 @@ def _images(data: Data) -> Violations:
     # What would do nothing is refused, and not passed over: somebody relies on it.
     useless = "registry" if data.get("provider", "lab") == "lab" else "archives"
     if (given := _at(data, ("images", useless))) is not None:
-        yield _problem(("images", useless), INSTEAD[useless], given)
+        yield _problem(("images", useless), UNUSABLE_IMAGE_KEYS[useless], given)
 
 
 def _overlays(data: Data) -> Violations:
@@ -145,7 +146,7 @@ def _overlays(data: Data) -> Violations:
         where = ("overlays", role)
         fragment = _at(data, where)
         if isinstance(fragment, dict):
-            for key in fragment.keys() & set(AROUND):
+            for key in fragment.keys() & set(RESOURCE_KEYS):
                 yield _problem((*where, key), "must be left out: an overlay goes inside `spec`")
             for values in ("values", "unvalidatedValues"):
                 yield from _overlaid_values(data, (*where, values))
@@ -159,7 +160,7 @@ def _overlaid_values(data: Data, where: Where) -> Violations:
         if not isinstance(found, dict):
             yield _problem(place, "must be a mapping", found)
             return
-    for key in found.keys() & set(OURS):
+    for key in found.keys() & set(RESERVED_GLOBAL_VALUES):
         rule = "must be left out: it is what makes the clusters one mesh, and Isthmus sets it"
         yield _problem((*where, "global", key), rule)
 

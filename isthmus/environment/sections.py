@@ -18,7 +18,7 @@ from isthmus.environment.formats import (
 )
 from isthmus.environment.paths import Archives
 
-PLACES = ("registry", "archives")
+IMAGE_SOURCE_KEYS = ("registry", "archives")
 """Keys of Images that say where images are, and not which; they are the environment's alone."""
 
 
@@ -31,14 +31,14 @@ class Section(BaseModel):
         strict=True,
         use_attribute_docstrings=True,
         field_title_generator=lambda name, _: _title(name),
-        json_schema_extra=form.shape,
+        json_schema_extra=form.simplify_schema,
     )
 
 
 class OptionalSection(Section):
     """A part in which everything may be left to somebody who knows better."""
 
-    def over(self, defaults: Self) -> Self:
+    def with_defaults(self, defaults: Self) -> Self:
         """Return what is set here, and else what `defaults` say."""
         chosen = {name: _first(value, getattr(defaults, name)) for name, value in self}
         return self.model_copy(update=chosen)
@@ -51,7 +51,7 @@ def _title(name: str) -> str:
 
 def _first(value: Any, default: Any) -> Any:
     if isinstance(value, OptionalSection):
-        return value.over(default)
+        return value.with_defaults(default)
     return default if value is None else value
 
 

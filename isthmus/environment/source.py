@@ -12,13 +12,13 @@ from typing import Any
 
 import yaml
 
-from isthmus.environment.diagnostics import UnreadableFile, Where, shown
+from isthmus.environment.diagnostics import UnreadableFile, Where, printable
 
-LARGEST = 1024 * 1024
+MAX_FILE_BYTES = 1024 * 1024
 """Bytes of the largest file that is read; a real one has one or two thousand."""
-DEEPEST = 32
+MAX_DEPTH = 32
 """Levels of nesting; an overlay's deepest real key is at about twelve."""
-MOST = 10_000
+MAX_NODES = 10_000
 """Keys and values in all; PyYAML needs about half a second for so many, and no mesh needs them."""
 ANCHORS = (
     "must hold no anchors (&) or aliases (*): write what they stand for in each place; "
@@ -75,7 +75,7 @@ def _text(path: Path) -> str:
     if bad := yaml.SafeLoader.NON_PRINTABLE.search(text):
         line = text.count("\n", 0, bad.start()) + 1
         rule = f"must be UTF-8 text without control characters{_guess(content)}"
-        raise UnreadableFile(line, (), rule, shown(bad.group()))
+        raise UnreadableFile(line, (), rule, printable(bad.group()))
     return text
 
 
@@ -85,9 +85,9 @@ def _bytes(path: Path) -> bytes:
     if path.exists() and not path.is_file():
         raise UnreadableFile(None, (), "is a device or a pipe, not a file")
     with path.open("rb") as file:
-        content = file.read(LARGEST + 1)
-    if len(content) > LARGEST:
-        raise UnreadableFile(1, (), f"must be at most {LARGEST >> 20} MiB large")
+        content = file.read(MAX_FILE_BYTES + 1)
+    if len(content) > MAX_FILE_BYTES:
+        raise UnreadableFile(1, (), f"must be at most {MAX_FILE_BYTES >> 20} MiB large")
     return content
 
 
@@ -101,7 +101,9 @@ def _not_yaml(error: yaml.MarkedYAMLError, where: list[str | int]) -> Unreadable
     line = mark.line + 1 if mark else 1
     if isinstance(error, yaml.composer.ComposerError):
         return UnreadableFile(line, (), "must hold one document, so no second `---`")
-    return UnreadableFile(line, tuple(where), f"is no YAML: {shown(error.problem or 'unknown')}")
+    return UnreadableFile(
+        line, tuple(where), f"is no YAML: {printable(error.problem or 'unknown')}"
+    )
 
 
 def _line(node: yaml.Node) -> int:
@@ -124,7 +126,7 @@ class _Loader(yaml.SafeLoader):
         named = index is not None
         if named:
             self.where.append(index if isinstance(index, int) else str(index.value))
-        self._refuse_surprises(self.peek_event())  # type: ignore[no-untyped-call]
+        self._refuse_unsafe_yaml(self.peek_event())  # type: ignore[no-untyped-call]
         self.depth += 1
         self.count += 1
         node = super().compose_node(parent, index)
@@ -133,19 +135,19 @@ class _Loader(yaml.SafeLoader):
             self.where.pop()
         return node
 
-    def _refuse_surprises(self, event: Any) -> None:
+    def _refuse_unsafe_yaml(self, event: Any) -> None:
         line, where = event.start_mark.line + 1, tuple(self.where)
         if isinstance(event, yaml.AliasEvent) or event.anchor:
             raise UnreadableFile(line, where, ANCHORS, event.anchor)
         if event.tag:
-            raise UnreadableFile(line, where, "must hold no tags (!)", shown(event.tag))
-        if self.depth > DEEPEST:
-            raise UnreadableFile(line, where[:4], f"must be nested at most {DEEPEST} levels deep")
-        if self.count > MOST:
-            raise UnreadableFile(line, (), f"must hold at most {MOST} keys and values")
+            raise UnreadableFile(line, where, "must hold no tags (!)", printable(event.tag))
+        if self.depth > MAX_DEPTH:
+            raise UnreadableFile(line, where[:4], f"must be nested at most {MAX_DEPTH} levels deep")
+        if self.count > MAX_NODES:
+            raise UnreadableFile(line, (), f"must hold at most {MAX_NODES} keys and values")
         if isinstance(event, yaml.ScalarEvent) and SURROGATE.search(event.value):
             raise UnreadableFile(
-                line, where, "must be text that UTF-8 can hold", shown(event.value)
+                line, where, "must be text that UTF-8 can hold", printable(event.value)
             )
 
 
@@ -188,7 +190,7 @@ class _Builder:
         if node.tag == f"{STANDARD}str":
             return str(node.value)
         kind = node.tag.removeprefix(STANDARD)
-        got = shown(node.value) if isinstance(node, yaml.ScalarNode) else ""
+        got = printable(node.value) if isinstance(node, yaml.ScalarNode) else ""
         raise UnreadableFile(_line(node), where, f"must have text as keys, not a YAML {kind}", got)
 
     def _scalar(self, node: yaml.Node, where: Where) -> Any:
@@ -199,6 +201,6 @@ class _Builder:
             value = math.nan
         if isinstance(value, float) and not math.isfinite(value):
             raise UnreadableFile(
-                _line(node), where, "must be a number that exists", shown(node.value)
+                _line(node), where, "must be a number that exists", printable(node.value)
             )
         return value

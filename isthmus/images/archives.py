@@ -26,7 +26,7 @@ class Archive:
     """A file, or a folder with an OCI layout."""
     names: tuple[str, ...]
     """The images' whole names."""
-    stored: tuple[str, ...]
+    containerd_names: tuple[str, ...]
     """The same images by the names that containerd gives them when it imports the archive."""
 
     def key(self) -> str:

@@ -16,7 +16,7 @@ from typing import TypeVar
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from isthmus.errors import Unprepared
-from isthmus.images.names import whole
+from isthmus.images.names import normalize_name
 
 LAYOUT, INDEX, MANIFEST = "oci-layout", "index.json", "manifest.json"
 NAME = "io.containerd.image.name"
@@ -156,6 +156,6 @@ def _require(name: str, members: set[str]) -> None:
 
 def _whole(name: str) -> str:
     try:
-        return whole(name)
+        return normalize_name(name)
     except ValueError as error:
         raise BrokenArchive(f"names an image badly: {error}") from None

@@ -13,7 +13,7 @@ _WHOLE = re.compile(
 )
 
 
-def whole(name: str) -> str:
+def normalize_name(name: str) -> str:
     """Return the name with host, path and tag, as a node asks for it.
 
     Raises ValueError if it is no image's.
@@ -28,7 +28,7 @@ def whole(name: str) -> str:
     return full
 
 
-def below(registry: str, name: str) -> str:
+def with_registry(registry: str, name: str) -> str:
     """Return where a registry has an image or a hub: the host is replaced, the path is kept.
 
     `registry` is a registry and a path, or a registry alone; `name` is an image's whole name, or

@@ -8,17 +8,17 @@ from isthmus.adapters import helm, kubefed, kubefedctl
 from isthmus.adapters.diff import Manifest
 from isthmus.environment import ClusterSpec, Environment
 from isthmus.istio_manifests import ResolvedEnvironment
-from isthmus.kubefed_manifests import CACERTS, SAMPLE, SYSTEM
+from isthmus.kubefed_manifests import CACERTS, ISTIO_NAMESPACE, SAMPLE_NAMESPACE
 from isthmus.plan.manual_step import (
     FILE,
     MASK,
     ManualStep,
-    applied,
     apply,
+    apply_step,
     kubectl,
-    owned,
-    rolled_out,
-    shown,
+    label_command,
+    rollout_status,
+    secret_step,
 )
 from isthmus.providers.kce import console_federation
 
@@ -29,18 +29,18 @@ KEYS = {
     "cert-chain.pem": "{cluster}/cert-chain.pem",
 }
 """Key of `cacerts` -> file below the folder `ca`."""
-SPACE = ("-n", kubefed.NAMESPACE)
+NAMESPACE_ARGS = ("-n", kubefed.NAMESPACE)
 
 
 def entries(environment: Environment, mesh: ResolvedEnvironment) -> list[ManualStep]:
     """Return what joins all clusters, and gives each istio-system, its `cacerts` and `sample`."""
     host = environment.host.name
     if environment.federation == "direct":
-        return _everywhere(environment)
-    if environment.federation_is_given:
+        return _direct_steps(environment)
+    if environment.has_console_federation:
         return [
             *_prepared(environment, [environment.host]),
-            _given(environment),
+            _cloud_federation(environment),
             *_federated(environment),
         ]
     return [
@@ -51,7 +51,7 @@ def entries(environment: Environment, mesh: ResolvedEnvironment) -> list[ManualS
     ]
 
 
-def _everywhere(environment: Environment) -> list[ManualStep]:
+def _direct_steps(environment: Environment) -> list[ManualStep]:
     return [
         *_prepared(environment, [environment.host]),
         *_prepared(environment, environment.remotes),
@@ -64,59 +64,59 @@ def _prepared(environment: Environment, clusters: list[ClusterSpec]) -> list[Man
 
 
 def _system(environment: Environment, cluster: str) -> ManualStep:
-    space = kubefed_manifests.system_space(environment).plain(cluster)
-    return applied(cluster, f"namespace {SYSTEM}", (space,))
+    space = kubefed_manifests.istio_namespace_spec(environment).namespace(cluster)
+    return apply_step(cluster, f"namespace {ISTIO_NAMESPACE}", (space,))
 
 
 def _cacerts(environment: Environment, cluster: str) -> ManualStep:
     files = [f"--from-file={key}=ca/{file.format(cluster=cluster)}" for key, file in KEYS.items()]
     create = ("create", "secret", "generic", CACERTS, *files, "--dry-run=client", "-o", "yaml")
     made = [
-        kubectl(cluster, "-n", SYSTEM, *create),
-        owned(environment.name),
+        kubectl(cluster, "-n", ISTIO_NAMESPACE, *create),
+        label_command(environment.name),
         apply(cluster, "-"),
     ]
-    masked = kubefed_manifests.plain_secret(dict.fromkeys(KEYS, MASK))
-    return shown(cluster, CACERTS, masked, " | ".join(made))
+    masked = kubefed_manifests.cacerts_secret(dict.fromkeys(KEYS, MASK))
+    return secret_step(cluster, CACERTS, masked, " | ".join(made))
 
 
 def _kubefed(host: str, mesh: ResolvedEnvironment) -> list[ManualStep]:
-    space = kubefed_manifests.kubefed_space(mesh.environment).plain(host)
+    space = kubefed_manifests.kubefed_namespace_spec(mesh.environment).namespace(host)
     upgrade = helm.upgrade(kubefed.RELEASE, kubefed.NAMESPACE, binaries.CHART)
     install = shlex.join(["helm", *upgrade, f"--kube-context={host}"])
     scale = ("scale", f"deployment/{kubefed.CONTROLLERS}", "--replicas=1")
     running = "--for=jsonpath={.status.propagationController}=Running"
     types = ("wait", running, "federatedtypeconfigs", "--all", _limit())
     return [
-        applied(host, "namespace of kubefed", (space,)),
+        apply_step(host, "namespace of kubefed", (space,)),
         ManualStep(
             host,
             "kubefed",
             stdin=mesh.kubefed_values(),
             commands=(
                 f"{install} < {FILE}",
-                rolled_out(host, kubefed.NAMESPACE, kubefed.WEBHOOK),
+                rollout_status(host, kubefed.NAMESPACE, kubefed.WEBHOOK),
             ),
         ),
         ManualStep(
             host,
             "controllers of kubefed, once its webhook is ready",
             commands=(
-                kubectl(host, *SPACE, *scale),
-                rolled_out(host, kubefed.NAMESPACE, kubefed.CONTROLLERS),
-                kubectl(host, *SPACE, *types),
+                kubectl(host, *NAMESPACE_ARGS, *scale),
+                rollout_status(host, kubefed.NAMESPACE, kubefed.CONTROLLERS),
+                kubectl(host, *NAMESPACE_ARGS, *types),
             ),
         ),
     ]
 
 
-def _given(environment: Environment) -> ManualStep:
+def _cloud_federation(environment: Environment) -> ManualStep:
     host = environment.host.name
     shows = "# its kubeconfig, keys in it; put the clusters' identities in the place of id-of-..."
     read = kubectl(
         host,
         "-n",
-        console_federation.SPACE,
+        console_federation.CONFIGMAP_NAMESPACE,
         "get",
         "configmap",
         console_federation.NAME,
@@ -124,7 +124,7 @@ def _given(environment: Environment) -> ManualStep:
         "yaml",
     )
     members = [
-        _ready(host, f"kubefedclusters.core.kubefed.io/{cluster.in_federation}")
+        _ready(host, f"kubefedclusters.core.kubefed.io/{cluster.member_name}")
         for cluster in environment.clusters
     ]
     return ManualStep(host, "federation of the console", commands=(shows, read, *members))
@@ -132,15 +132,15 @@ def _given(environment: Environment) -> ManualStep:
 
 def _ready(host: str, cluster: str) -> str:
     ready = ("wait", "--for=condition=Ready", cluster, _limit())
-    return kubectl(host, *SPACE, *ready)
+    return kubectl(host, *NAMESPACE_ARGS, *ready)
 
 
 def _join(host: str, member: ClusterSpec) -> ManualStep:
-    name = member.in_federation
+    name = member.member_name
     join = shlex.join(["kubefedctl", *kubefedctl.arguments("join", name, host, member.name)])
     cluster = f"kubefedclusters.core.kubefed.io/{name}"
     url = json.dumps({"spec": {"apiEndpoint": member.server or "https://..."}})
-    patch = kubectl(host, *SPACE, "patch", cluster, "--type=merge", f"--patch={url}")
+    patch = kubectl(host, *NAMESPACE_ARGS, "patch", cluster, "--type=merge", f"--patch={url}")
     elsewhere = f"# only if pods reach {member.name} at another URL than you do:"
     return ManualStep(
         host,
@@ -155,27 +155,31 @@ def _join(host: str, member: ClusterSpec) -> ManualStep:
 
 def _federated(environment: Environment) -> list[ManualStep]:
     host, name = environment.host.name, environment.name
-    masked = {c.in_federation: dict.fromkeys(KEYS, MASK) for c in environment.clusters}
-    secret = kubefed_manifests.federated_secret(name, masked)
-    system = kubefed_manifests.system_space(environment).federated(name)
-    sample = kubefed_manifests.sample_space(environment).federated(name)
+    masked = {c.member_name: dict.fromkeys(KEYS, MASK) for c in environment.clusters}
+    secret = kubefed_manifests.federated_cacerts_secret(name, masked)
+    system = kubefed_manifests.istio_namespace_spec(environment).federated_namespace(name)
+    sample = kubefed_manifests.sample_namespace_spec(environment).federated_namespace(name)
     by_hand = f"# put `base64 -w0 ca/...` of each cluster's files in the place of {MASK} first"
-    filled = applied(host, f"federate secret {CACERTS}", (secret,), propagated(host, secret))
+    filled = apply_step(host, f"federate secret {CACERTS}", (secret,), propagated(host, secret))
     return [
-        applied(host, f"federate namespace {SYSTEM}", (system,), propagated(host, system)),
+        apply_step(
+            host, f"federate namespace {ISTIO_NAMESPACE}", (system,), propagated(host, system)
+        ),
         ManualStep(host, filled.title, filled.objects, commands=(by_hand, *filled.commands)),
         _sample(environment, host),
-        applied(host, f"federate namespace {SAMPLE}", (sample,), propagated(host, sample)),
+        apply_step(
+            host, f"federate namespace {SAMPLE_NAMESPACE}", (sample,), propagated(host, sample)
+        ),
     ]
 
 
 def _sample(environment: Environment, cluster: str) -> ManualStep:
-    space = kubefed_manifests.sample_space(environment).plain(cluster)
-    return applied(cluster, f"namespace {SAMPLE}", (space,))
+    space = kubefed_manifests.sample_namespace_spec(environment).namespace(cluster)
+    return apply_step(cluster, f"namespace {SAMPLE_NAMESPACE}", (space,))
 
 
 def _limit() -> str:
-    return f"--timeout={polling.limits().federation}s"
+    return f"--timeout={polling.timeouts().federation}s"
 
 
 def propagated(host: str, manifest: Manifest) -> str:

@@ -1,6 +1,6 @@
 """The first lines of ORDER.txt: what it is, what it needs, and how a person makes the trust."""
 
-from isthmus.certificates import DAYS
+from isthmus.certificates import VALIDITY_DAYS
 from isthmus.environment import Environment
 from isthmus.plan.manual_step import MASK
 from isthmus.stacks import load
@@ -39,7 +39,7 @@ def text(environment: Environment) -> str:
     """Return all that comes before the first entry."""
     stack, names = load(environment.stack), [c.name for c in environment.clusters]
     kubefed, more, chart = "", "", ""
-    if environment.federation == "kubefed" and not environment.federation_is_given:
+    if environment.federation == "kubefed" and not environment.has_console_federation:
         kubefed = f", KubeFed {stack.versions.kubefed}"
         more, chart = ", helm, kubefedctl", "\nKubeFed's Helm chart is the folder kubefed-chart."
     return TEXT.format(
@@ -53,5 +53,5 @@ def text(environment: Environment) -> str:
         chart=chart,
         mask=MASK,
         folders=" ".join(f"ca/{name}" for name in names),
-        days=DAYS,
-    ) + "".join(INTERMEDIATE.format(cluster=name, days=DAYS) for name in names)
+        days=VALIDITY_DAYS,
+    ) + "".join(INTERMEDIATE.format(cluster=name, days=VALIDITY_DAYS) for name in names)

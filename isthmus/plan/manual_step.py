@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from isthmus.adapters.diff import LABEL, Manifest
+from isthmus.adapters.diff import ENVIRONMENT_LABEL, Manifest
 from isthmus.adapters.kube import FIELD_MANAGER
 
 FILE = "@FILE@"
@@ -14,7 +14,7 @@ FILE = "@FILE@"
 MASK = "***"
 ENDPOINT = "${ISTIOD_REMOTE_EP}"
 """Stands for the address of the host's gateway, which only a running host knows."""
-FILLED_IN = f"envsubst '{ENDPOINT}'"
+ENVSUBST_COMMAND = f"envsubst '{ENDPOINT}'"
 """Puts the address in its place, and touches no other dollar: templates of Istio's are full."""
 
 
@@ -34,7 +34,7 @@ class ManualStep:
     """What the file is called after its number; by default as the title."""
 
 
-def applied(
+def apply_step(
     cluster: str, title: str, objects: Iterable[Manifest], *then: str, file: str = ""
 ) -> ManualStep:
     """Return the entry that applies objects and then waits, or whatever `then` says."""
@@ -42,7 +42,7 @@ def applied(
     return ManualStep(cluster, title, given, commands=(_apply(cluster, given), *then), file=file)
 
 
-def shown(cluster: str, title: str, masked: Manifest, *made: str) -> ManualStep:
+def secret_step(cluster: str, title: str, masked: Manifest, *made: str) -> ManualStep:
     """Return the entry of an object with secrets in it: the file shows it, and `made` makes it."""
     return ManualStep(
         cluster, title, (masked,), commands=(f"# {FILE} shows it; this makes it:", *made)
@@ -60,13 +60,13 @@ def apply(cluster: str, file: str) -> str:
     return kubectl(cluster, "apply", *how, "-f", file)
 
 
-def owned(environment: str) -> str:
+def label_command(environment: str) -> str:
     """Return the command that puts the environment's label on the objects that it reads."""
-    words = ("label", "--local", "-f", "-", f"{LABEL}={environment}", "-o", "yaml")
+    words = ("label", "--local", "-f", "-", f"{ENVIRONMENT_LABEL}={environment}", "-o", "yaml")
     return shlex.join(["kubectl", *words])
 
 
-def rolled_out(cluster: str, namespace: str, deployment: str) -> str:
+def rollout_status(cluster: str, namespace: str, deployment: str) -> str:
     """Return the command that waits for a Deployment."""
     return kubectl(cluster, "-n", namespace, "rollout", "status", f"deployment/{deployment}")
 
@@ -78,5 +78,5 @@ def until(command: str) -> str:
 
 def _apply(cluster: str, objects: tuple[Manifest, ...]) -> str:
     if ENDPOINT in json.dumps(objects):
-        return f"{FILLED_IN} < {FILE} | {apply(cluster, '-')}"
+        return f"{ENVSUBST_COMMAND} < {FILE} | {apply(cluster, '-')}"
     return apply(cluster, FILE)

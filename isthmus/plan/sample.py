@@ -2,9 +2,9 @@
 
 from isthmus.environment import Environment
 from isthmus.istio_manifests import ResolvedEnvironment
-from isthmus.kubefed_manifests import SAMPLE
+from isthmus.kubefed_manifests import SAMPLE_NAMESPACE
 from isthmus.plan.federation import propagated
-from isthmus.plan.manual_step import ManualStep, applied, rolled_out
+from isthmus.plan.manual_step import ManualStep, apply_step, rollout_status
 
 DEPLOY = "helloworld-deploy"
 """The file's name in the guide."""
@@ -13,16 +13,18 @@ DEPLOY = "helloworld-deploy"
 def entries(environment: Environment, mesh: ResolvedEnvironment) -> list[ManualStep]:
     """Return what puts the sample everywhere."""
     made = [e for c in environment.clusters for e in _callers(mesh, c.name)]
-    ready = {c.name: rolled_out(c.name, SAMPLE, "helloworld") for c in environment.clusters}
+    ready = {
+        c.name: rollout_status(c.name, SAMPLE_NAMESPACE, "helloworld") for c in environment.clusters
+    }
     if environment.federation == "direct":
-        versions = {name: mesh.helloworld(mesh.version_on(name)) for name in ready}
+        versions = {name: mesh.helloworld(mesh.sample_version(name)) for name in ready}
         return made + [
-            applied(name, "helloworld", (versions[name],), wait, file=DEPLOY)
+            apply_step(name, "helloworld", (versions[name],), wait, file=DEPLOY)
             for name, wait in ready.items()
         ]
     hello = mesh.federated_helloworld()
     waits = (propagated(mesh.host, hello), *ready.values())
-    return [*made, applied(mesh.host, "federated helloworld", (hello,), *waits, file=DEPLOY)]
+    return [*made, apply_step(mesh.host, "federated helloworld", (hello,), *waits, file=DEPLOY)]
 
 
 def _callers(mesh: ResolvedEnvironment, cluster: str) -> list[ManualStep]:
@@ -30,6 +32,12 @@ def _callers(mesh: ResolvedEnvironment, cluster: str) -> list[ManualStep]:
     service = [m for m in objects if m["kind"] == "Service"]
     rest = [m for m in objects if m["kind"] != "Service"]
     return [
-        applied(cluster, "service of helloworld", service, file="helloworld-svc"),
-        applied(cluster, "caller", rest, rolled_out(cluster, SAMPLE, "sleep"), file="sleep"),
+        apply_step(cluster, "service of helloworld", service, file="helloworld-svc"),
+        apply_step(
+            cluster,
+            "caller",
+            rest,
+            rollout_status(cluster, SAMPLE_NAMESPACE, "sleep"),
+            file="sleep",
+        ),
     ]

@@ -5,7 +5,7 @@ from pathlib import Path
 from isthmus import binaries, images, polling, providers
 from isthmus.environment import Environment
 from isthmus.errors import Unprepared
-from isthmus.istio_manifests import mesh
+from isthmus.istio_manifests import resolve
 from isthmus.plan import federation, istio, sample, verification
 from isthmus.plan.manual_step import ManualStep
 
@@ -15,13 +15,13 @@ def entries(environment: Environment, istioctl: Path | None) -> list[ManualStep]
 
     Without `istioctl`, the program, what it makes of an IstioOperator is left for it to print.
     """
-    if environment.federation_is_given:
+    if environment.has_console_federation:
         # Only the cloud knows how the clusters are called in its federation.
-        environment = environment.known_as(
+        environment = environment.with_members(
             {c.name: f"id-of-{c.name}" for c in environment.clusters}
         )
-    whole = mesh(environment, providers.of(environment).defaults)
-    with polling.within(environment.timeouts):
+    whole = resolve(environment, providers.get_provider(environment).defaults)
+    with polling.use_timeouts(environment.timeouts):
         return [
             *federation.entries(environment, whole),
             *istio.entries(environment, whole, istioctl),
@@ -40,4 +40,4 @@ def find_istioctl(environment: Environment) -> tuple[Path | None, str]:
 
 def image_names(environment: Environment) -> list[str]:
     """Return the names of all images that a build runs, sorted, each once."""
-    return images.needed(environment, providers.of(environment).defaults.images)
+    return images.required_images(environment, providers.get_provider(environment).defaults.images)

@@ -4,7 +4,7 @@ import shlex
 
 from isthmus.environment import Environment
 from isthmus.istio_manifests import ResolvedEnvironment
-from isthmus.kubefed_manifests import SAMPLE, SYSTEM
+from isthmus.kubefed_manifests import ISTIO_NAMESPACE, SAMPLE_NAMESPACE
 from isthmus.plan.manual_step import ManualStep, kubectl
 from isthmus.verification import probe_script, targets
 
@@ -24,8 +24,8 @@ def entries(environment: Environment, mesh: ResolvedEnvironment) -> list[ManualS
 def _table(cluster: str, mesh: ResolvedEnvironment) -> ManualStep:
     running = ("-l", "app=sleep", "--field-selector=status.phase=Running")
     name = ("-o", "jsonpath={.items[0].metadata.name}")
-    caller = kubectl(cluster, "-n", SAMPLE, "get", "pod", *running, *name)
-    words = (f"--context={cluster}", "-n", SAMPLE, "proxy-config", "endpoints")
+    caller = kubectl(cluster, "-n", SAMPLE_NAMESPACE, "get", "pod", *running, *name)
+    words = (f"--context={cluster}", "-n", SAMPLE_NAMESPACE, "proxy-config", "endpoints")
     ask = shlex.join(["istioctl", *words])
     ports = f":5000, and every other cluster's gateway, :{mesh.stack.gateway.port}"
     return ManualStep(
@@ -48,19 +48,19 @@ def _calls(environment: Environment, cluster: str) -> ManualStep:
         commands=(
             f"# expect an answer to each, and from every cluster as many as from the others; the "
             f"first {targets.WARM_UP} do not count",
-            kubectl(cluster, "-n", SAMPLE, *into, *probe),
+            kubectl(cluster, "-n", SAMPLE_NAMESPACE, *into, *probe),
         ),
     )
 
 
 def _view(cluster: str, mesh: ResolvedEnvironment) -> ManualStep:
     into = ("exec", f"deployment/{mesh.stack.gateway.name}", "-c", "istio-proxy", "--")
-    ask = kubectl(cluster, "-n", SYSTEM, *into, *TABLE)
+    ask = kubectl(cluster, "-n", ISTIO_NAMESPACE, *into, *TABLE)
     return ManualStep(
         cluster,
         "view of the gateway",
         commands=(
-            f"# expect under {targets.THROUGH} the cluster's own pods alone",
+            f"# expect under {targets.GATEWAY_CLUSTER} the cluster's own pods alone",
             ask,
         ),
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from isthmus.adapters.diff import labelled
+from isthmus.adapters.diff import with_environment_label
 from isthmus.environment import Environment
 from isthmus.plan import header
 from isthmus.plan.manual_step import FILE, ManualStep
@@ -45,7 +45,7 @@ def _lines(entry: ManualStep, path: Path) -> str:
 
 
 def _content(entry: ManualStep, environment: str) -> str:
-    objects = [labelled(m, environment) for m in entry.objects]
+    objects = [with_environment_label(m, environment) for m in entry.objects]
     documents = objects or ([entry.stdin] if entry.stdin else [])
     # Through JSON: what is the same object in two places must not become an anchor in YAML.
     plain = [json.loads(json.dumps(document)) for document in documents]

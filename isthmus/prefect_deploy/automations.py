@@ -14,12 +14,12 @@ from isthmus.environment.diagnostics import Problem, Where
 from isthmus.environment.loading import problem_of
 from isthmus.environment.source import Document
 from isthmus.errors import Rejected
-from isthmus.prefect_deploy.changes import Change, of
-from isthmus.prefect_deploy.deployments import OURS
+from isthmus.prefect_deploy.changes import Change, make_change
+from isthmus.prefect_deploy.deployments import ISTHMUS_TAG
 from isthmus.prefect_deploy.loader import parse, refused
 from isthmus.prefect_deploy.schema import AutomationFile, AutomationSpec
 
-BESIDE = "automations.yaml"
+AUTOMATIONS_FILE = "automations.yaml"
 CALL = "call-webhook"
 
 
@@ -56,19 +56,19 @@ def _ensure(client: SyncPrefectClient, spec: AutomationSpec, webhook: UUID | Non
     there = sorted(client.read_automations_by_name(spec.name), key=lambda found: str(found.id))
     if not there:
         identity = client.create_automation(wanted)
-        return of("automation", spec.name, identity, [], created=True)
+        return make_change("automation", spec.name, identity, [], created=True)
     found = there[0]
-    if OURS not in found.tags:
+    if ISTHMUS_TAG not in found.tags:
         delete = f"prefect automation delete {found.id}"
         raise Rejected(
-            f"automation {spec.name} is there without the tag {OURS}; it is left as it is",
+            f"automation {spec.name} is there without the tag {ISTHMUS_TAG}; it is left as it is",
             hint=f"give yours another name, or delete that one: {delete}",
         )
     changed = _changed(found, wanted, spec)
     if changed:
         enabled = found.enabled if spec.enabled is None else spec.enabled
         client.update_automation(found.id, wanted.model_copy(update={"enabled": enabled}))
-    return of("automation", spec.name, found.id, changed)
+    return make_change("automation", spec.name, found.id, changed)
 
 
 def _changed(found: Automation, wanted: AutomationCore, spec: AutomationSpec) -> list[str]:
@@ -84,7 +84,7 @@ def _core(spec: AutomationSpec, webhook: UUID | None) -> AutomationCore:
     for action in data["actions"]:
         if action.get("type") == CALL:
             action["block_document_id"] = str(webhook)
-    return AutomationCore.model_validate({"enabled": True, **data, "tags": [OURS]})
+    return AutomationCore.model_validate({"enabled": True, **data, "tags": [ISTHMUS_TAG]})
 
 
 def _calls(spec: AutomationSpec) -> bool:
@@ -102,7 +102,7 @@ def _problems(document: Document, spec: AutomationSpec, index: int) -> Iterator[
         return
     dumped = made.model_dump(mode="json")
     for key in ("trigger", "actions"):
-        for place in _lost(getattr(spec, key), dumped[key], (*where, key)):
+        for place in _ignored_keys(getattr(spec, key), dumped[key], (*where, key)):
             yield Problem(document.line(place), place, "is an unknown key; Prefect would ignore it")
 
 
@@ -120,14 +120,14 @@ def _has(data: Any, part: int | str) -> bool:
     return part in (range(len(data)) if isinstance(data, list) else data or ())
 
 
-def _lost(given: Any, kept: Any, where: Where) -> Iterator[Where]:
+def _ignored_keys(given: Any, kept: Any, where: Where) -> Iterator[Where]:
     """Yield each place of a key that is not in what Prefect made of the data."""
     if isinstance(given, dict) and isinstance(kept, dict):
         for key, value in given.items():
             if key not in kept:
                 yield (*where, key)
             else:
-                yield from _lost(value, kept[key], (*where, key))
+                yield from _ignored_keys(value, kept[key], (*where, key))
     elif isinstance(given, list) and isinstance(kept, list) and where[-1:] == ("actions",):
         for index, (one, other) in enumerate(zip(given, kept, strict=False)):
-            yield from _lost(one, other, (*where, index))
+            yield from _ignored_keys(one, other, (*where, index))

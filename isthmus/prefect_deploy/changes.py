@@ -19,7 +19,7 @@ class Change:
     """Its identity on the server, by which pages are addressed."""
 
 
-def of(
+def make_change(
     kind: str,
     name: str,
     identity: object,

@@ -35,7 +35,7 @@ def deploy(order: DeployRequest) -> Iterator[Change]:
     something of that name belongs to others.
     """
     plan, template = loader.read(order.file), pools.read_template(order.job_template)
-    specs = automations.read(order.file.parent / automations.BESIDE)
+    specs = automations.read(order.file.parent / automations.AUTOMATIONS_FILE)
     hook = webhook.read(order.webhook_file)
     with get_client(sync_client=True) as client:
         yield from _deployments(client, plan, order, template)
@@ -55,7 +55,7 @@ def _deployments(
         yield pools.ensure_limit(client, environment)
     for planned, pool in wanted:
         yield from deployments.ensure(client, planned, plan.owner, pool)
-    for name, identity in deployments.left(client, plan.owner, {d.name for d, _ in wanted}):
+    for name, identity in deployments.find_removed(client, plan.owner, {d.name for d, _ in wanted}):
         if order.prune:
             client.delete_deployment(identity)
             yield Change("deployment", name, "removed", identity=str(identity))

@@ -22,16 +22,16 @@ import isthmus
 from isthmus.environment import form
 from isthmus.errors import Rejected
 from isthmus.prefect_deploy import pools
-from isthmus.prefect_deploy.changes import Change, of
+from isthmus.prefect_deploy.changes import Change, make_change
 from isthmus.prefect_deploy.loader import PlannedDeployment
 from isthmus.prefect_deploy.schema import Schedule
 
-OURS = "isthmus"
+ISTHMUS_TAG = "isthmus"
 """The tag of every run of ours, by which automations know it."""
 PAGE = 200
 
 
-def mark(owner: str) -> str:
+def owner_tag(owner: str) -> str:
     """Return the tag that says which file a deployment is from."""
     return f"file:{owner}"
 
@@ -50,16 +50,16 @@ def ensure(
     except ObjectNotFound:
         flow = client.create_flow_from_name(planned.flow.name)
         identity = client.create_deployment(flow, planned.spec.name, **wanted)
-        yield of("deployment", planned.name, identity, [], created=True)
+        yield make_change("deployment", planned.name, identity, [], created=True)
     else:
         identity = found.id
         yield _update(client, found, wanted, planned.name, owner)
     yield from _schedules(client, identity, planned)
 
 
-def left(client: SyncPrefectClient, owner: str, names: set[str]) -> list[tuple[str, UUID]]:
+def find_removed(client: SyncPrefectClient, owner: str, names: set[str]) -> list[tuple[str, UUID]]:
     """Return the deployments that are from this file and not in it any more."""
-    filters = DeploymentFilter(tags=DeploymentFilterTags(all_=[mark(owner)]))
+    filters = DeploymentFilter(tags=DeploymentFilterTags(all_=[owner_tag(owner)]))
     found = client.read_deployments(deployment_filter=filters, limit=PAGE)
     flows = {d.flow_id: client.read_flow(d.flow_id).name for d in found}
     named = [(f"{flows[d.flow_id]}/{d.name}", d.id) for d in found]
@@ -71,10 +71,10 @@ def _wanted(planned: PlannedDeployment, owner: str, pool: str) -> dict[str, Any]
     return {
         "version": isthmus.__version__,
         "description": spec.description or planned.flow.description,
-        "tags": sorted({*spec.tags, OURS, mark(owner)}),
+        "tags": sorted({*spec.tags, ISTHMUS_TAG, owner_tag(owner)}),
         "entrypoint": spec.entrypoint,
         "parameters": planned.parameters,
-        "parameter_openapi_schema": form_of(planned.flow),
+        "parameter_openapi_schema": run_form_schema(planned.flow),
         "enforce_parameter_schema": True,
         "work_pool_name": pool,
         "work_queue_name": spec.work_pool.work_queue_name or "default",
@@ -82,12 +82,12 @@ def _wanted(planned: PlannedDeployment, owner: str, pool: str) -> dict[str, Any]
     }
 
 
-def form_of(flow: Flow[..., Any]) -> dict[str, Any]:
+def run_form_schema(flow: Flow[..., Any]) -> dict[str, Any]:
     """Return the schema that the run form is made from, and that runs' parameters must obey."""
     made = parameter_schema(flow).model_dump(mode="json", exclude_unset=True)
     for name, field in made["properties"].items():
         field["title"] = name.replace("_", " ").capitalize()
-    form.shape(made)
+    form.simplify_schema(made)
     return made
 
 
@@ -98,10 +98,12 @@ def _update(
     name: str,
     owner: str,
 ) -> Change:
-    if mark(owner) not in found.tags:
-        theirs = [tag for tag in found.tags if tag.startswith(mark(""))]
+    if owner_tag(owner) not in found.tags:
+        theirs = [tag for tag in found.tags if tag.startswith(owner_tag(""))]
         whose = (
-            f"from the file called {theirs[0].removeprefix(mark(''))}" if theirs else "no file's"
+            f"from the file called {theirs[0].removeprefix(owner_tag(''))}"
+            if theirs
+            else "no file's"
         )
         raise Rejected(
             f"deployment {name} is there already and is {whose}; it is left as it is",
@@ -114,7 +116,9 @@ def _update(
         update = DeploymentUpdate.model_validate({key: wanted[key] for key in keys})
         client.update_deployment(found.id, update)
     go_on = "paused, no schedule of it comes; its switch is on its page"
-    return of("deployment", name, found.id, changed, stands_still=go_on if found.paused else "")
+    return make_change(
+        "deployment", name, found.id, changed, stands_still=go_on if found.paused else ""
+    )
 
 
 def _differs(found: Any, wanted: Any) -> bool:
@@ -155,7 +159,7 @@ def _schedule(
         slug=spec.slug,
     )
     [made] = client.create_deployment_schedules(identity, [wanted])
-    return of("schedule", name, made.id, [], created=True)
+    return make_change("schedule", name, made.id, [], created=True)
 
 
 def _reschedule(
@@ -178,7 +182,9 @@ def _reschedule(
     rests = not changed.get("active", found.active) and spec.active is None
     resume = f"prefect deployment schedule resume {name.rpartition(' ')[0]} {found.id}"
     go_on = f"somebody paused it, it does not come; go on: {resume}"
-    return of("schedule", name, found.id, list(changed), stands_still=go_on if rests else "")
+    return make_change(
+        "schedule", name, found.id, list(changed), stands_still=go_on if rests else ""
+    )
 
 
 def _cron(spec: Schedule) -> CronSchedule:

@@ -11,7 +11,7 @@ from prefect.flows import load_flow_from_entrypoint
 from pydantic import BaseModel, ValidationError
 
 from isthmus.environment import source
-from isthmus.environment.diagnostics import Problem, UnreadableFile, Where, refusal
+from isthmus.environment.diagnostics import Problem, UnreadableFile, Where, file_error
 from isthmus.environment.loading import problem_of
 from isthmus.environment.source import Document
 from isthmus.errors import BadEnvironment
@@ -56,7 +56,7 @@ def read(path: Path) -> DeploymentPlan:
     reader = _Reader(document, path, DeploymentPlan(file.name))
     for index, spec in enumerate(file.deployments):
         reader.deployment(spec, ("deployments", index))
-    problems = [*reader.problems, *_twins(document, reader.plan)]
+    problems = [*reader.problems, *_find_duplicates(document, reader.plan)]
     if problems:
         raise refused(path, problems)
     return reader.plan
@@ -76,7 +76,7 @@ def parse(path: Path, model: type[M]) -> tuple[Document, M]:
 
 def refused(path: Path, problems: list[Problem]) -> Exception:
     """Return the one error that names every problem."""
-    return refusal(path, problems, again="isthmus deploy")
+    return file_error(path, problems, again="isthmus deploy")
 
 
 class _Reader:
@@ -90,7 +90,7 @@ class _Reader:
         flow = self._flow(spec.entrypoint, (*where, "entrypoint"))
         if flow is None:
             return
-        given = self._asked(flow, spec.parameters, (*where, "parameters"))
+        given = self._check_parameters(flow, spec.parameters, (*where, "parameters"))
         schedules = [
             (schedule, self._schedule(flow, schedule, given, (*where, "schedules", i)))
             for i, schedule in enumerate(spec.schedules)
@@ -100,7 +100,7 @@ class _Reader:
     def _schedule(
         self, flow: Flow[..., Any], schedule: Schedule, given: dict[str, Any], where: Where
     ) -> dict[str, Any]:
-        own = self._asked(flow, schedule.parameters, (*where, "parameters"), given)
+        own = self._check_parameters(flow, schedule.parameters, (*where, "parameters"), given)
         for name in parameters.missing(flow, {*given, *own, *schedule.parameters}):
             rule = (
                 f"must have parameter {name}, which flow {flow.name} needs: nobody fills in a form"
@@ -108,7 +108,7 @@ class _Reader:
             self._add((*where, "parameters"), rule)
         return own
 
-    def _asked(
+    def _check_parameters(
         self,
         flow: Flow[..., Any],
         given: dict[str, Any],
@@ -116,7 +116,7 @@ class _Reader:
         around: dict[str, Any] | None = None,
     ) -> dict[str, Any]:
         """Return the values of parameters; those `around` hold where these say nothing."""
-        asked = parameters.ask(flow, given, self.document, where, self.folder)
+        asked = parameters.check_parameters(flow, given, self.document, where, self.folder)
         self.problems += asked.problems
         if asked.values:
             try:
@@ -142,7 +142,7 @@ class _Reader:
         self.problems.append(Problem(self.document.line(where), where, rule, got))
 
 
-def _twins(document: Document, plan: DeploymentPlan) -> Iterator[Problem]:
+def _find_duplicates(document: Document, plan: DeploymentPlan) -> Iterator[Problem]:
     seen: set[str] = set()
     for index, planned in enumerate(plan.deployments):
         where: Where = ("deployments", index)

@@ -10,7 +10,7 @@ from prefect import Flow
 from pydantic import TypeAdapter, ValidationError
 
 from isthmus.environment import Environment, load, pair
-from isthmus.environment.diagnostics import Problem, Where, shown
+from isthmus.environment.diagnostics import Problem, Where, printable
 from isthmus.environment.loading import problem_of
 from isthmus.environment.source import Document
 
@@ -23,7 +23,7 @@ class CheckedParameters:
     problems: list[Problem] = field(default_factory=list)
 
 
-def ask(
+def check_parameters(
     flow: Flow[..., Any], given: dict[str, Any], document: Document, where: Where, folder: Path
 ) -> CheckedParameters:
     """Return what the flow says to the parameters that stand at a place of the file.
@@ -72,6 +72,6 @@ def _value(adapter: TypeAdapter[Any], value: Any, annotation: Any, folder: Path)
 
 
 def _unknown(flow: Flow[..., Any], name: str, known: list[str], line: int, where: Where) -> Problem:
-    close = get_close_matches(shown(name), known, n=1)
+    close = get_close_matches(printable(name), known, n=1)
     meant = f"did you mean {close[0]}?" if close else f"it has: {', '.join(known)}"
     return Problem(line, where, f"is no parameter of flow {flow.name}; {meant}")

@@ -14,16 +14,16 @@ from prefect.client.schemas.objects import WorkerStatus, WorkPool
 from prefect.exceptions import ObjectNotFound
 from prefect.workers.process import ProcessWorker
 
-from flows.concurrency_limit import limit
+from flows.concurrency_limit import limit_name
 from isthmus.adapters import prefect_record, prefect_server
-from isthmus.adapters.prefect_settings import POOL
+from isthmus.adapters.prefect_settings import WORK_POOL
 from isthmus.errors import BadEnvironment, Rejected
-from isthmus.prefect_deploy.changes import Change, of
+from isthmus.prefect_deploy.changes import Change, make_change
 
 JobTemplate = dict[str, Any]
 JobVariables = dict[str, Any]
 KUBERNETES, PROCESS = "kubernetes", "process"
-SIDE_BY_SIDE: JobVariables = {
+PROCESS_JOB_VARIABLES: JobVariables = {
     # Without the copy of a workspace that Prefect would begin with: 2 s from click to first step.
     "command": "python -m prefect.engine",
     # A run whose worker is gone would die of its next line on the worker's end of a pipe.
@@ -64,7 +64,7 @@ def ensure_pool(client: SyncPrefectClient, name: str, template: JobTemplate | No
         template = template or ProcessWorker.get_default_base_job_template()
         wanted = WorkPoolCreate(name=name, type=kind, base_job_template=template)
         made = client.create_work_pool(wanted)
-        return of("work pool", name, made.id, [], True, _stands_still(client, made))
+        return make_change("work pool", name, made.id, [], True, _blocked_reason(client, made))
     if template and found.type != KUBERNETES:
         raise Rejected(
             f"work pool {name} is there already and of type {found.type}: it takes no job template",
@@ -74,10 +74,12 @@ def ensure_pool(client: SyncPrefectClient, name: str, template: JobTemplate | No
     if changed:
         client.update_work_pool(name, WorkPoolUpdate(base_job_template=template))
     keys = ["job template"] if changed else []
-    return of("work pool", name, found.id, keys, stands_still=_stands_still(client, found))
+    return make_change(
+        "work pool", name, found.id, keys, stands_still=_blocked_reason(client, found)
+    )
 
 
-def _stands_still(client: SyncPrefectClient, pool: WorkPool) -> str:
+def _blocked_reason(client: SyncPrefectClient, pool: WorkPool) -> str:
     """Return why no run of the pool begins as it is; nothing if runs do."""
     if pool.is_paused:
         return f"paused, no run begins; go on: prefect work-pool resume {pool.name}"
@@ -85,7 +87,7 @@ def _stands_still(client: SyncPrefectClient, pool: WorkPool) -> str:
         if queue.is_paused:
             go_on = f"prefect work-queue resume {queue.name} --pool {pool.name}"
             return f"its queue {queue.name} is paused, no run of it begins; go on: {go_on}"
-    if pool.name == POOL and prefect_record.is_own(client.api_url):
+    if pool.name == WORK_POOL and prefect_record.is_own(client.api_url):
         # It is in the server's list a moment after its start only.
         polled, start = bool(prefect_server.worker(prefect_record.folder())), "isthmus server start"
     else:
@@ -99,19 +101,19 @@ def job_variables(client: SyncPrefectClient, pool: str, given: JobVariables) -> 
     """Return a deployment's job variables in this pool: ours, and over them those of the file."""
     if client.read_work_pool(pool).type != PROCESS:
         return given
-    environment = SIDE_BY_SIDE["env"] | given.get("env", {})
-    return {**SIDE_BY_SIDE, **given, "env": environment}
+    environment = PROCESS_JOB_VARIABLES["env"] | given.get("env", {})
+    return {**PROCESS_JOB_VARIABLES, **given, "env": environment}
 
 
 def ensure_limit(client: SyncPrefectClient, environment: str) -> Change:
     """Make sure that one run at a time is at work on the environment."""
-    name = limit(environment)
+    name = limit_name(environment)
     try:
         found = client.read_global_concurrency_limit_by_name(name)
     except ObjectNotFound:
         client.upsert_global_concurrency_limit_by_name(name, 1)
         found = client.read_global_concurrency_limit_by_name(name)
-        return of("limit", name, found.id, [], created=True)
+        return make_change("limit", name, found.id, [], created=True)
     changed = [
         key for key, value in (("limit", 1), ("active", True)) if getattr(found, key) != value
     ]
@@ -119,4 +121,4 @@ def ensure_limit(client: SyncPrefectClient, environment: str) -> Change:
         client.update_global_concurrency_limit(
             name, GlobalConcurrencyLimitUpdate(limit=1, active=True)
         )
-    return of("limit", name, found.id, changed)
+    return make_change("limit", name, found.id, changed)

@@ -22,13 +22,13 @@ def _cron(text: str) -> str:
     if len(text.split()) != 5 or not _is_schedule(cron=text):
         rule = "must be a cron expression of five fields, such as 30 2 * * *"
         raise PydanticCustomError("rule", rule)
-    if not _ever_comes(text):
+    if not _has_next_run(text):
         rule = "must be a time that comes: no such day is in any calendar"
         raise PydanticCustomError("rule", rule)
     return text
 
 
-def _ever_comes(text: str) -> bool:
+def _has_next_run(text: str) -> bool:
     """Tell whether there is a next time, as Prefect's scheduler would look for it."""
     try:
         return bool(next(CronSim(text, datetime.now(UTC))))

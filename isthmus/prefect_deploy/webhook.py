@@ -16,7 +16,7 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.exceptions import ObjectNotFound
 
 from isthmus.errors import Usage
-from isthmus.prefect_deploy.changes import Change, of
+from isthmus.prefect_deploy.changes import Change, make_change
 
 VARIABLE = "ISTHMUS_WEBHOOK_URL"
 BLOCK = "isthmus-failures"
@@ -52,12 +52,12 @@ def ensure(
         if hook is None:
             return None, None
         made = _save(hook)
-        return made, of("webhook", BLOCK, made, [], created=True)
+        return made, make_change("webhook", BLOCK, made, [], created=True)
     kept = found.data.get("url")
     changed = ["url"] if hook and hook.url != kept else []
     if hook and changed:
         _save(hook)
-    return found.id, of("webhook", BLOCK, found.id, changed)
+    return found.id, make_change("webhook", BLOCK, found.id, changed)
 
 
 def _save(hook: WebhookAddress) -> UUID:

@@ -12,7 +12,7 @@ _checked: ContextVar[str] = ContextVar("checked", default="")
 """The environment, as JSON, whose check has just passed."""
 
 
-def of(environment: Environment) -> Provider:
+def get_provider(environment: Environment) -> Provider:
     """Return the provider that the environment names."""
     # Imported here: the lab needs its toolchain's packages, the others do not.
     if environment.provider == "lab":
@@ -23,14 +23,14 @@ def of(environment: Environment) -> Provider:
         from isthmus.providers.kind.provider import KindProvider
 
         return KindProvider()
-    if seller := seller_of(environment):
+    if seller := get_paid_provider(environment):
         return seller
     from isthmus.providers.kubeconfig import KubeconfigProvider
 
     return KubeconfigProvider()
 
 
-def seller_of(environment: Environment) -> PaidProvider | None:
+def get_paid_provider(environment: Environment) -> PaidProvider | None:
     """Return the provider that the environment names if its clusters cost money."""
     if environment.provider != "kce":
         return None
@@ -41,8 +41,8 @@ def seller_of(environment: Environment) -> PaidProvider | None:
 
 def check(environment: Environment) -> None:
     """Raise all for which the clusters cannot be had or used, before anything is changed."""
-    with polling.within(environment.timeouts):
-        of(environment).check(environment)
+    with polling.use_timeouts(environment.timeouts):
+        get_provider(environment).check(environment)
 
 
 @contextmanager

@@ -49,11 +49,11 @@ class Provider(Protocol):
 class PaidProvider(Provider, Protocol):
     """A provider whose clusters cost money: a person says yes before any is bought or deleted."""
 
-    def to_buy(self, environment: Environment, anew: bool = False) -> list[str]:
+    def planned_purchases(self, environment: Environment, anew: bool = False) -> list[str]:
         """Return in words what `ensure` would buy; if `anew`, as if there were nothing yet."""
 
-    def to_release(self, environment: Environment, leaving: list[ClusterSpec]) -> list[str]:
+    def planned_releases(self, environment: Environment, leaving: list[ClusterSpec]) -> list[str]:
         """Return in words which of these clusters `release` would delete."""
 
-    def to_delete(self, environment: Environment) -> list[str]:
+    def planned_deletions(self, environment: Environment) -> list[str]:
         """Return in words what `delete` would delete."""

@@ -25,7 +25,7 @@ ARCHES: dict[str, Arch] = {
     "amd64": "amd64",
     "arm64": "arm64",
 }
-OTHERS = 1800.0
+LOCK_TIMEOUT = 1800.0
 """Seconds that another run may take to fetch and unpack the same file."""
 ACCEPT = "--accept-checksum"
 
@@ -38,19 +38,21 @@ def ensure(stack: Stack, name: str, *, accept: bool = False) -> Path:
     breaking off.
     """
     file = _file(stack, name)
-    if found := known(stack, name):
+    if found := find_unpacked(stack, name):
         return found
     home = _home(file)
     home.mkdir(parents=True, exist_ok=True)
     lock = FileLock(home / f"{file.name}.lock")
-    polling.until(lambda: _taken(lock), f"{file.name}, which another run fetches", timeout=OTHERS)
+    polling.until(
+        lambda: _taken(lock), f"{file.name}, which another run fetches", timeout=LOCK_TIMEOUT
+    )
     try:
-        return known(stack, name) or _prove(file, accept)
+        return find_unpacked(stack, name) or _prove(file, accept)
     finally:
         lock.release()
 
 
-def known(stack: Stack, name: str) -> Path | None:
+def find_unpacked(stack: Stack, name: str) -> Path | None:
     """Return the unpacked folder if it is here, without fetching or writing anything."""
     file = _find(stack, name)
     checksum = _checksum(file) if file else None
@@ -58,7 +60,7 @@ def known(stack: Stack, name: str) -> Path | None:
     return folder if folder and folder.is_dir() else None
 
 
-def check(stack: Stack, name: str) -> None:
+def require_checksum(stack: Stack, name: str) -> None:
     """Raise Unprepared if the release could only be had by accepting its checksum."""
     if not _checksum(file := _file(stack, name)):
         raise _unknown(file)
@@ -70,7 +72,7 @@ def _prove(file: ReleaseFile, accept: bool) -> Path:
         raise _unknown(file)
     archive = _home(file) / file.name
     if not archive.exists():
-        fetching.bring(file, archive)
+        fetching.fetch_release(file, archive)
     found = _sum(archive, wanted.split(":")[0] if wanted else "sha256")
     if wanted and found != wanted:
         archive.unlink()
@@ -78,7 +80,7 @@ def _prove(file: ReleaseFile, accept: bool) -> Path:
     folder = _unpack(file, archive, found)
     if not wanted:
         accepted.remember(file.place, found)
-        events.say(f"{file.name}: accepted {found}")
+        events.report_progress(f"{file.name}: accepted {found}")
     archive.unlink()
     return folder
 
@@ -129,7 +131,7 @@ def _file(stack: Stack, name: str) -> ReleaseFile:
 
 
 def _checksum(file: ReleaseFile) -> str | None:
-    return file.checksum or accepted.known(file.place)
+    return file.checksum or accepted.get_checksum(file.place)
 
 
 def _home(file: ReleaseFile) -> Path:
@@ -149,7 +151,7 @@ def _taken(lock: FileLock) -> bool | None:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        events.say("another step or run fetches the same file; waiting for it")
+        events.report_progress("another step or run fetches the same file; waiting for it")
         return None
     return True
 

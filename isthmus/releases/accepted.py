@@ -18,21 +18,21 @@ def path() -> Path:
     return state.cache() / "releases" / "accepted.json"
 
 
-def known(place: str) -> str | None:
+def get_checksum(place: str) -> str | None:
     """Return the checksum that was accepted for a release file, if one was."""
-    return everything().get(place)
+    return load_checksums().get(place)
 
 
 def remember(place: str, checksum: str) -> None:
     """Accept a checksum; from now on nothing else is taken for that file."""
     path().parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path().with_suffix(".lock")):
-        state.private(
-            path(), json.dumps({**everything(), place: checksum}, indent=2, sort_keys=True)
+        state.write_private(
+            path(), json.dumps({**load_checksums(), place: checksum}, indent=2, sort_keys=True)
         )
 
 
-def everything() -> dict[str, str]:
+def load_checksums() -> dict[str, str]:
     """Return all that was accepted, by place; raises Unprepared if the file was damaged."""
     if not path().exists():
         return {}

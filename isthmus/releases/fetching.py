@@ -14,7 +14,7 @@ MIRROR = "ISTHMUS_MIRROR"
 """Names a folder or a URL that is asked instead of every official address."""
 
 
-def bring(file: ReleaseFile, target: Path) -> None:
+def fetch_release(file: ReleaseFile, target: Path) -> None:
     """Make `target` hold the file; it is not looked at yet.
 
     Raises Unprepared, with what to put where, if it cannot be had; NotReady if the server keeps
@@ -40,7 +40,7 @@ def bring(file: ReleaseFile, target: Path) -> None:
 def _copied(mirror: Path, file: ReleaseFile, target: Path) -> bool:
     for source in (mirror / name for name in _names(file)):
         if source.is_file():
-            events.say(f"copying {source}")
+            events.report_progress(f"copying {source}")
             part = target.with_name(f"{target.name}.part")
             shutil.copyfile(source, part)
             part.replace(target)

@@ -5,14 +5,14 @@ draw them, run_artifacts chooses what a run leaves. Text from outside passes esc
 redaction.
 """
 
-from isthmus.reporting.escape import line
+from isthmus.reporting.escape import single_line
 from isthmus.reporting.redaction import redact
 from isthmus.reporting.run_artifacts import (
     MarkdownArtifact,
     TableArtifact,
+    build_artifacts,
     progress_key,
     progress_line,
-    what_is_left,
 )
 from isthmus.reporting.run_facts import RunFacts
 from isthmus.reporting.run_report import RunFailure, RunIdentity, RunReport
@@ -24,9 +24,9 @@ __all__ = [
     "RunIdentity",
     "RunReport",
     "TableArtifact",
-    "line",
+    "build_artifacts",
     "progress_key",
     "progress_line",
     "redact",
-    "what_is_left",
+    "single_line",
 ]

@@ -4,42 +4,42 @@ import re
 
 from isthmus.reporting.redaction import redact
 
-LABEL, PROSE, BLOCK = 120, 1500, 6000
+MAX_LABEL_CHARS, MAX_PROSE_CHARS, MAX_BLOCK_CHARS = 120, 1500, 6000
 """Characters that a label in a picture, a sentence and a block of text get at most."""
-MOST = 20
+MAX_REASONS = 20
 """Reasons of a message that are listed."""
 _REASON = "- "
-"""What each begins with (isthmus.errors.together)."""
+"""What each begins with (isthmus.errors.combine_errors)."""
 _PLAIN = re.compile(r"[A-Za-z0-9 .,/()-]")
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~&!])")
 _NOT_IN_GANTT = re.compile(r"[^A-Za-z0-9 ./()-]+")
 _TICKS = re.compile(r"`+")
 
 
-def line(text: str, limit: int = PROSE) -> str:
+def single_line(text: str, limit: int = MAX_PROSE_CHARS) -> str:
     """Return the text on one line, without secrets."""
     return _cut(" ".join(redact(text).split()), limit)
 
 
 def label(text: str) -> str:
     """Return the text as part of a quoted label of Mermaid: everything unusual by its number."""
-    found = line(text, LABEL)
+    found = single_line(text, MAX_LABEL_CHARS)
     return "".join(c if _PLAIN.match(c) else f"#{ord(c)};" for c in found)
 
 
 def task(text: str) -> str:
     """Return the text as the name of a task in Mermaid's Gantt, which has no way of quoting."""
-    return _NOT_IN_GANTT.sub(" ", line(text, LABEL)).strip() or "step"
+    return _NOT_IN_GANTT.sub(" ", single_line(text, MAX_LABEL_CHARS)).strip() or "step"
 
 
 def prose(text: str) -> str:
     """Return the text as Markdown that shows every sign of it."""
-    return _MARKDOWN.sub(r"\\\1", line(text))
+    return _MARKDOWN.sub(r"\\\1", single_line(text))
 
 
 def block(text: str) -> str:
     """Return the text as a block of code, line by line."""
-    found = _cut(redact(text).strip("\n"), BLOCK)
+    found = _cut(redact(text).strip("\n"), MAX_BLOCK_CHARS)
     fence = "`" * max(3, 1 + max(map(len, _TICKS.findall(found)), default=0))
     return f"{fence}\n{found}\n{fence}\n"
 
@@ -51,7 +51,7 @@ def paragraph(text: str) -> str:
         return f"{prose(first)}\n"
     if not others[0].lstrip().startswith(_REASON):
         return block(text)
-    listed = "\n".join(_entry(lines) for lines in _reasons(others)[:MOST])
+    listed = "\n".join(_entry(lines) for lines in _reasons(others)[:MAX_REASONS])
     return f"{prose(first)}\n\n{listed}\n"
 
 

@@ -7,7 +7,7 @@ from isthmus.reporting import mermaid_theme
 from isthmus.reporting.escape import task
 from isthmus.timeline import Step, critical_path
 
-MOST = 120
+MAX_STEPS = 120
 """Steps that are drawn; of more, those that took longest. Ten clusters have about a hundred."""
 EVERYWHERE = "all clusters"
 WIDTH = 700
@@ -53,7 +53,7 @@ def _section(step: Step) -> str:
 
 def _longest(steps: Sequence[Step], end: float) -> list[Step]:
     """Return the steps that are drawn, in order of start."""
-    kept = sorted(steps, key=lambda step: step.seconds(end), reverse=True)[:MOST]
+    kept = sorted(steps, key=lambda step: step.seconds(end), reverse=True)[:MAX_STEPS]
     return sorted(kept, key=lambda step: step.start)
 
 

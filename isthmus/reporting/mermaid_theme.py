@@ -5,15 +5,15 @@ from typing import Any
 
 RED = "#d1242f"
 """What is wrong, in the picture of the mesh."""
-ON_ANY_GROUND = "#8c959f"
+NEUTRAL_GREY = "#8c959f"
 """What stands outside of all boxes must be seen on light and on dark."""
-_STYLE = f".section {{opacity: 1;}} .grid .tick text {{fill: {ON_ANY_GROUND};}}"
+_STYLE = f".section {{opacity: 1;}} .grid .tick text {{fill: {NEUTRAL_GREY};}}"
 _COLOURS = {
     "background": "#ffffff",
     "primaryColor": "#ffffff",
     "primaryTextColor": "#1f2328",
     "primaryBorderColor": "#8c959f",
-    "lineColor": ON_ANY_GROUND,
+    "lineColor": NEUTRAL_GREY,
     "textColor": "#1f2328",
     "titleColor": "#1f2328",
     "mainBkg": "#ffffff",

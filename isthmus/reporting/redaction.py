@@ -5,7 +5,7 @@ No caller is to hand one in. Should one do so, in an exception's text say, it st
 
 import re
 
-GONE = "(removed: looks like a secret)"
+REDACTED = "(removed: looks like a secret)"
 _QUOTE = r"[\"']?"
 _NAMES = (
     r"(?:client-key-data|client-certificate-data|certificate-authority-data|ca-key\.pem|"
@@ -23,18 +23,21 @@ _SECRETS = (
     r"(?<![A-Za-z0-9+/=])(?=[a-z0-9+/]*[A-Z])(?=[A-Za-z+/]*[0-9])[A-Za-z0-9+/]{80,}={0,2}",
 )
 _PATTERNS = [
-    *((re.compile(pattern, re.DOTALL), GONE) for pattern in _SECRETS),
-    (re.compile(r"((?:Authorization: *\w+|Bearer) +)[^\s\"',;]{12,}"), rf"\1{GONE}"),
+    *((re.compile(pattern, re.DOTALL), REDACTED) for pattern in _SECRETS),
+    (re.compile(r"((?:Authorization: *\w+|Bearer) +)[^\s\"',;]{12,}"), rf"\1{REDACTED}"),
     (
         re.compile(
             rf"(?<![\w.-])({_NAMES}{_QUOTE}\s*[:=]\s*)"
-            rf"(?!\s|{re.escape(GONE)})(?:\"[^\"]*\"|'[^']*'|[^\s\"',;}}]+)",
+            rf"(?!\s|{re.escape(REDACTED)})(?:\"[^\"]*\"|'[^']*'|[^\s\"',;}}]+)",
             re.IGNORECASE,
         ),
-        rf"\1{GONE}",
+        rf"\1{REDACTED}",
     ),
     # The password of a URL; the user's name may stay.
-    (re.compile(r"(?<!\w)(\w+(?:\+\w+)?://[^\s/:@\"']{0,200}):[^\s/@\"']{1,500}@"), rf"\1:{GONE}@"),
+    (
+        re.compile(r"(?<!\w)(\w+(?:\+\w+)?://[^\s/:@\"']{0,200}):[^\s/@\"']{1,500}@"),
+        rf"\1:{REDACTED}@",
+    ),
 ]
 
 

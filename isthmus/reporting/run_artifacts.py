@@ -4,12 +4,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from isthmus.reporting import gantt, run_summary, tables, topology
-from isthmus.reporting.escape import drawing, line, prose
+from isthmus.reporting.escape import drawing, prose, single_line
 from isthmus.reporting.run_report import RunReport
 from isthmus.reporting.tables import TableRows
 from isthmus.timeline import Step, summary
 
-NOW = 5
+MAX_RUNNING_SHOWN = 5
 """Steps that run that the line of progress names."""
 
 
@@ -31,7 +31,7 @@ class TableArtifact:
     rows: TableRows
 
 
-def what_is_left(story: RunReport) -> list[MarkdownArtifact | TableArtifact]:
+def build_artifacts(story: RunReport) -> list[MarkdownArtifact | TableArtifact]:
     """Return what the run leaves, what matters most first; nothing of what is not known.
 
     A teardown leaves no picture: the last one stays that of the mesh as it was.
@@ -47,16 +47,20 @@ def progress_key(environment: str) -> str:
 
 def progress_line(done: int, total: int, running: Sequence[Step]) -> str:
     """Return in a line how far a run is and what it is doing."""
-    now = ", ".join(step.label for step in running[:NOW])
-    more = f" and {len(running) - NOW} more" if len(running) > NOW else ""
-    return line(f"{done} of {total} steps have ended" + (f"; now: {now}{more}" if now else ""))
+    now = ", ".join(step.label for step in running[:MAX_RUNNING_SHOWN])
+    more = (
+        f" and {len(running) - MAX_RUNNING_SHOWN} more" if len(running) > MAX_RUNNING_SHOWN else ""
+    )
+    return single_line(
+        f"{done} of {total} steps have ended" + (f"; now: {now}{more}" if now else "")
+    )
 
 
 def _mesh(story: RunReport) -> Iterator[MarkdownArtifact | TableArtifact]:
-    known = story.known
+    known = story.facts
     if picture := topology.picture(known):
         crowded = "\nArrows are drawn only where answers are not as expected.\n"
-        text = drawing(picture) + (crowded if topology.is_crowded(known) else "")
+        text = drawing(picture) + (crowded if topology.has_hidden_arrows(known) else "")
         yield _page(story, "topology", "The mesh, and the share of answers on each arrow", text)
     found = {
         "verification": ("Answers of each client, and how many are allowed", tables.answers(known)),
@@ -83,4 +87,4 @@ def _table(story: RunReport, kind: str, what: str, rows: TableRows) -> TableArti
 
 
 def _description(story: RunReport, what: str) -> str:
-    return line(f"{what}. Run {story.run.name}, {story.moment}")
+    return single_line(f"{what}. Run {story.run.name}, {story.ended_at}")

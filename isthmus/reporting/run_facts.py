@@ -3,7 +3,7 @@
 from isthmus.environment import Environment
 from isthmus.step_results import Access, GatewayAddress, IstiodEndpoint
 from isthmus.verification import ClientVerdict, Finding, Verification
-from isthmus.verification.evidence import causes_first
+from isthmus.verification.evidence import sort_by_cause
 
 
 class RunFacts:
@@ -19,7 +19,7 @@ class RunFacts:
         self.clients: dict[str, ClientVerdict] = {}
         self.verification: Verification | None = None
 
-    def learn(self, fact: object) -> None:
+    def add_result(self, fact: object) -> None:
         """Take in what a step returned; what says nothing of the environment is passed over."""
         match fact:
             case Access():
@@ -39,4 +39,4 @@ class RunFacts:
         """Every finding once: of the whole mesh, or of the clients as long as nobody judged it."""
         if self.verification:
             return self.verification.all_findings
-        return causes_first(r for client in self.clients.values() for r in client.findings)
+        return sort_by_cause(r for client in self.clients.values() for r in client.findings)

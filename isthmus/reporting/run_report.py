@@ -46,7 +46,7 @@ class RunReport:
 
     verb: str
     run: RunIdentity
-    known: RunFacts
+    facts: RunFacts
     steps: tuple[Step, ...]
     start: float
     end: float
@@ -55,7 +55,7 @@ class RunReport:
     @property
     def environment(self) -> str:
         """The environment's name."""
-        return self.known.environment.name
+        return self.facts.environment.name
 
     @property
     def seconds(self) -> float:
@@ -63,14 +63,14 @@ class RunReport:
         return self.end - self.start
 
     @property
-    def moment(self) -> str:
+    def ended_at(self) -> str:
         """When it ended."""
         return datetime.fromtimestamp(self.end, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
     @property
-    def ended_well(self) -> bool:
+    def is_success(self) -> bool:
         """Whether nothing failed and nothing was found."""
-        return not self.failure and not self.known.findings
+        return not self.failure and not self.facts.findings
 
     @property
     def failed_steps(self) -> list[Step]:

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-from isthmus.reporting.escape import block, line, paragraph, prose
+from isthmus.reporting.escape import block, paragraph, prose, single_line
 from isthmus.reporting.run_report import RunFailure, RunReport
 from isthmus.verification import Finding
 
-MOST = 20
+MAX_LISTED = 20
 """Findings and failed steps that are listed."""
 _COMMAND = ". Type: "
 """What stands before the command in a finding's text (isthmus.verification.finding_text)."""
@@ -15,7 +15,7 @@ DONE = {"up": "is one mesh, proven by traffic", "verify": "is one mesh", "down":
 
 def text(story: RunReport) -> str:
     """Return the page as Markdown."""
-    parts = _well(story) if story.ended_well else _badly(story)
+    parts = _success(story) if story.is_success else _failure(story)
     return "\n".join([*parts, *_where(story)])
 
 
@@ -24,10 +24,10 @@ def resume(story: RunReport) -> str:
     return f"isthmus {story.verb} {story.environment}"
 
 
-def _well(story: RunReport) -> Iterator[str]:
+def _success(story: RunReport) -> Iterator[str]:
     name = story.environment
     yield f"## {prose(name)} {DONE.get(story.verb, 'is done')}\n"
-    yield f"`{line(story.verb)}` took {story.seconds:.1f} s.{_traffic(story)}\n"
+    yield f"`{single_line(story.verb)}` took {story.seconds:.1f} s.{_traffic(story)}\n"
     yield "### Next\n"
     if story.verb == "down":
         yield "To have it again: `isthmus up` with the file that describes it.\n"
@@ -36,48 +36,48 @@ def _well(story: RunReport) -> Iterator[str]:
 
 
 def _traffic(story: RunReport) -> str:
-    clients = list(story.known.clients.values())
+    clients = list(story.facts.clients.values())
     if not clients:
         return ""
     requests = sum(client.requests for client in clients)
     return f" {len(clients)} regions sent {requests} requests; each was answered as expected."
 
 
-def _badly(story: RunReport) -> Iterator[str]:
+def _failure(story: RunReport) -> Iterator[str]:
     failure = story.failure or RunFailure(f"{story.environment} is not one mesh", "verify")
     yield f"## {prose(story.environment)}: {_place(story, failure)}\n"
-    findings = story.known.findings
+    findings = story.facts.findings
     # The message of an unproven mesh lists the findings, which come below with more room.
     first, *_ = failure.reason.splitlines() or ["no reason given"]
     yield paragraph(first.rstrip(":") if findings else failure.reason or first)
-    yield f"### What to do\n\n{paragraph(failure.hint or _look(story, failure))}"
-    yield from _go_on(story)
+    yield f"### What to do\n\n{paragraph(failure.hint or _default_hint(story, failure))}"
+    yield from _resume_section(story)
     if findings:
         yield "### Findings\n"
-        yield from (_finding(finding) for finding in findings[:MOST])
+        yield from (_finding(finding) for finding in findings[:MAX_LISTED])
     yield from _others(story, failure)
 
 
 def _place(story: RunReport, failure: RunFailure) -> str:
     where = f" at step {prose(failure.step)}" if failure.step else ""
     cluster = f" of {prose(failure.cluster)}" if failure.cluster else ""
-    return f"`{line(story.verb)}` failed{where}{cluster} after {story.seconds:.1f} s"
+    return f"`{single_line(story.verb)}` failed{where}{cluster} after {story.seconds:.1f} s"
 
 
-def _look(story: RunReport, failure: RunFailure) -> str:
+def _default_hint(story: RunReport, failure: RunFailure) -> str:
     """Return where one looks first if the failure itself does not say it."""
     where = f"how {failure.cluster} is" if failure.cluster else "what is there"
     return f"see {where}: isthmus status {story.environment}; the log of the run has each step"
 
 
-def _go_on(story: RunReport) -> Iterator[str]:
+def _resume_section(story: RunReport) -> Iterator[str]:
     yield "### To go on\n"
     if story.run.deployed:
         yield f"Retry {_link(story, 'this run')}: it goes on at the step that failed. Or type:\n"
     else:
         yield "Nothing is lost; what is there already is only looked at:\n"
     mend = f"isthmus up {story.environment}    # mends what is Isthmus' own\n"
-    yield block((mend if story.verb == "verify" and story.known.findings else "") + resume(story))
+    yield block((mend if story.verb == "verify" and story.facts.findings else "") + resume(story))
 
 
 def _finding(finding: Finding) -> str:
@@ -92,12 +92,12 @@ def _others(story: RunReport, failure: RunFailure) -> Iterator[str]:
     others = [step for step in story.failed_steps if (step.name, step.cluster or "") != told]
     if others:
         yield "### Failed too\n"
-        yield from (f"- **{prose(s.label)}**: {prose(s.text)}" for s in others[:MOST])
+        yield from (f"- **{prose(s.label)}**: {prose(s.text)}" for s in others[:MAX_LISTED])
         yield ""
 
 
 def _where(story: RunReport) -> Iterator[str]:
-    yield f"Run {_link(story, story.run.name)}, ended {story.moment}."
+    yield f"Run {_link(story, story.run.name)}, ended {story.ended_at}."
 
 
 def _link(story: RunReport, text: str) -> str:

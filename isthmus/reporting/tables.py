@@ -2,7 +2,7 @@
 
 from isthmus import verification
 from isthmus.environment import ClusterSpec
-from isthmus.reporting.escape import line
+from isthmus.reporting.escape import single_line
 from isthmus.reporting.run_facts import RunFacts
 from isthmus.verification import ClientVerdict, Verification
 
@@ -36,9 +36,11 @@ def _cluster(known: RunFacts, cluster: ClusterSpec) -> dict[str, str]:
         "role": "host" if cluster == known.environment.host else "remote",
         "region": cluster.region,
         "network": cluster.network,
-        "API server": line(known.servers.get(name, "")),
-        "gateway": line(gateway.found if gateway else ""),
-        "istiod endpoint": line(endpoint.found if endpoint and endpoint.cluster == name else ""),
+        "API server": single_line(known.servers.get(name, "")),
+        "gateway": single_line(gateway.found if gateway else ""),
+        "istiod endpoint": single_line(
+            endpoint.found if endpoint and endpoint.cluster == name else ""
+        ),
     }
 
 
@@ -54,4 +56,4 @@ def _endpoints(client: ClientVerdict) -> dict[str, str]:
 
 
 def _listed(things: set[str]) -> str:
-    return line(", ".join(sorted(things)))
+    return single_line(", ".join(sorted(things)))

@@ -12,7 +12,7 @@ from isthmus.reporting.run_facts import RunFacts
 from isthmus.step_results import GatewayAddress
 from isthmus.verification import ClientVerdict, bound
 
-CROWDED = 4
+MAX_CLUSTERS_ALL_ARROWS = 4
 """Clusters above which an arrow is only drawn where something is wrong; ten have ninety."""
 
 
@@ -34,16 +34,16 @@ def picture(known: RunFacts) -> str:
     )
 
 
-def is_crowded(known: RunFacts) -> bool:
+def has_hidden_arrows(known: RunFacts) -> bool:
     """Tell whether arrows that are as expected are left out."""
-    return len(known.environment.clusters) > CROWDED
+    return len(known.environment.clusters) > MAX_CLUSTERS_ALL_ARROWS
 
 
 def share(client: ClientVerdict, cluster: str) -> str:
     """Return a cluster's share of a client's answers and what is allowed: `52 % (30-70)`."""
-    low, high = bound(client.good, client.expected[cluster])
+    low, high = bound(client.good_answers, client.expected[cluster])
     part, least, most = (
-        round(100 * count / client.good) if client.good else 0
+        round(100 * count / client.good_answers) if client.good_answers else 0
         for count in (client.answers[cluster], low, high)
     )
     return f"{part} % ({least}-{most})"
@@ -77,7 +77,7 @@ def _arrows(known: RunFacts, drawn: dict[str, int]) -> Iterator[tuple[str, bool]
             if other == client.cluster or not {client.cluster, other} <= drawn.keys():
                 continue
             bad = _is_bad(client, other)
-            if bad or not is_crowded(known):
+            if bad or not has_hidden_arrows(known):
                 same = networks[other] == networks[client.cluster]
                 way = None if same else known.gateways.get(other)
                 yield _arrow(client, other, drawn, way), bad
@@ -94,7 +94,7 @@ def _arrow(
 
 def _control(known: RunFacts, drawn: dict[str, int]) -> Iterator[str]:
     endpoint = known.endpoint
-    if endpoint is None or endpoint.cluster not in drawn or is_crowded(known):
+    if endpoint is None or endpoint.cluster not in drawn or has_hidden_arrows(known):
         return
     for name in known.gateways:
         if name in drawn and name != endpoint.cluster:
@@ -102,7 +102,7 @@ def _control(known: RunFacts, drawn: dict[str, int]) -> Iterator[str]:
 
 
 def _is_bad(client: ClientVerdict, cluster: str) -> bool:
-    low, high = bound(client.good, client.expected[cluster])
+    low, high = bound(client.good_answers, client.expected[cluster])
     about = {finding.about for finding in client.findings}
     return cluster in about or not low <= client.answers[cluster] <= high
 

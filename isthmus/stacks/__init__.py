@@ -12,7 +12,7 @@ import yaml
 from pydantic import Field, model_validator
 
 from isthmus.environment import Images
-from isthmus.environment.sections import PLACES
+from isthmus.environment.sections import IMAGE_SOURCE_KEYS
 from isthmus.errors import BadEnvironment
 from isthmus.stacks.releases import Release, StackModel
 
@@ -86,7 +86,9 @@ class Stack(StackModel):
     @model_validator(mode="after")
     def _choose_every_image(self) -> Self:
         # What a stack leaves out nobody else is sure to know.
-        if lacking := [name for name, value in self.images if value is None and name not in PLACES]:
+        if lacking := [
+            name for name, value in self.images if value is None and name not in IMAGE_SOURCE_KEYS
+        ]:
             raise ValueError(f"a stack names all images; missing: {', '.join(lacking)}")
         return self
 

@@ -3,21 +3,21 @@
 from isthmus.verification.answers import (
     Answers,
     by_cluster,
+    count_reported,
     parse_answers,
     probe_script,
-    strangers,
-    told_of,
+    unknown_instances,
 )
-from isthmus.verification.connections import are_open, counted_since
+from isthmus.verification.connections import has_every_endpoint_answered, subtract_counts
 from isthmus.verification.endpoints import (
-    connections,
+    count_active_connections,
+    evaluate_endpoints,
+    evaluate_gateway,
     expected_endpoints,
-    judge_endpoints,
-    judge_gateway,
-    lists,
+    has_endpoint,
     parse_clusters,
 )
-from isthmus.verification.evaluation import evaluate, judge_client
+from isthmus.verification.evaluation import evaluate, evaluate_client
 from isthmus.verification.evidence import Finding, ObservedEndpoint, ReportedState
 from isthmus.verification.shares import bound, expected_shares, wilson
 from isthmus.verification.verdict import ClientVerdict, Verification, VerificationFailed, table
@@ -30,23 +30,23 @@ __all__ = [
     "ReportedState",
     "Verification",
     "VerificationFailed",
-    "are_open",
     "bound",
     "by_cluster",
-    "connections",
-    "counted_since",
+    "count_active_connections",
+    "count_reported",
     "evaluate",
+    "evaluate_client",
+    "evaluate_endpoints",
+    "evaluate_gateway",
     "expected_endpoints",
     "expected_shares",
-    "judge_client",
-    "judge_endpoints",
-    "judge_gateway",
-    "lists",
+    "has_endpoint",
+    "has_every_endpoint_answered",
     "parse_answers",
     "parse_clusters",
     "probe_script",
-    "strangers",
+    "subtract_counts",
     "table",
-    "told_of",
+    "unknown_instances",
     "wilson",
 ]

@@ -72,7 +72,7 @@ def parse_answers(stdout: str, n: int, warm_up: int = 0) -> Answers:
     return Answers(requests=n, instances=instances, failures=failures, reused=reused)
 
 
-def told_of(stdout: str) -> int:
+def count_reported(stdout: str) -> int:
     """Return of how many requests the output tells, the warm-up's among them."""
     return sum(bool(_END.fullmatch(line)) for line in stdout.splitlines())
 
@@ -86,7 +86,7 @@ def by_cluster(answers: Answers, instances: Mapping[str, str]) -> dict[str, int]
     return counts
 
 
-def strangers(answers: Answers, instances: Mapping[str, str]) -> list[str]:
+def unknown_instances(answers: Answers, instances: Mapping[str, str]) -> list[str]:
     """Return the instances that answered and that no cluster knows, one for each answer."""
     return [instance for instance in answers.instances if instance not in instances]
 

@@ -13,7 +13,7 @@ COUNTS = {
 """Envoy's names for them (envoy/upstream/host_description.h, ALL_HOST_STATS)."""
 
 
-def counted_since(
+def subtract_counts(
     before: Sequence[ObservedEndpoint], now: Sequence[ObservedEndpoint]
 ) -> list[ObservedEndpoint]:
     """Return the endpoints of now with what was counted since then alone."""
@@ -21,12 +21,14 @@ def counted_since(
     return [_less(endpoint, then.get(endpoint.text)) for endpoint in now]
 
 
-def are_open(since: Sequence[ObservedEndpoint], lately: Sequence[ObservedEndpoint]) -> bool:
+def has_every_endpoint_answered(
+    since: Sequence[ObservedEndpoint], lately: Sequence[ObservedEndpoint]
+) -> bool:
     """Tell whether every endpoint that may get requests answered one since, and none failed lately.
 
     What a proxy does not count, or a weight of 0 keeps requests from, is not asked for.
     """
-    answered = all(e.answered or not (e.counted and e.receives and e.weight) for e in since)
+    answered = all(e.answered or not (e.counted and e.is_routable and e.weight) for e in since)
     return answered and not any(e.errors or e.unconnected for e in lately)
 
 

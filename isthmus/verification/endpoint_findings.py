@@ -9,15 +9,15 @@ from isthmus.verification.finding_text import (
     gateway_view,
     kubectl,
     listed,
-    reason,
-    rules,
+    make_finding,
+    routing_rules,
     sample_pods,
 )
 
 
 def pods_missing(client: str, cluster: str, missing: Sequence[str]) -> Finding:
     """A pod of the client's own network is not in its endpoint table."""
-    return reason(
+    return make_finding(
         "pod missing",
         cluster,
         f"{client}: the caller's sidecar does not list {listed(missing)}, which {cluster} reports "
@@ -30,7 +30,7 @@ def pods_missing(client: str, cluster: str, missing: Sequence[str]) -> Finding:
 
 def no_gateway(client: str, network: str, clusters: Sequence[str]) -> Finding:
     """A network with pods reports no gateway address at all."""
-    return reason(
+    return make_finding(
         "no gateway",
         clusters[0],
         f"{client}: {network} ({listed(clusters)}) has pods but no gateway address, where at least "
@@ -44,7 +44,7 @@ def gateway_missing(
     client: str, network: str, clusters: Sequence[str], missing: Sequence[str], host: str
 ) -> Finding:
     """A gateway of another network is not in the client's endpoint table."""
-    return reason(
+    return make_finding(
         "gateway missing",
         clusters[0],
         f"{client}: the caller's sidecar lists no endpoint {listed(missing)}, where the gateway of "
@@ -58,7 +58,7 @@ def gateway_missing(
 
 def foreign_pod(client: str, owner: str, address: str) -> Finding:
     """The table holds a pod address of a network that can only be reached by its gateway."""
-    return reason(
+    return make_finding(
         "foreign pod",
         owner,
         f"{client}: the caller's sidecar lists {address}, a foreign pod address: it is of {owner}, "
@@ -70,7 +70,7 @@ def foreign_pod(client: str, owner: str, address: str) -> Finding:
 
 def unexpected(client: str, address: str, host: str) -> Finding:
     """The table holds an address that no cluster reports."""
-    return reason(
+    return make_finding(
         "unexpected endpoint",
         client,
         f"{client}: the caller's sidecar lists {address}, which is neither a ready pod of its own "
@@ -82,7 +82,7 @@ def unexpected(client: str, address: str, host: str) -> Finding:
 
 def unhealthy(client: str, owner: str, address: str, health: str) -> Finding:
     """The table holds the right address in a state that takes no requests."""
-    return reason(
+    return make_finding(
         "unhealthy endpoint",
         owner,
         f"{client}: the caller's sidecar lists {address} of {owner} as {health}, where HEALTHY was "
@@ -94,7 +94,7 @@ def unhealthy(client: str, owner: str, address: str, health: str) -> Finding:
 
 def sends_back(cluster: str, pod: str, gateways: Sequence[str], network: str) -> Finding:
     """A gateway's own table leads into other networks (failure F32)."""
-    return reason(
+    return make_finding(
         "sends back",
         cluster,
         f"{cluster}: its gateway (pod {pod}) lists {listed(gateways)} of another network, where "
@@ -106,7 +106,7 @@ def sends_back(cluster: str, pod: str, gateways: Sequence[str], network: str) ->
 
 def gateway_behind(cluster: str, pod: str, missing: Sequence[str]) -> Finding:
     """One pod of a gateway does not know what another one knows."""
-    return reason(
+    return make_finding(
         "gateway behind",
         cluster,
         f"{cluster}: its gateway's pod {pod} does not list {listed(missing)}, which another pod of "
@@ -118,7 +118,7 @@ def gateway_behind(cluster: str, pod: str, missing: Sequence[str]) -> Finding:
 
 def gateway_down(cluster: str) -> Finding:
     """A cluster's gateway has nothing behind it (failure F33)."""
-    return reason(
+    return make_finding(
         "gateway down",
         cluster,
         f"{cluster}: its gateway has no ready pod, so no request from another region can enter",
@@ -129,7 +129,7 @@ def gateway_down(cluster: str) -> Finding:
 
 def no_pods(cluster: str) -> Finding:
     """A cluster has nothing that could answer."""
-    return reason(
+    return make_finding(
         "no pods",
         cluster,
         f"{cluster}: no ready helloworld pod, where at least one was expected",
@@ -140,11 +140,11 @@ def no_pods(cluster: str) -> Finding:
 
 def no_weight(client: str, cluster: str, host: str) -> Finding:
     """A cluster has pods and a place in the table, yet gets no requests."""
-    return reason(
+    return make_finding(
         "no weight",
         cluster,
         f"{client}: {cluster} has ready pods, yet its expected share of the answers is 0 by the "
         "weights of the caller's sidecar",
         "a DestinationRule or locality setting keeps traffic away from it",
-        rules(host),
+        routing_rules(host),
     )

@@ -13,14 +13,14 @@ from isthmus.verification.evidence import (
     Finding,
     ObservedEndpoint,
     ReportedState,
-    members,
-    ways_into,
+    clusters_in_network,
+    gateways_of_network,
 )
 
 SAMPLE_PORT = 5000
 """Where helloworld listens. Source: Istio samples/helloworld/helloworld.yaml."""
 
-MESH = "outbound"
+OUTBOUND_PREFIX = "outbound"
 """How the names of Envoy clusters begin that lead to Services (istio pilot/pkg/model)."""
 
 
@@ -38,15 +38,15 @@ def parse_clusters(text: str, cluster_name: str) -> list[ObservedEndpoint]:
     ]
 
 
-def lists(text: str, address: str) -> bool:
+def has_endpoint(text: str, address: str) -> bool:
     """Tell whether a proxy has this address as an endpoint of anything; the text as above."""
     hosts = (h for c in _clusters(text) for h in _value(c, "host_statuses", []))
     return any(_endpoint(host).address == address for host in hosts)
 
 
-def connections(text: str) -> int:
+def count_active_connections(text: str) -> int:
     """Return how many connections a proxy has open to endpoints of the mesh; the text as above."""
-    found = [c for c in _clusters(text) if str(c.get("name")).startswith(MESH)]
+    found = [c for c in _clusters(text) if str(c.get("name")).startswith(OUTBOUND_PREFIX)]
     stats = [s for c in found for h in _value(c, "host_statuses", []) for s in h.get("stats", [])]
     return sum(int(_value(s, "value", 0)) for s in stats if s.get("name") == "cx_active")
 
@@ -62,12 +62,14 @@ def expected_endpoints(
 
     Source: istiod's split horizon, pilot/pkg/xds/ep_filters.go; networks without pods are left out.
     """
-    home = members(networks[client], networks)
+    home = clusters_in_network(networks[client], networks)
     local = {join_host_port(ip, port) for cluster in home for ip in pods.get(cluster, ())}
-    return local.union(*(ways_into(n, gateways, networks) for n in _others(client, pods, networks)))
+    return local.union(
+        *(gateways_of_network(n, gateways, networks) for n in _others(client, pods, networks))
+    )
 
 
-def judge_endpoints(
+def evaluate_endpoints(
     client: str, seen: list[ObservedEndpoint], reported: ReportedState, port: int = SAMPLE_PORT
 ) -> list[Finding]:
     """Return a reason for everything that the table lacks, or has and should not; none if equal."""
@@ -83,7 +85,7 @@ def judge_endpoints(
     ]
 
 
-def judge_gateway(
+def evaluate_gateway(
     cluster: str, seen: Mapping[str, Sequence[ObservedEndpoint]], reported: ReportedState
 ) -> list[Finding]:
     """Return a reason for each pod of a gateway that is not as its like, or sends requests back.
@@ -94,7 +96,9 @@ def judge_gateway(
     if not seen:
         return [reasons.gateway_down(cluster)]
     others = {n for n in reported.networks.values() if n != reported.networks[cluster]}
-    foreign = {w for n in others for w in ways_into(n, reported.gateways, reported.networks)}
+    foreign = {
+        w for n in others for w in gateways_of_network(n, reported.gateways, reported.networks)
+    }
     tables = {pod: {endpoint.text for endpoint in table} for pod, table in seen.items()}
     back = {pod: sorted(foreign & texts) for pod, texts in tables.items()}
     lacking = {pod: sorted(set().union(*tables.values()) - foreign - tables[pod]) for pod in seen}
@@ -111,7 +115,7 @@ def judge_gateway(
 def _missing_pods(
     client: str, texts: set[str], reported: ReportedState, port: int
 ) -> Iterable[Finding]:
-    for cluster in members(reported.networks[client], reported.networks):
+    for cluster in clusters_in_network(reported.networks[client], reported.networks):
         wanted = {join_host_port(ip, port) for ip in reported.addresses[cluster]}
         if missing := sorted(wanted - texts):
             yield reasons.pods_missing(client, cluster, missing)
@@ -119,8 +123,8 @@ def _missing_pods(
 
 def _missing_networks(client: str, texts: set[str], reported: ReportedState) -> Iterable[Finding]:
     for network in _others(client, reported.addresses, reported.networks):
-        clusters = members(network, reported.networks)
-        ways = ways_into(network, reported.gateways, reported.networks)
+        clusters = clusters_in_network(network, reported.networks)
+        ways = gateways_of_network(network, reported.gateways, reported.networks)
         if not ways:
             yield reasons.no_gateway(client, network, clusters)
         elif missing := sorted(set(ways) - texts):
@@ -132,7 +136,9 @@ def _unexpected(
 ) -> Iterable[Finding]:
     home = reported.networks[client]
     # Regions may use the same pod addresses: what the own network has too proves nothing foreign.
-    local = {ip for c in members(home, reported.networks) for ip in reported.addresses[c]}
+    local = {
+        ip for c in clusters_in_network(home, reported.networks) for ip in reported.addresses[c]
+    }
     owners = {ip: c for c, ips in reported.addresses.items() for ip in ips if ip not in local}
     for endpoint in surplus:
         if owner := owners.get(endpoint.address):
@@ -146,7 +152,7 @@ def _unhealthy(
 ) -> Iterable[Finding]:
     owners = {way: cluster for cluster, ways in reported.gateways.items() for way in ways}
     for endpoint in wanted:
-        if not endpoint.receives:
+        if not endpoint.is_routable:
             owner = owners.get(endpoint.text, client)
             yield reasons.unhealthy(client, owner, endpoint.text, endpoint.health)
 

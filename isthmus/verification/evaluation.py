@@ -5,20 +5,20 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from isthmus.environment import Environment
 from isthmus.verification import endpoint_findings, traffic_findings
-from isthmus.verification.answers import Answers, by_cluster, strangers
-from isthmus.verification.endpoints import SAMPLE_PORT, expected_endpoints, judge_endpoints
+from isthmus.verification.answers import Answers, by_cluster, unknown_instances
+from isthmus.verification.endpoints import SAMPLE_PORT, evaluate_endpoints, expected_endpoints
 from isthmus.verification.evidence import (
     Finding,
     ObservedEndpoint,
     ReportedState,
-    members,
-    ways_into,
+    clusters_in_network,
+    gateways_of_network,
 )
 from isthmus.verification.shares import Z, bound, expected_shares
 from isthmus.verification.verdict import ClientVerdict, Verification
 
 
-def judge_client(
+def evaluate_client(
     client: str,
     seen: list[ObservedEndpoint],
     answers: Answers,
@@ -29,7 +29,7 @@ def judge_client(
     counts = {**dict.fromkeys(reported.networks, 0), **by_cluster(answers, reported.instances)}
     where = (reported.addresses, reported.gateways, reported.networks)
     expected = expected_shares(client, seen, *where)
-    unknown = strangers(answers, reported.instances)
+    unknown = unknown_instances(answers, reported.instances)
     return ClientVerdict(
         cluster=client,
         requests=answers.requests,
@@ -39,7 +39,7 @@ def judge_client(
         observed_endpoints=sorted(endpoint.text for endpoint in seen),
         expected_endpoints=sorted(expected_endpoints(client, *where, port)),
         findings=(
-            *_judge_places(client, seen, expected, reported, port),
+            *_evaluate_table(client, seen, expected, reported, port),
             *_judge_requests(client, answers, unknown),
             *_judge_shares(client, counts, expected, reported, seen, not answers.failures),
         ),
@@ -59,19 +59,19 @@ def evaluate(
         findings=(
             *(traffic_findings.no_client(name) for name in networks if name not in by_name),
             *more,
-            *_judge_together(in_order, networks),
+            *_evaluate_pooled(in_order, networks),
         ),
     )
 
 
-def _judge_places(
+def _evaluate_table(
     client: str,
     seen: list[ObservedEndpoint],
     expected: Mapping[str, float],
     reported: ReportedState,
     port: int,
 ) -> list[Finding]:
-    found = judge_endpoints(client, seen, reported, port)
+    found = evaluate_endpoints(client, seen, reported, port)
     found += [endpoint_findings.no_pods(c) for c, ips in reported.addresses.items() if not ips]
     explained = {reported.networks[reason.about] for reason in found}
     unweighted = [c for c, share in expected.items() if not share]
@@ -110,7 +110,7 @@ def _judge_shares(
                 c,
                 counts,
                 expected[c],
-                _ways(client, c, reported, seen),
+                _gateway_endpoints(client, c, reported, seen),
                 hidden,
                 reported.host,
             )
@@ -121,14 +121,14 @@ def _judge_shares(
     return [traffic_findings.skewed(client, counts, expected, seen, reported.host)]
 
 
-def _ways(
+def _gateway_endpoints(
     client: str, cluster: str, reported: ReportedState, seen: Sequence[ObservedEndpoint]
 ) -> list[ObservedEndpoint]:
     """Return the gateways by which a client reaches a cluster, none if it needs none."""
     network = reported.networks[cluster]
     if network == reported.networks[client]:
         return []
-    ways = ways_into(network, reported.gateways, reported.networks)
+    ways = gateways_of_network(network, reported.gateways, reported.networks)
     return [endpoint for endpoint in seen if endpoint.text in ways]
 
 
@@ -137,7 +137,7 @@ def _within(k: int, n: int, p: float) -> bool:
     return low <= k <= high
 
 
-def _judge_together(
+def _evaluate_pooled(
     clients: Sequence[ClientVerdict], networks: Mapping[str, str]
 ) -> Iterable[Finding]:
     """Yield a reason if only all clients together show answers staying in their own network."""
@@ -145,11 +145,11 @@ def _judge_together(
         return
     own, mean, variance = 0, 0.0, 0.0
     for client in clients:
-        home = members(networks[client.cluster], networks)
+        home = clusters_in_network(networks[client.cluster], networks)
         share = sum(client.expected[c] for c in home)
         own += sum(client.answers[c] for c in home)
-        mean += client.good * share
-        variance += client.good * share * (1 - share)
+        mean += client.good_answers * share
+        variance += client.good_answers * share * (1 - share)
     if abs(own - mean) > Z * math.sqrt(variance) + 1e-9:
-        good = sum(client.good for client in clients)
+        good = sum(client.good_answers for client in clients)
         yield traffic_findings.together(own, good, mean, [client.cluster for client in clients])

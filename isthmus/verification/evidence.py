@@ -7,7 +7,7 @@ from isthmus.step_results import StepResult, join_host_port
 RECEIVING = frozenset({"HEALTHY", "UNKNOWN"})
 """Health states whose endpoints Envoy sends requests to; UNKNOWN is EDS's default."""
 
-CAUSES_FIRST = (
+KINDS_BY_CAUSE = (
     ("no pods", "no gateway", "gateway down", "no client"),
     ("gateway behind", "sends back", "pod missing", "gateway missing"),
     ("foreign pod", "unexpected endpoint", "unhealthy endpoint", "no weight"),
@@ -17,7 +17,7 @@ CAUSES_FIRST = (
 """Kinds of reasons, each before what follows from it: what is not there, what proxies therefore
 know, what their requests come to, what the shares of the answers show."""
 
-NO_CAUSE = "not to be told from here"
+UNKNOWN_CAUSE = "not to be told from here"
 """What a reason says whose evidence names no cause: one that does comes before it."""
 
 Addresses = Mapping[str, Sequence[str]]
@@ -46,7 +46,7 @@ class ObservedEndpoint(StepResult):
         return join_host_port(self.address, self.port)
 
     @property
-    def receives(self) -> bool:
+    def is_routable(self) -> bool:
         """Whether Envoy sends requests to it."""
         return self.health in RECEIVING
 
@@ -87,22 +87,28 @@ class Finding(StepResult):
     text: str
 
 
-def members(network: str, networks: Mapping[str, str]) -> list[str]:
+def clusters_in_network(network: str, networks: Mapping[str, str]) -> list[str]:
     """Return the clusters of one network, in the order given."""
     return [cluster for cluster, its in networks.items() if its == network]
 
 
-def ways_into(network: str, gateways: Addresses, networks: Mapping[str, str]) -> list[str]:
+def gateways_of_network(
+    network: str, gateways: Addresses, networks: Mapping[str, str]
+) -> list[str]:
     """Return the `ip:port` of every gateway of one network."""
-    return [way for cluster in members(network, networks) for way in gateways.get(cluster, ())]
+    return [
+        way
+        for cluster in clusters_in_network(network, networks)
+        for way in gateways.get(cluster, ())
+    ]
 
 
-def causes_first(reasons: Iterable[Finding]) -> list[Finding]:
+def sort_by_cause(reasons: Iterable[Finding]) -> list[Finding]:
     """Return each reason once, what may have caused others before them, else in their order."""
-    rank = {kind: rank for rank, kinds in enumerate(CAUSES_FIRST) for kind in kinds}
+    rank = {kind: rank for rank, kinds in enumerate(KINDS_BY_CAUSE) for kind in kinds}
     once = {reason.text: reason for reason in reasons}
 
     def place(reason: Finding) -> tuple[bool, int]:
-        return NO_CAUSE in reason.text, rank.get(reason.kind, len(rank))
+        return UNKNOWN_CAUSE in reason.text, rank.get(reason.kind, len(rank))
 
     return sorted(once.values(), key=place)

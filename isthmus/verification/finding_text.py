@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from isthmus.verification.evidence import Finding
 
 
-def reason(kind: str, about: str, finding: str, cause: str, command: str) -> Finding:
+def make_finding(kind: str, about: str, finding: str, cause: str, command: str) -> Finding:
     """Return a reason whose text is one paragraph for a person."""
     return Finding(
         kind=kind, about=about, text=f"{finding}. Likely cause: {cause}. Type: {command}"
@@ -42,7 +42,7 @@ def caller_log(cluster: str) -> str:
     return kubectl(cluster, "-n sample logs deployment/sleep -c istio-proxy --tail=50")
 
 
-def rules(host: str) -> str:
+def routing_rules(host: str) -> str:
     """Return the command that shows what steers traffic; the whole mesh obeys the host's rules."""
     return kubectl(host, "get destinationrules -A -o yaml")
 

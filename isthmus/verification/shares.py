@@ -3,7 +3,12 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from isthmus.verification.evidence import Addresses, ObservedEndpoint, members, ways_into
+from isthmus.verification.evidence import (
+    Addresses,
+    ObservedEndpoint,
+    clusters_in_network,
+    gateways_of_network,
+)
 
 Z = 4.0
 """Standard deviations allowed: a good mesh is called bad about 6 times in 100 000."""
@@ -24,8 +29,10 @@ def expected_shares(
     """
     weights = dict.fromkeys(networks, 0.0)
     for endpoint in endpoints:
-        if endpoint.receives:
-            for cluster, part in _owners(endpoint, client, pods, gateways, networks).items():
+        if endpoint.is_routable:
+            for cluster, part in _answering_clusters(
+                endpoint, client, pods, gateways, networks
+            ).items():
                 weights[cluster] += endpoint.weight * part
     total = sum(weights.values())
     return {cluster: weight / total if total else 0.0 for cluster, weight in weights.items()}
@@ -54,12 +61,12 @@ def wilson(k: int, n: int, z: float = 1.96) -> tuple[float, float]:
     return max(0.0, (centre - reach) / (n + z * z)), min(1.0, (centre + reach) / (n + z * z))
 
 
-def enough(p: float, chance: float = 1e-4) -> int:
+def requests_needed(p: float, chance: float = 1e-4) -> int:
     """Return how many requests leave a share p unseen with less than this chance: (1-p)^n."""
     return math.ceil(math.log(chance) / math.log(1 - p)) if 0 < p < 1 else 1
 
 
-def _owners(
+def _answering_clusters(
     endpoint: ObservedEndpoint,
     client: str,
     pods: Addresses,
@@ -68,8 +75,8 @@ def _owners(
 ) -> dict[str, float]:
     """Return the clusters that answer what is sent to an endpoint, and the part of each."""
     for network in dict.fromkeys(networks.values()):
-        if endpoint.text in ways_into(network, gateways, networks):
-            return _by_pods(members(network, networks), pods)
+        if endpoint.text in gateways_of_network(network, gateways, networks):
+            return _by_pods(clusters_in_network(network, networks), pods)
     # The own network first: pods of other regions may have the same addresses.
     nearest = sorted(networks, key=lambda cluster: networks[cluster] != networks[client])
     owner = [cluster for cluster in nearest if endpoint.address in pods.get(cluster, ())]

@@ -3,17 +3,17 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from isthmus.verification.evidence import NO_CAUSE, Finding, ObservedEndpoint
+from isthmus.verification.evidence import UNKNOWN_CAUSE, Finding, ObservedEndpoint
 from isthmus.verification.finding_text import (
     caller_log,
     gateway_pods,
     kubectl,
     listed,
-    reason,
-    rules,
+    make_finding,
+    routing_rules,
     sample_pods,
 )
-from isthmus.verification.shares import bound, enough, wilson
+from isthmus.verification.shares import bound, requests_needed, wilson
 
 _TOP = 3
 """How many kinds of one thing a sentence lists."""
@@ -31,13 +31,13 @@ _CAUSES = (
     ("Could not resolve", "the cluster's DNS does not know the Service"),
 )
 """What a failure itself says, and what it means (Envoy's response details, curl's messages)."""
-_UNNAMED = f"{NO_CAUSE}; the sidecar's log has each request's response flags"
+_UNNAMED = f"{UNKNOWN_CAUSE}; the sidecar's log has each request's response flags"
 
 
 def failures(client: str, requests: int, failed: Sequence[str]) -> Finding:
     """Some requests were not answered."""
     kinds = listed([f"{count} x {why}" for why, count in Counter(failed).most_common(_TOP)])
-    return reason(
+    return make_finding(
         "failed requests",
         client,
         f"{client}: {len(failed)} of {requests} requests failed ({kinds}), where none may",
@@ -49,7 +49,7 @@ def failures(client: str, requests: int, failed: Sequence[str]) -> Finding:
 def unknown_instances(client: str, instances: Sequence[str]) -> Finding:
     """Answers came from pods that no cluster reports."""
     names = listed(sorted(set(instances))[:_TOP])
-    return reason(
+    return make_finding(
         "unknown instance",
         client,
         f"{client}: {len(instances)} answers came from instances that no cluster reports as its "
@@ -61,7 +61,7 @@ def unknown_instances(client: str, instances: Sequence[str]) -> Finding:
 
 def reused(client: str, count: int, requests: int) -> Finding:
     """The probe did not ask as it should have."""
-    return reason(
+    return make_finding(
         "reused connections",
         client,
         f"{client}: {count} of {requests} answers came over a connection of an earlier request, "
@@ -101,14 +101,16 @@ def silent(
         finding += "; no request failed, because retries went to who does answer"
     cause, command = f"{cluster}'s pods do not answer", sample_pods(cluster)
     if ways:
-        seen, cause, command = _of_way(cluster, ways, host)
+        seen, cause, command = _gateway_cause(cluster, ways, host)
         finding += f"; {seen}"
     if not any(way.unconnected or way.errors for way in ways):
-        cause += _or_chance(good, share)
-    return reason("silent", cluster, finding, cause, command)
+        cause += _chance_note(good, share)
+    return make_finding("silent", cluster, finding, cause, command)
 
 
-def _of_way(cluster: str, ways: Sequence[ObservedEndpoint], host: str) -> tuple[str, str, str]:
+def _gateway_cause(
+    cluster: str, ways: Sequence[ObservedEndpoint], host: str
+) -> tuple[str, str, str]:
     """Return what the caller's sidecar itself counted at a gateway, the likely cause, a command."""
     place = f"its gateway {listed([way.text for way in ways])}"
     refused, errors = (sum(getattr(w, n) for w in ways) for n in ("unconnected", "errors"))
@@ -120,14 +122,14 @@ def _of_way(cluster: str, ways: Sequence[ObservedEndpoint], host: str) -> tuple[
         seen = f"{errors} requests to {place} ended in an error"
     elif all(way.counted and not way.tried for way in ways):
         cause = "a rule of Istio keeps requests away from it (VirtualService, DestinationRule)"
-        return f"the caller's sidecar sent none to {place}", cause, rules(host)
+        return f"the caller's sidecar sent none to {place}", cause, routing_rules(host)
     else:
         cause, seen = "nothing behind that address answers", f"{place} is in the endpoint table"
     return seen, cause, gateway_pods(cluster)
 
 
-def _or_chance(good: int, share: float) -> str:
-    needed = enough(share)
+def _chance_note(good: int, share: float) -> str:
+    needed = requests_needed(share)
     return f", or mere chance (set verification.requests to {needed})" if good < needed else ""
 
 
@@ -148,8 +150,8 @@ def skewed(
         where = listed([e.text for e in failing])
         finding += f"; {tries} tries at {where} failed and were repeated elsewhere"
         cause = "that endpoint answers only at times"
-        return reason("skewed", client, finding, cause, caller_log(client))
-    return reason("skewed", client, finding, _PREFERENCE, rules(host))
+        return make_finding("skewed", client, finding, cause, caller_log(client))
+    return make_finding("skewed", client, finding, _PREFERENCE, routing_rules(host))
 
 
 def _share(cluster: str, k: int, good: int, p: float) -> str:
@@ -164,20 +166,20 @@ def _share(cluster: str, k: int, good: int, p: float) -> str:
 def together(own: int, good: int, expected: float, clusters: Sequence[str]) -> Finding:
     """All clients together are answered too often or too seldom by their own network."""
     many = own > expected
-    return reason(
+    return make_finding(
         "skewed",
         clusters[0],
         f"{listed(clusters)} together: {own} of {good} answers came from the client's own network, "
         f"where about {expected:.0f} were expected; too {'many' if many else 'few'} for chance, "
         "though no client alone shows it",
         _PREFERENCE,
-        rules(clusters[0]),
+        routing_rules(clusters[0]),
     )
 
 
 def no_client(cluster: str) -> Finding:
     """Nothing was asked from a cluster of the environment."""
-    return reason(
+    return make_finding(
         "no client",
         cluster,
         f"{cluster}: no request was sent from here, where every region must ask",

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from isthmus.errors import Findings
 from isthmus.step_results import StepResult
-from isthmus.verification.evidence import Finding, causes_first
+from isthmus.verification.evidence import Finding, sort_by_cause
 from isthmus.verification.shares import bound
 
 VerdictWord = Literal["pass", "fail"]
@@ -34,7 +34,7 @@ class ClientVerdict(StepResult):
         return _word(self.findings)
 
     @property
-    def good(self) -> int:
+    def good_answers(self) -> int:
         """How many answers came from known instances."""
         return sum(self.answers.values())
 
@@ -71,7 +71,7 @@ class Verification(StepResult):
     def all_findings(self) -> list[Finding]:
         """Every finding once, causes before what follows from them."""
         found = [reason for client in self.clients for reason in client.findings]
-        return causes_first([*found, *self.findings])
+        return sort_by_cause([*found, *self.findings])
 
     @property
     def reasons(self) -> list[str]:
@@ -89,7 +89,7 @@ class Verification(StepResult):
         return self.verdict
 
     @property
-    def wrong(self) -> str:
+    def first_finding(self) -> str:
         """The first line of the first finding; empty if the verdict is `pass`."""
         return next((reason.splitlines()[0] for reason in self.reasons), "")
 
@@ -145,5 +145,5 @@ def table(verification: Verification) -> list[dict[str, str]]:
 
 
 def _cell(client: ClientVerdict, cluster: str) -> str:
-    low, high = bound(client.good, client.expected[cluster])
+    low, high = bound(client.good_answers, client.expected[cluster])
     return f"{client.answers[cluster]} ({low}-{high})"

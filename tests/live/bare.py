@@ -27,9 +27,9 @@ def regions(isthmus, folder: Path, name: str, clusters: list[str]) -> Iterator[d
         "from isthmus.environment import load\n"
         f"e = load(Path({str(file)!r}))\n"
     )
-    ensure = "[providers.of(e).ensure(e, c) for c in e.clusters]\n"
+    ensure = "[providers.get_provider(e).ensure(e, c) for c in e.clusters]\n"
     try:
-        run_python(isthmus, begin + "environment_store.remember(e)\n" + ensure)
+        run_python(isthmus, begin + "environment_store.save(e)\n" + ensure)
         made = isthmus.home / "environments" / name / "regions"
         paths = {cluster: made / cluster / "kubeconfig" for cluster in clusters}
         for cluster in clusters:
@@ -38,7 +38,10 @@ def regions(isthmus, folder: Path, name: str, clusters: list[str]) -> Iterator[d
             )
         yield paths
     finally:
-        run_python(isthmus, begin + "providers.of(e).delete(e); environment_store.forget(e.name)\n")
+        run_python(
+            isthmus,
+            begin + "providers.get_provider(e).delete(e); environment_store.delete(e.name)\n",
+        )
 
 
 def environment_of(path: Path, name: str, clusters: dict[str, Path], federation: str) -> Path:
@@ -90,7 +93,7 @@ def everything(clusters: dict[str, Path]) -> dict[str, set[str]]:
     found = {}
     for name, kubeconfig in clusters.items():
         cluster = client(name, kubeconfig)
-        kinds = [k for k in cluster.kinds.removable() if k[2] not in PASSING]
+        kinds = [k for k in cluster.kinds.deletable_kinds() if k[2] not in PASSING]
         found[name] = {
             f"{kind} {o['metadata'].get('namespace', '')}/{o['metadata']['name']}"
             for api, kind, _ in kinds
@@ -122,7 +125,7 @@ def handed_namespaces(clusters: dict[str, Path], environment: str):
                 quota = {"metadata": {"name": "theirs"}, "spec": {"hard": {"pods": "20"}}}
                 each.request("POST", f"{path}/{space}/resourcequotas", quota, "application/json")
                 labels = {"isthmus/environment": environment, "isthmus/keep": "true"}
-                each.merge("Namespace", space, {"metadata": {"labels": labels}})
+                each.merge_patch("Namespace", space, {"metadata": {"labels": labels}})
         for each, space in [(each, space) for each in reached for space in spaces]:
             roots = partial(each.get, "ConfigMap", "kube-root-ca.crt", space)
             polling.until(roots, "what a cluster puts into it", timeout=60)

@@ -45,7 +45,7 @@ def hear(event):
     hear.sent = True
     threading.Timer({AMID} if event.kind == "started" else 0, end, [moment]).start()
 hear.sent = False
-with events.listening(hear):
+with events.subscribe(hear):
     main()
 """
 

@@ -78,7 +78,7 @@ def load_image(isthmus, region: Path) -> None:
     script = (
         "from pathlib import Path; from isthmus.providers.lab.images import own\n"
         "from isthmus.providers.lab.tools import ensure_toolchain\n"
-        f"own.load(Path({str(region)!r}), ensure_toolchain())\n"
+        f"own.load_into_region(Path({str(region)!r}), ensure_toolchain())\n"
     )
     run_python(isthmus, script)
 

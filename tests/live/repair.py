@@ -18,7 +18,7 @@ from live.files import write
 
 from isthmus import binaries
 from isthmus.adapters import helm, kubefed
-from isthmus.adapters.diff import LABEL, describe
+from isthmus.adapters.diff import ENVIRONMENT_LABEL, describe
 
 HOST, REMOTE = "lisbon", "osaka"
 WHOLE = {"Namespace", "CustomResourceDefinition", "FederatedNamespace"}
@@ -52,8 +52,10 @@ APART = {
 def ours(mesh, cluster):
     """Return every object that an `up` has made in a cluster, KubeFed's included."""
     there = client(cluster, mesh.folder / "kubeconfig")
-    kinds = [(api, kind) for api, kind, plural in there.kinds.removable() if plural not in PASSING]
-    marks = (f"{LABEL}={mesh.name}", "kubefed.io/managed=true")
+    kinds = [
+        (api, kind) for api, kind, plural in there.kinds.deletable_kinds() if plural not in PASSING
+    ]
+    marks = (f"{ENVIRONMENT_LABEL}={mesh.name}", "kubefed.io/managed=true")
     found = [
         m
         for api, kind in kinds
@@ -62,8 +64,8 @@ def ours(mesh, cluster):
     ]
     if cluster == HOST:
         chart = binaries.ensure(mesh.environment, binaries.CHART)
-        found += helm.objects(there, kubefed.RELEASE, kubefed.NAMESPACE, chart)
-        found += there.objects("KubeFedCluster", api=kubefed.CORE)
+        found += helm.get_manifest(there, kubefed.RELEASE, kubefed.NAMESPACE, chart)
+        found += there.objects("KubeFedCluster", api=kubefed.CORE_API)
     return {describe(m): m for m in found}
 
 

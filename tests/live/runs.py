@@ -47,7 +47,7 @@ def kill_under(
 def region_of(folder: Path) -> int:
     from isthmus.providers.lab import region
 
-    return region.supervisor(_Folder(folder))
+    return region.find_supervisor(_Folder(folder))
 
 
 def _named(above: int, program: str, word: str = "") -> list[int]:

@@ -12,7 +12,7 @@ from live.files import write
 from live.machine import Machine
 from live.runs import end_region, until_done
 
-from isthmus.providers.lab.network import NETNS, known_network
+from isthmus.providers.lab.network import NETNS, find_network
 
 STAY = ["lisbon", "nairobi"]
 PODS = ("get", "pods", "-A", "-l", "security.istio.io/tlsMode=istio", "-ojson")
@@ -80,7 +80,7 @@ def assert_gone(mesh) -> None:
     assert not (mesh.folder / "regions" / "osaka").exists()
     assert "osaka" not in json.loads((mesh.folder / "regions.json").read_text())
     assert Machine().left_of(mesh.folder / "regions" / "osaka") == []
-    namespace = known_network(mesh.folder).namespace("osaka")
+    namespace = find_network(mesh.folder).namespace("osaka")
     assert not (NETNS / namespace).exists()
     assert list(Path("/sys/fs/cgroup").glob(f"**/{namespace}")) == []
     for kind in ("secrets", "kubefedclusters", "federatednamespaces", "federateddeployments"):

@@ -26,7 +26,7 @@ def test_a_region_that_runs_already_gets_a_new_archive_by_up(mesh):
     content["images"]["archives"] = [given, str(later(mesh.file.parent / "later"))]
     write(mesh.file, **content)
     mesh.isthmus.document("up", mesh.file)
-    assert said_by(mesh, "osaka", images.whole(LATER)) == "hello"
+    assert said_by(mesh, "osaka", images.normalize_name(LATER)) == "hello"
 
 
 def test_an_image_that_is_nowhere_is_told_before_anything_is_made(isthmus, mesh, tmp_path):

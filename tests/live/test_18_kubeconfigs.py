@@ -46,14 +46,14 @@ def test_a_kubeconfig_means_what_it_means_to_kubectl(draft, kubectl, tmp_path, c
     path = draft.written()
     expected = kubectl(path, draft.wanted)
     access = Access(cluster="one", kubeconfig=path, context=draft.wanted)
-    kube.forget()
+    kube.clear_clients()
     try:
         found = kube.connect(access).uid()
     except IsthmusError as error:
         found = None
         assert error.cluster == "one" and draft.token not in str(error), error
     finally:
-        kube.forget()
+        kube.clear_clients()
     name = request.node.callspec.id
     if name in REFUSED:
         assert (found, bool(expected)) == (None, True)
@@ -69,11 +69,11 @@ def test_a_kubeconfig_means_what_it_means_to_kubectl(draft, kubectl, tmp_path, c
 def account_of(draft):
     """Return the access to a cluster, a token of one of its ServiceAccounts, and its own CA."""
     access = Access(cluster="one", kubeconfig=draft.written(), context=draft.wanted)
-    kube.forget()
+    kube.clear_clients()
     path = "/api/v1/namespaces/default/serviceaccounts/default/token"
     request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
     token = kube.connect(access).request("POST", path, request)["status"]["token"]
-    kube.forget()
+    kube.clear_clients()
     return access, token, draft.authority
 
 
@@ -83,21 +83,21 @@ def test_a_serviceaccount_logs_in_below_a_path_with_the_kubeconfig_that_istiod_g
 ):
     draft.behind(at)
     access, token, own = account_of(draft)
-    assert cross_cluster_access.refused(access, token, own) == ""
+    assert cross_cluster_access.token_login_error(access, token, own) == ""
     document = cross_cluster_access.kubeconfig(access, token, own)
     [cluster] = document["clusters"]
     assert cluster["cluster"]["server"].endswith(rancher.PATH)
-    assert kubeconfigs.for_federation(access)["apiEndpoint"].endswith(rancher.PATH)
+    assert kubeconfigs.kubefed_cluster_spec(access)["apiEndpoint"].endswith(rancher.PATH)
     (tmp_path / "reader").write_text(json.dumps(document))
     reader = Access(cluster="one", kubeconfig=tmp_path / "reader", context="one")
     assert kube.connect(reader).version().startswith("v1.")
-    kube.forget()
+    kube.clear_clients()
 
 
 def test_a_proxy_that_knows_its_own_tokens_alone_is_told(draft):
     draft.behind(instead=draft.token)
     draft.user["token"] = rancher.OWN
-    said = cross_cluster_access.refused(*account_of(draft))
+    said = cross_cluster_access.token_login_error(*account_of(draft))
     assert said == "HTTP 401: must authenticate"
 
 

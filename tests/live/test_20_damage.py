@@ -40,7 +40,7 @@ def test_a_second_run_beside_the_first_is_refused_at_once(mesh):
     held = state.home
     state.home = lambda: mesh.isthmus.home
     try:
-        with file_lock.taken(mesh.name):
+        with file_lock.acquire(mesh.name):
             _, err = mesh.isthmus.run("up", mesh.file, code=75)
     finally:
         state.home = held

@@ -8,7 +8,7 @@ from live.files import write
 from isthmus import binaries
 from isthmus.adapters import helm, kubefed, kubefedctl, readiness
 from isthmus.environment import load
-from isthmus.istio_manifests import mesh
+from isthmus.istio_manifests import resolve
 from isthmus.kubefed_manifests import NamespaceSpec
 from isthmus.providers.kce import api, credentials
 from isthmus.providers.lab import defaults
@@ -32,8 +32,8 @@ def cloud(isthmus, handed_out, monkeypatch):
         for name, path in handed_out.items():
             made.kubeconfigs[f"{NAME}_{name}"] = path.read_text()
         for name, value in {
-            credentials.ACCESS: stub.ACCESS,
-            credentials.SECRET: stub.SECRET,
+            credentials.ACCESS_KEY_VARIABLE: stub.ACCESS,
+            credentials.SECRET_KEY_VARIABLE: stub.SECRET,
             api.ENDPOINT: made.url,
         }.items():
             monkeypatch.setitem(isthmus.env, name, value)
@@ -59,8 +59,8 @@ def make_federation(file, clusters, identities):
         Access(cluster=name, kubeconfig=path, context=name) for name, path in clusters.items()
     ]
     kube = client(host.cluster, host.kubeconfig)
-    kube.apply([NamespaceSpec(kubefed.NAMESPACE, {}, {host.cluster: {}}).plain(host.cluster)])
-    values = mesh(of, defaults.DEFAULTS).kubefed_values()
+    kube.apply([NamespaceSpec(kubefed.NAMESPACE, {}, {host.cluster: {}}).namespace(host.cluster)])
+    values = resolve(of, defaults.DEFAULTS).kubefed_values()
     chart, program = binaries.ensure(of, binaries.CHART), binaries.ensure(of, "helm")
     helm.install(program, host, kubefed.RELEASE, kubefed.NAMESPACE, chart, values)
     readiness.await_deployment(kube, kubefed.WEBHOOK, kubefed.NAMESPACE)
@@ -93,7 +93,7 @@ def test_clusters_are_bought_joined_by_the_console_meshed_proven_and_given_back(
 
     assert isthmus.document("up", file)["verdict"] == "pass"
     assert isthmus.document("status", NAME)["verdict"] == "pass"
-    made = host.get("FederatedDeployment", "helloworld", "sample", kubefed.TYPES)
+    made = host.get("FederatedDeployment", "helloworld", "sample", kubefed.TYPES_API)
     placed = {entry["name"] for entry in made["spec"]["placement"]["clusters"]}
     assert placed == set(identities.values())
     assert len(cloud.asked("CreateCluster")) == 2

@@ -75,8 +75,8 @@ def test_cancel_ends_the_run_and_its_programs_and_up_goes_on(engine):
 
 def test_a_run_says_that_the_environment_is_in_use_and_comes_after(engine, monkeypatch):
     monkeypatch.setenv("ISTHMUS_HOME", str(engine.home))
-    with file_lock.taken(NAME) as held:
-        held.note(who="isthmus up (pid 1 on elsewhere)")
+    with file_lock.acquire(NAME) as held:
+        held.update_record(who="isthmus up (pid 1 on elsewhere)")
         waits, skips = engine.begin("build"), engine.begin("build", if_busy="skip")
         assert "in use by isthmus up (pid 1" in waits.named("Waiting")["message"]
         assert "in use by isthmus up (pid 1" in skips.named("Skipped")["message"]

@@ -23,7 +23,7 @@ def shore(lab_possible, isthmus, tmp_path_factory):
     machine, folder = Machine(), tmp_path_factory.mktemp("pods")
     ours = type(isthmus)(home)
     with regions(ours, folder, "shore", [*PAIR, WORKER]) as clusters:
-        known = network.known_network(home / "environments/shore")
+        known = network.find_network(home / "environments/shore")
         # What pods of a region reach of this machine is its end of the regions' bridge.
         ours.run("server", "start", "--host", known.subnet[1])
         load_image(ours, clusters[WORKER].parent)

@@ -27,9 +27,9 @@ def guide(isthmus, machine, outside, accepting, tmp_path_factory):
     folder = tmp_path_factory.mktemp("guide")
     file = write(folder / "guide.yaml", name="guide", stack="guide", **CLUSTERS)
     try:
-        binaries.accept(load(file))
+        binaries.accept_checksums(load(file))
         kubernetes_release.check("guide")
-        archives.wanted(load(file), defaults.of("guide").images)
+        archives.required_archives(load(file), defaults.of("guide").images)
     except Unprepared as error:
         pytest.skip(f"a part of the stack is missing: {error}")
     built = Mesh(isthmus, file)
@@ -47,7 +47,7 @@ def accepting():
     yield
     record.unlink(missing_ok=True)
     if before is not None:
-        state.private(record, before)
+        state.write_private(record, before)
 
 
 def test_every_region_answers_every_other_through_port_443(guide):

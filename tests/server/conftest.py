@@ -53,7 +53,7 @@ def prefect(prefect_server, tmp_path, monkeypatch):
         monkeypatch.setattr(base, name, lambda *_: 0.1)
 
     # The session's server keeps its database: no run is at work that it does not know.
-    monkeypatch.setattr("flows.concurrency_limit.HEARD", 0.0)
+    monkeypatch.setattr("flows.concurrency_limit.UNKNOWN_RUN_STOP_SECONDS", 0.0)
 
     url, database = prefect_server
     chosen = {

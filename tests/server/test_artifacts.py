@@ -22,8 +22,8 @@ def patient(monkeypatch):
     """A server that many tests share may be busy for longer than a run would wait."""
     from tasks import artifacts
 
-    monkeypatch.setattr(artifacts, "PATIENCE", 60.0)
-    monkeypatch.setattr(artifacts, "LAST_WORD", 60.0)
+    monkeypatch.setattr(artifacts, "PUBLISH_TIMEOUT", 60.0)
+    monkeypatch.setattr(artifacts, "FINAL_PUBLISH_TIMEOUT", 60.0)
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def tell():
     """Return a function that runs a flow whose body is given what the run tells, and its steps."""
     from prefect import flow, runtime
 
-    from tasks.artifacts import telling
+    from tasks.artifacts import publish_artifacts
 
     def run(body, verb="up"):
         ran = []
@@ -39,7 +39,7 @@ def tell():
         @flow(name="story", flow_run_name="up silk-road")
         def story():
             ran.append(runtime.flow_run.id)
-            with telling(PAIR, verb) as told:
+            with publish_artifacts(PAIR, verb) as told:
                 return body(told, lambda step, *args: follow(told, step, *args))
 
         return ran, story(return_state=True)
@@ -49,7 +49,7 @@ def tell():
 
 def follow(told, step, *args):
     future = step.submit(*args)
-    told.follow(future)
+    told.track(future)
     return future
 
 
@@ -145,8 +145,8 @@ def test_what_had_not_ended_when_a_run_failed_is_not_counted(tell):
             raise Rejected("403 Forbidden", cluster="beijing", step="join")
         finally:
             # Only when the artifacts are out may the step end.
-            told.after = told.story
-            told.story = lambda: (told.after(), release.set())[0]
+            told.after = told.report
+            told.report = lambda: (told.after(), release.set())[0]
 
     [run], _ = tell(body)
     assert "unfinished wire" in artifacts_of(run)["steps"].data
@@ -170,7 +170,7 @@ def test_progress_can_be_followed_while_the_run_is_at_work(tell, monkeypatch):
     from tasks import artifacts
     from tasks.policies import step
 
-    monkeypatch.setattr(artifacts, "INTERVAL", 0.05)
+    monkeypatch.setattr(artifacts, "PROGRESS_INTERVAL", 0.05)
     release = threading.Event()
 
     @step("create cluster", of="name")
@@ -183,7 +183,7 @@ def test_progress_can_be_followed_while_the_run_is_at_work(tell, monkeypatch):
 
     def body(told, start):
         wired = start(wire, start(create, "beijing"))
-        run = told.story().run.link.rpartition("/")[2]
+        run = told.report().run.link.rpartition("/")[2]
 
         def half():
             shown = artifacts_of(run).get("progress")
@@ -281,7 +281,7 @@ def test_a_server_that_answers_nothing_does_not_hold_the_end_of_a_run(tell, step
     from tasks import artifacts
 
     release = threading.Event()
-    monkeypatch.setattr(artifacts, "LAST_WORD", 0.1)
+    monkeypatch.setattr(artifacts, "FINAL_PUBLISH_TIMEOUT", 0.1)
     monkeypatch.setattr(artifacts, "_publish", lambda left: release.wait())
     try:
         # It comes back although nothing can be published, or this test would never end.

@@ -11,13 +11,13 @@ import pytest
 
 # A flow without Prefect and a provider without clusters; BODY is what the flow does.
 DRIVER = """
-import os, sys, threading, types
+import contextvars, os, sys, threading, types
 from contextlib import nullcontext
 from isthmus import errors, events, providers
 from isthmus.cli import prefect_setup, main
 from isthmus.events import Event
-prefect_setup.ready = lambda tag: nullcontext()
-providers.of = lambda environment: types.SimpleNamespace(check=lambda environment: None)
+prefect_setup.server_context = lambda tag: nullcontext()
+providers.get_provider = lambda environment: types.SimpleNamespace(check=lambda environment: None)
 def hang():
     events.publish(Event("started", "a", "install host", "beijing"))
     os.write(int(os.environ["READY"]), b"x")
@@ -25,7 +25,7 @@ def hang():
 def pool():
     from concurrent.futures import ThreadPoolExecutor
     with ThreadPoolExecutor() as threads:
-        threads.submit(hang).result()
+        threads.submit(contextvars.copy_context().run, hang).result()
 def child():
     import subprocess
     started = subprocess.Popen(["sleep", "600"])

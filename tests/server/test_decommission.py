@@ -8,7 +8,7 @@ from fakes import limit, limited
 from world import environment
 
 from isthmus import environment_store, state
-from isthmus.adapters.diff import LABEL
+from isthmus.adapters.diff import ENVIRONMENT_LABEL
 from isthmus.environment import load
 from isthmus.errors import BadEnvironment, ClusterUnreachable, Rejected
 from isthmus.step_results import Done, RemovedCluster
@@ -134,21 +134,21 @@ def silent(cluster):
 
 
 def test_what_is_left_in_a_silent_cluster_is_said_with_what_becomes_of_it(three, folders):
-    from tasks.decommission import give_back
+    from tasks.decommission import release_cluster
 
     build(*ALL)
-    environment_store.remember(environment(regions=ALL[:2]))
-    leaver = RemovedCluster(cluster=LEFT, silence="no route to host")
-    found = give_back.fn(environment(regions=ALL[:2]), leaver, None).found
-    record = environment_store.record_of("pair", LEFT)
+    environment_store.save(environment(regions=ALL[:2]))
+    leaver = RemovedCluster(cluster=LEFT, unreachable_reason="no route to host")
+    found = release_cluster.fn(environment(regions=ALL[:2]), leaver, None).found
+    record = environment_store.removal_record_path("pair", LEFT)
     assert record.exists()
-    for part in ("no route to host", f"{LABEL}=pair", "next up or down", str(record)):
+    for part in ("no route to host", f"{ENVIRONMENT_LABEL}=pair", "next up or down", str(record)):
         assert part in found
 
 
 def test_down_does_not_fail_for_a_leaver_that_does_not_answer(three, monkeypatch, folders):
     build(*ALL)
-    environment_store.remember(environment(regions=ALL[:2]))
+    environment_store.save(environment(regions=ALL[:2]))
     access = three.access
     monkeypatch.setattr(three, "access", lambda e, c: silent(c) or access(e, c))
     teardown(*ALL[:2])
@@ -157,7 +157,7 @@ def test_down_does_not_fail_for_a_leaver_that_does_not_answer(three, monkeypatch
 
 
 @pytest.mark.parametrize(
-    ("step", "end"), [("unwire", "up"), ("give_back", "up"), ("drain", "down")]
+    ("step", "end"), [("delete_remote_secret", "up"), ("release_cluster", "up"), ("drain", "down")]
 )
 def test_parting_that_stopped_half_way_is_taken_up_by_the_next_run(three, monkeypatch, step, end):
     from tasks import decommission
@@ -186,11 +186,11 @@ def stopping(*args, **kwargs):
 
 def test_a_cluster_that_comes_back_before_it_has_left_stays(three):
     build(*ALL)
-    environment_store.remember(environment(regions=ALL[:2]))
-    assert environment_store.record_of("pair", LEFT).exists()
+    environment_store.save(environment(regions=ALL[:2]))
+    assert environment_store.removal_record_path("pair", LEFT).exists()
     found = build(*ALL)
     assert [c.cluster for c in found.clients] == list(ALL)
-    assert not environment_store.record_of("pair", LEFT).exists() and three.released == []
+    assert not environment_store.removal_record_path("pair", LEFT).exists() and three.released == []
 
 
 def test_down_by_a_file_that_lost_a_cluster_takes_that_cluster_too(three):
@@ -245,13 +245,13 @@ def test_what_no_step_can_change_is_refused_before_anything_is_touched(
     folders, change, said, hint, tmp_path
 ):
     before = changed(tmp_path)
-    environment_store.remember(before)
-    kept = state.stored("pair").read_text()
-    assert load(state.stored("pair")) == before
+    environment_store.save(before)
+    kept = state.stored_environment_path("pair").read_text()
+    assert load(state.stored_environment_path("pair")) == before
     with pytest.raises(BadEnvironment, match=said) as caught:
-        environment_store.remember(changed(tmp_path, **change))
+        environment_store.save(changed(tmp_path, **change))
     assert hint in caught.value.hint
-    assert state.stored("pair").read_text() == kept
+    assert state.stored_environment_path("pair").read_text() == kept
     assert not list((folders / "home").rglob("leaving"))
 
 
@@ -276,8 +276,8 @@ def test_a_network_that_moved_up_with_its_place_in_the_file_is_refused_with_the_
         data = {"name": "pair", "host": {"name": "beijing"}}
         return Environment.model_validate({**data, "remotes": [{"name": r} for r in remotes]})
 
-    environment_store.remember(of("shanghai", "guangzhou"))
+    environment_store.save(of("shanghai", "guangzhou"))
     with pytest.raises(BadEnvironment, match=r"network3.*network2") as caught:
-        environment_store.remember(of("guangzhou"))
+        environment_store.save(of("guangzhou"))
     assert caught.value.cluster == "guangzhou"
     assert "`network: network3`" in caught.value.hint

@@ -176,14 +176,14 @@ def test_whoever_deploys_where_no_run_begins_is_told_why_and_what_to_type(tmp_pa
 
 def test_server_status_knows_of_a_paused_pool_and_its_paused_queues(owner, client):
     api = prefect_api.PrefectApi(str(client.api_url))
-    assert prefect_api.paused(api, owner) == []
+    assert prefect_api.list_paused(api, owner) == []
     client.create_work_pool(WorkPoolCreate(name=owner, type="process"))
-    assert prefect_api.paused(api, owner) == []
+    assert prefect_api.list_paused(api, owner) == []
     queue = client.read_work_queue_by_name("default", work_pool_name=owner)
     client.update_work_queue(queue.id, is_paused=True)
-    assert prefect_api.paused(api, owner) == ["work queue default"]
+    assert prefect_api.list_paused(api, owner) == ["work queue default"]
     client.update_work_pool(owner, WorkPoolUpdate(is_paused=True))
-    assert prefect_api.paused(api, owner) == [f"work pool {owner}", "work queue default"]
+    assert prefect_api.list_paused(api, owner) == [f"work pool {owner}", "work queue default"]
 
 
 def test_what_is_another_file_s_is_neither_removed_nor_taken_over(tmp_path, owner, client):

@@ -40,7 +40,7 @@ def client():
 def started():
     """Names of the steps that really ran, in order."""
     names = []
-    with events.listening(lambda e: e.kind == "started" and names.append((e.name, e.cluster))):
+    with events.subscribe(lambda e: e.kind == "started" and names.append((e.name, e.cluster))):
         yield names
 
 
@@ -166,10 +166,10 @@ def test_of_the_runs_that_a_paused_pool_kept_back_the_last_one_is_enough(client,
         with pytest.raises(
             environment_lock.Skipped, match="next run of its schedule, is due already"
         ):
-            with environment_lock.turn_of("kept-back", night, "wait"):
+            with environment_lock.lock_environment("kept-back", night, "wait"):
                 raise AssertionError("it had its turn")
     for run in (nights[2], other, tomorrow):
-        with environment_lock.turn_of("kept-back", run, "wait"):
+        with environment_lock.lock_environment("kept-back", run, "wait"):
             pass
 
 
@@ -181,7 +181,7 @@ def test_environments_of_other_names_do_not_wait_for_each_other(world, monkeypat
 
 def test_a_run_on_another_machine_is_respected_too(world, client):
     client.upsert_global_concurrency_limit_by_name("isthmus-pair", 1)
-    taken = concurrency_limit.occupy(client, "isthmus-pair")
+    taken = concurrency_limit.acquire_slot(client, "isthmus-pair")
     with pytest.raises(Busy, match="pair is in use by a run on another machine"):
         build(environment(), if_busy="refuse")
     client.release_concurrency_slots_with_lease(taken)
@@ -193,10 +193,10 @@ def test_a_run_on_another_machine_is_respected_too(world, client):
 def test_what_a_dead_run_held_is_free_at_once_and_the_run_is_marked(world, client):
     dead = client.create_flow_run(build, parameters={"environment": environment()}, state=Running())
     client.upsert_global_concurrency_limit_by_name("isthmus-pair", 1)
-    held_by = concurrency_limit.occupy(client, "isthmus-pair")
+    held_by = concurrency_limit.acquire_slot(client, "isthmus-pair")
     record = {"run": str(dead.id), "lease": str(held_by), "api": str(client.api_url)}
-    with file_lock.taken("pair") as held:
-        held.note(**record)
+    with file_lock.acquire("pair") as held:
+        held.update_record(**record)
         kept = held.path.read_text()
     held.path.write_text(kept)
     assert build(environment(), if_busy="refuse").verdict == "pass"
@@ -211,8 +211,8 @@ def left_over(client):
 
     def leave(**other):
         record = {"run": str(uuid4()), "lease": str(uuid4()), "api": str(client.api_url)}
-        with file_lock.taken("pair") as held:
-            held.note(who="a run that died", **{**record, **other})
+        with file_lock.acquire("pair") as held:
+            held.update_record(who="a run that died", **{**record, **other})
             kept = held.path.read_text()
         held.path.write_text(kept)
         return held.path
@@ -243,8 +243,8 @@ def test_a_run_that_failed_leaves_no_record_of_itself(world):
     world.troubles["shanghai"] = [Rejected("403 Forbidden")]
     with pytest.raises(Rejected):
         build(environment())
-    with file_lock.taken("pair") as held:
-        assert held.before == {}
+    with file_lock.acquire("pair") as held:
+        assert held.stale_record == {}
 
 
 def suspended(world, monkeypatch, meanwhile):
@@ -252,7 +252,7 @@ def suspended(world, monkeypatch, meanwhile):
     ensure, late = world.ensure, []
     monkeypatch.setattr(concurrency_limit, "clock", lambda: time.monotonic() + sum(late))
     # A beat in between, on a slow machine, would end this very process's programs.
-    monkeypatch.setattr(heartbeat, "BEAT", 3600.0)
+    monkeypatch.setattr(heartbeat, "HEARTBEAT_INTERVAL", 3600.0)
 
     def ensured(*what):
         if not late:
@@ -276,7 +276,7 @@ def test_a_run_that_was_suspended_while_another_one_had_its_turn_changes_nothing
 
     def meanwhile():
         free(client)
-        others.append(concurrency_limit.occupy(client, "isthmus-pair"))
+        others.append(concurrency_limit.acquire_slot(client, "isthmus-pair"))
 
     suspended(world, monkeypatch, meanwhile)
     with pytest.raises(
@@ -303,7 +303,7 @@ def test_a_run_that_was_late_and_still_has_its_place_goes_on(world, monkeypatch)
 def test_a_run_whose_server_is_away_for_longer_than_its_lease_writes_nothing(
     world, monkeypatch, client
 ):
-    monkeypatch.setattr(concurrency_limit, "AWAY", 0.0)
+    monkeypatch.setattr(concurrency_limit, "SERVER_OUTAGE_TIMEOUT", 0.0)
 
     def gone(*_):
         raise ConnectError("connection refused")
@@ -320,7 +320,7 @@ def test_a_run_whose_server_is_away_for_longer_than_its_lease_writes_nothing(
 
 def test_a_server_that_is_away_for_a_moment_ends_no_run_that_takes_its_turn(world, monkeypatch):
     take, troubles = (
-        concurrency_limit.occupy,
+        concurrency_limit.acquire_slot,
         [ConnectError("connection refused"), ConnectError("reset")],
     )
 
@@ -329,7 +329,7 @@ def test_a_server_that_is_away_for_a_moment_ends_no_run_that_takes_its_turn(worl
             raise troubles.pop()
         return take(*where)
 
-    monkeypatch.setattr(concurrency_limit, "occupy", occupy)
+    monkeypatch.setattr(concurrency_limit, "acquire_slot", occupy)
     assert build(environment(), if_busy="refuse").verdict == "pass"
     assert not troubles
 
@@ -347,15 +347,15 @@ def test_a_run_that_is_cancelled_while_it_waits_ends_as_cancelled(world, monkeyp
 
 def test_only_verify_leaves_what_a_retry_may_believe(world):
     build(environment())
-    with file_lock.taken("pair") as held:
-        changed_by = held.last
+    with file_lock.acquire("pair") as held:
+        changed_by = held.last_run_id
     assert changed_by
     verify(environment())
-    with file_lock.taken("pair") as held:
-        assert held.last == changed_by
+    with file_lock.acquire("pair") as held:
+        assert held.last_run_id == changed_by
     teardown(environment())
-    with file_lock.taken("pair") as held:
-        assert held.last not in ("", changed_by)
+    with file_lock.acquire("pair") as held:
+        assert held.last_run_id not in ("", changed_by)
 
 
 @pytest.fixture
@@ -455,7 +455,7 @@ def living(client):
     run = client.create_flow_run(build, parameters={"environment": environment()}, state=Running())
     client.upsert_global_concurrency_limit_by_name("isthmus-pair", 1)
     place = concurrency_limit.Lease(
-        client, "isthmus-pair", concurrency_limit.occupy(client, "isthmus-pair"), None
+        client, "isthmus-pair", concurrency_limit.acquire_slot(client, "isthmus-pair"), None
     )
     yield run, place
     place.release()
@@ -467,8 +467,8 @@ def test_a_run_of_the_command_line_hears_that_it_was_cancelled(living, client, m
     monkeypatch.setattr(
         heartbeat.os, "kill", lambda pid, sign: sign == signal.SIGTERM and heard.set()
     )
-    monkeypatch.setattr(heartbeat, "LOOK", 0.05)
-    with heartbeat.beating(run, place):
+    monkeypatch.setattr(heartbeat, "CANCEL_POLL_INTERVAL", 0.05)
+    with heartbeat.send_heartbeats(run, place):
         client.set_flow_run_state(run.id, Cancelling(), force=True)
         assert heard.wait(60)
 
@@ -479,8 +479,8 @@ def test_a_run_whose_record_was_deleted_ends_and_is_not_deaf(living, client, mon
     monkeypatch.setattr(
         heartbeat.os, "kill", lambda pid, sign: sign == signal.SIGTERM and heard.set()
     )
-    monkeypatch.setattr(heartbeat, "LOOK", 0.05)
-    with heartbeat.beating(run, place):
+    monkeypatch.setattr(heartbeat, "CANCEL_POLL_INTERVAL", 0.05)
+    with heartbeat.send_heartbeats(run, place):
         client.delete_flow_run(run.id)
         assert heard.wait(60)
 
@@ -499,8 +499,8 @@ def test_no_answer_makes_a_run_deaf(living, client, monkeypatch):
     monkeypatch.setattr(
         heartbeat.os, "kill", lambda pid, sign: sign == signal.SIGTERM and heard.set()
     )
-    monkeypatch.setattr(heartbeat, "LOOK", 0.05)
-    with heartbeat.beating(run, place):
+    monkeypatch.setattr(heartbeat, "CANCEL_POLL_INTERVAL", 0.05)
+    with heartbeat.send_heartbeats(run, place):
         client.set_flow_run_state(run.id, Cancelling(), force=True)
         assert heard.wait(60)
     assert not answers
@@ -510,12 +510,12 @@ def test_a_run_that_lost_its_turn_stops_all_that_waits(living, client, monkeypat
     run, place = living
     stopped = threading.Event()
     monkeypatch.setattr(heartbeat.polling, "stop", stopped.set)
-    monkeypatch.setattr(heartbeat.processes, "end_children", lambda: None)
-    for name in ("LOOK", "BEAT"):
+    monkeypatch.setattr(heartbeat.processes, "terminate_children", lambda: None)
+    for name in ("CANCEL_POLL_INTERVAL", "HEARTBEAT_INTERVAL"):
         monkeypatch.setattr(heartbeat, name, 0.05)
     place.release()
-    place.sure_until = 0.0
-    with heartbeat.beating(run, place):
+    place.valid_until = 0.0
+    with heartbeat.send_heartbeats(run, place):
         assert stopped.wait(60)
     with pytest.raises(concurrency_limit.LeaseLost):
         place.check()
@@ -524,9 +524,9 @@ def test_a_run_that_lost_its_turn_stops_all_that_waits(living, client, monkeypat
 def test_a_run_whose_place_the_server_forgot_takes_it_again(living, client):
     _, place = living
     place.release()
-    before = place.identity
+    before = place.lease_id
     place.renew()
-    assert place.identity != before
+    assert place.lease_id != before
     assert client.read_global_concurrency_limit_by_name("isthmus-pair").active_slots == 1
 
 

@@ -108,7 +108,7 @@ def join(world):
     return join(environment(), host, member, Done(cluster="beijing"))
 
 
-MEMBERS = "KubeFedCluster", kubefed.NAMESPACE, kubefed.CORE
+MEMBERS = "KubeFedCluster", kubefed.NAMESPACE, kubefed.CORE_API
 PRIVATE = "https://192.0.2.7:6443"
 
 
@@ -213,16 +213,16 @@ def test_a_mesh_that_another_home_built_goes_only_if_a_person_says_so(
 def test_every_step_waits_as_long_as_its_environment_says(world):
     def note(event):
         if event.kind == "started":
-            seen.setdefault(event.name, set()).add(polling.limits().helm)
+            seen.setdefault(event.name, set()).add(polling.timeouts().helm)
 
-    seen, before = {}, polling.limits()
+    seen, before = {}, polling.timeouts()
     given = environment().model_copy(update={"timeouts": Timeouts(helm=9)})
-    with events.listening(note):
+    with events.subscribe(note):
         build(given)
         teardown(given)
     assert {"wait for nodes", "start federation", "wire", "remove objects"} <= seen.keys()
     assert {name: found for name, found in seen.items() if found != {9}} == {}
-    assert polling.limits() == before
+    assert polling.timeouts() == before
 
 
 def test_a_teardown_of_nothing_is_well(world):
@@ -251,18 +251,18 @@ def test_a_cluster_that_is_silent_keeps_the_record_of_what_is_left(world, monkey
 @pytest.fixture
 def asked(monkeypatch):
     """Addresses of the gateway that were really asked for."""
-    clusters, real = [], readiness.address_of
+    clusters, real = [], readiness.await_address
 
     def address_of(client, *what):
         clusters.append(client.access.cluster)
         return real(client, *what)
 
-    monkeypatch.setattr(readiness, "address_of", address_of)
+    monkeypatch.setattr(readiness, "await_address", address_of)
     return clusters
 
 
 def test_the_endpoint_is_remembered_for_this_very_host_and_installation(world, asked):
-    from tasks.gateways import istiod_remote_endpoint as endpoint
+    from tasks.gateways import find_istiod_endpoint as endpoint
 
     service = {"name": "istio-eastwestgateway", "namespace": "istio-system"}
     world.host._patch(None, {"apiVersion": "v1", "kind": "Service", "metadata": service})
@@ -289,7 +289,7 @@ def test_no_secret_is_left_in_prefect_or_told_to_anybody(world, prefect, folders
     texts = []
     with (
         temporary_settings({PREFECT_LOGGING_TO_API_ENABLED: True}),
-        events.listening(lambda event: texts.append(repr(event))),
+        events.subscribe(lambda event: texts.append(repr(event))),
     ):
         build(environment("kubefed"))
         world.troubles["beijing"] = [Rejected("refused")]

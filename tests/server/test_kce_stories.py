@@ -38,7 +38,7 @@ def console(world, monkeypatch):
     real = World.access
 
     def access(self, environment, cluster):
-        member = MEMBERS[cluster.name] if environment.federation_is_given else ""
+        member = MEMBERS[cluster.name] if environment.has_console_federation else ""
         return real(self, environment, cluster).model_copy(update={"member": member})
 
     monkeypatch.setattr(World, "access", access)
@@ -54,7 +54,7 @@ def console(world, monkeypatch):
 
 def member(identity):
     return {
-        "apiVersion": kubefed.CORE,
+        "apiVersion": kubefed.CORE_API,
         "kind": "KubeFedCluster",
         "metadata": {"name": identity, "namespace": kubefed.NAMESPACE},
         "status": {"conditions": [{"type": "Ready", "status": "True"}]},
@@ -68,7 +68,7 @@ def build(environment, **more):
 
 
 def federated_object(world, kind, name, namespace):
-    return world.host.get(kind, name, namespace, kubefed.TYPES)
+    return world.host.get(kind, name, namespace, kubefed.TYPES_API)
 
 
 def test_the_consoles_federation_carries_everything_under_the_clusters_identities(console, told):
@@ -102,7 +102,7 @@ def test_without_a_federation_both_ways_to_go_on_are_said(console):
 
 
 def test_a_cluster_that_is_in_no_federation_is_named(console):
-    where = (kubefed.CORE, "kubefedclusters", kubefed.NAMESPACE, MEMBERS["shanghai"])
+    where = (kubefed.CORE_API, "kubefedclusters", kubefed.NAMESPACE, MEMBERS["shanghai"])
     console.host.store.pop(where)
     with pytest.raises(Unprepared, match=f"shanghai .{MEMBERS['shanghai']}") as caught:
         build(of())
@@ -130,7 +130,7 @@ def test_a_run_that_nobody_allowed_to_buy_changes_nothing(console, story, cloud)
     with pytest.raises(Usage, match="would be bought, and nobody has said yes: beijing") as caught:
         told(of())
     assert "set parameter buy" in caught.value.hint
-    assert not state.stored("pair").exists() and console.deleted == 0
+    assert not state.stored_environment_path("pair").exists() and console.deleted == 0
     assert console.writes() == {"beijing": [], "shanghai": []}
 
 
@@ -140,7 +140,7 @@ def test_a_rebuild_buys_though_all_is_there_and_so_needs_a_yes(console, cloud):
 
     for cluster in of().clusters:
         name = payloads.name("pair", cluster.name)
-        cloud.put(name, payloads.mark("pair", cluster.name), region=cluster.region)
+        cloud.put(name, payloads.cluster_description("pair", cluster.name), region=cluster.region)
     with pytest.raises(Usage):
         rebuild(of())
     assert console.deleted == 0
@@ -156,10 +156,10 @@ def test_credentials_are_read_from_a_block_by_the_steps_that_need_them(cloud, mo
 
     content = {"access_key": stub.ACCESS, "secret_key": stub.SECRET}
     Secret(value=content).save("ksyun-test", overwrite=True)
-    monkeypatch.delenv(credentials.ACCESS)
+    monkeypatch.delenv(credentials.ACCESS_KEY_VARIABLE)
     named = of(kce={**stub.COMMON, "credentials_block": "ksyun-test"})
     lacking = of(kce={**stub.COMMON, "credentials_block": "no-such-block"})
-    with prefect_blocks.readable():
-        assert len(KceProvider().to_buy(named)) == 2
+    with prefect_blocks.read_secret_blocks():
+        assert len(KceProvider().planned_purchases(named)) == 2
         with pytest.raises(Unprepared, match="no Secret block no-such-block"):
-            KceProvider().to_buy(lacking)
+            KceProvider().planned_purchases(lacking)

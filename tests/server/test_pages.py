@@ -13,7 +13,7 @@ from prefect.settings import PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
 from world import environment
 
 from flows.build import build
-from flows.state_hooks import ending
+from flows.state_hooks import return_final_state
 from flows.verify import verify
 from isthmus import file_lock, polling
 from isthmus.errors import Busy, ClusterUnreachable, Rejected
@@ -86,7 +86,7 @@ def test_a_run_that_is_refused_its_turn_opens_on_who_has_it_and_what_to_do(
         hint = f"wait for it, or look: isthmus status {name}"
         raise Busy(f"{name} is in use by build {name} (pid 7 on north)", hint=hint)
 
-    monkeypatch.setattr(file_lock, "taken", busy)
+    monkeypatch.setattr(file_lock, "acquire", busy)
     ended, log = logged(client, verify, environment(), if_busy="refuse")
     said = "pair is in use by build pair (pid 7 on north)"
     assert ended.is_failed() and ended.message.startswith(said)
@@ -115,7 +115,7 @@ def test_a_step_that_was_tried_in_vain_leaves_no_traceback_either(client):
         raise ClusterUnreachable("no answer", hint="is it up?")
 
     @flow
-    @ending
+    @return_final_state
     def story():
         unlucky.with_options(retry_delay_seconds=0)()
 
@@ -127,7 +127,7 @@ def test_a_step_that_was_tried_in_vain_leaves_no_traceback_either(client):
 
 def test_a_bug_of_ours_keeps_its_traceback(client):
     @flow
-    @ending
+    @return_final_state
     def story():
         raise KeyError("spline")
 

@@ -34,7 +34,7 @@ SETTLED = f"from isthmus.adapters import web_proxy\nweb_proxy.settle()\n{SUM_UP}
 CANCEL = """
 import sys
 from isthmus.cli import prefect_client, prefect_setup
-with prefect_setup.ready("mine"):
+with prefect_setup.server_context("mine"):
     from prefect import get_client
     from prefect.states import Running
     from prefect import flow

@@ -15,8 +15,8 @@ import sys, types
 from contextlib import nullcontext
 from isthmus import errors, providers
 from isthmus.cli import prefect_setup, main
-prefect_setup.ready = lambda tag: nullcontext()
-providers.of = lambda environment: types.SimpleNamespace(check=lambda environment: None)
+prefect_setup.server_context = lambda tag: nullcontext()
+providers.get_provider = lambda environment: types.SimpleNamespace(check=lambda environment: None)
 fake = types.ModuleType("flows.build")
 def build(environment, if_busy):
     raise errors.Rejected("\\u5317\\u4eac is not Z\\xfcrich")
@@ -131,7 +131,10 @@ def test_a_folder_that_is_named_from_one_that_is_gone_is_told(ground, tmp_path):
 def test_a_folder_named_from_where_one_stands_is_there_for_whoever_stands_elsewhere(
     ground, tmp_path
 ):
-    code = "from isthmus.cli.process_setup import settle; settle(); import os; print(os.environ)"
+    code = (
+        "from isthmus.cli.process_setup import prepare_process; prepare_process(); "
+        "import os; print(os.environ)"
+    )
     done = ground(code=code, ISTHMUS_HOME="home", ISTHMUS_CACHE="~/c", HOME="/h", SSL_CERT_FILE="x")
     said = done.stdout.decode()
     assert f"'ISTHMUS_HOME': '{tmp_path}/home'" in said

@@ -176,7 +176,7 @@ def test_a_server_whose_port_was_taken_while_it_was_dead_gets_another(home, fake
         taken.listen()
         record = prefect_record.read(home)
         polling.until(
-            lambda: prefect_supervisor.look(record, "server").state == "BACKOFF" or None,
+            lambda: prefect_supervisor.get_program(record, "server").state == "BACKOFF" or None,
             "its restart to fail",
             timeout=30,
             interval=0.05,
@@ -195,7 +195,7 @@ def bind(listener, port):
 
 
 def test_a_port_that_was_asked_for_and_is_taken_is_told(home, fake, monkeypatch):
-    monkeypatch.setattr(prefect_record, "PORT_PATIENCE", 0.1)
+    monkeypatch.setattr(prefect_record, "PORT_WAIT_SECONDS", 0.1)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -342,7 +342,7 @@ def test_a_run_uses_its_own_server_and_nothing_that_was_set_for_another(
     monkeypatch.setattr(os, "environ", dict(os.environ, PREFECT_PROFILE="somebody"))
     os.environ["ISTHMUS_HOME"] = str(tmp_path)
     heard = []
-    with events.listening(heard.append):
+    with events.subscribe(heard.append):
         prefect_setup.connect()
     url = prefect_server.status(home).url
     assert os.environ["PREFECT_API_URL"] == f"{url}/api"
@@ -368,7 +368,7 @@ def test_a_server_that_one_was_told_of_and_is_not_there_is_told(home, monkeypatc
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(os, "environ", {**os.environ, "PREFECT_API_URL": "http://127.0.0.1:9/api"})
     heard = []
-    with events.listening(heard.append), pytest.raises(Unprepared) as caught:
+    with events.subscribe(heard.append), pytest.raises(Unprepared) as caught:
         prefect_setup.connect()
     assert "http://127.0.0.1:9/api" in caught.value.message
     assert "unset PREFECT_API_URL" in caught.value.hint
@@ -393,9 +393,9 @@ def test_only_children_without_a_session_of_their_own_end_with_a_run(tmp_path, m
     with subprocess.Popen(["sleep", "60"]) as child:
         with monkeypatch.context() as patched:
             patched.setattr(os, "kill", lambda pid, number: asked.append(pid))
-            processes.end_children()
+            processes.terminate_children()
         child.kill()
-    processes.end(kept, 1)
+    processes.terminate(kept, 1)
     assert not kept.alive
     assert child.pid in asked and kept.pid not in asked
 

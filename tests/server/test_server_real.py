@@ -176,7 +176,7 @@ def test_prefects_own_command_works_with_the_file_that_is_written_for_it(home):
     done = subprocess.run(
         ["sh", "-c", script], env=clean, capture_output=True, text=True, timeout=120
     )
-    assert prefect_settings.POOL in done.stdout
+    assert prefect_settings.WORK_POOL in done.stdout
 
 
 TAKES_ITS_TURN = """
@@ -185,7 +185,7 @@ from prefect import get_client
 from prefect.states import Running
 from flows import environment_lock
 from flows.build import build
-from flows.heartbeat import beating
+from flows.heartbeat import send_heartbeats
 from isthmus import polling
 from isthmus.errors import IsthmusError
 
@@ -194,9 +194,9 @@ name, mark = sys.argv[1], pathlib.Path(sys.argv[2])
 run = get_client(sync_client=True).create_flow_run(build, parameters={}, state=Running())
 mark.with_suffix(".run").write_text(str(run.id))
 try:
-    with environment_lock.turn_of(name, run, "wait") as place, beating(run, place):
+    with environment_lock.lock_environment(name, run, "wait") as place, send_heartbeats(run, place):
         while not mark.with_suffix(".enough").exists():
-            polling.before_change()
+            polling.run_change_check()
             with mark.open("a") as file:
                 file.write(f"{time.time()}\\n")
             time.sleep(0.2)

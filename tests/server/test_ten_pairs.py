@@ -55,7 +55,7 @@ def second(home):
     """Another worker of the same pool."""
     server = home / "server"
     variables = prefect_settings.worker(server, prefect_record.address(server).api)
-    pool = ["--pool", prefect_settings.POOL, "--type", "process", "--limit", LIMIT]
+    pool = ["--pool", prefect_settings.WORK_POOL, "--type", "process", "--limit", LIMIT]
     command = [sys.executable, "-m", "prefect", "worker", "start", "--name", "second", *pool]
     with (home / "second.log").open("w") as log:
         process = subprocess.Popen(

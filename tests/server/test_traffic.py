@@ -18,7 +18,7 @@ def patient(world, monkeypatch):
 
     build(environment())
     limit(monkeypatch, endpoints=5)
-    monkeypatch.setattr(traffic, "PAUSE", 0.001)
+    monkeypatch.setattr(traffic, "POLL_INTERVAL", 0.001)
     return world
 
 
@@ -66,8 +66,8 @@ def test_a_way_that_eats_each_request_s_whole_time_is_told_after_a_few(patient, 
         return (out.replace("\n200 1", lost, 1) if "/hello" in argv[-1] else out), err
 
     monkeypatch.setattr(patient.host, "program", dropped)
-    monkeypatch.setattr(traffic.Caller, "_open_ways", lambda self: False)
-    monkeypatch.setattr(traffic, "QUICK", 0.0)
+    monkeypatch.setattr(traffic.Caller, "_await_answers", lambda self: False)
+    monkeypatch.setattr(traffic, "RECHECK_TIME_LIMIT", 0.0)
     with pytest.raises(VerificationFailed) as caught:
         verify()
     asked = {c.cluster: c.requests for c in caught.value.verification.clients}
@@ -93,7 +93,7 @@ def test_output_that_tells_of_some_requests_only_is_no_evidence(patient, monkeyp
     monkeypatch.setattr(patient.host, "program", cut)
     caller = traffic.Caller(environment(), patient.host, "sleep-beijing", None)
     with pytest.raises(NotReady, match=r"curl told of \d+ of 10 requests .* exit code 23"):
-        caller._ask(10, 1.0)
+        caller._send_requests(10, 1.0)
 
 
 def test_both_pods_of_a_gateway_are_asked(patient):

@@ -25,7 +25,7 @@ def api():
 def standing(api, folder):
     """Give a kubeconfig that leads to the API server through this process."""
     access = refusing.access(api.server_port, folder / "config", "beijing")
-    with api_proxy.standing({"beijing": kube.Kube(access)}) as path:
+    with api_proxy.run_proxy({"beijing": kube.Kube(access)}) as path:
         yield path
 
 
@@ -88,7 +88,7 @@ def test_a_program_of_a_run_that_lost_its_turn_changes_nothing(api, folders):
     def check():
         raise Busy("this run is not sure any more")
 
-    with polling.in_turn(check), standing(api, folders) as way:
+    with polling.check_before_changes(check), standing(api, folders) as way:
         assert ask(way, "GET", "/version")[0] == 200
         with pytest.raises(urllib.error.HTTPError) as caught:
             ask(way, "POST", "/api/v1/namespaces/s/secrets", {"metadata": {"name": "x"}})

@@ -1,5 +1,6 @@
 """The toolchain: built once, taken up again, told in full; with a Go that only pretends."""
 
+import contextvars
 import os
 import queue
 import re
@@ -98,7 +99,7 @@ def fail(fake: Path, where: str, complaint: str) -> IsthmusError:
 def heard_while_building() -> list[Event]:
     told: list[Event] = []
     step = Event("started", "toolchain", "toolchain")
-    with events.listening(told.append), events.inside(step):
+    with events.subscribe(told.append), events.in_step(step):
         tools.ensure_toolchain()
     return told
 
@@ -129,14 +130,14 @@ def test_the_second_time_go_is_not_asked(fake: Path) -> None:
 
 
 def test_looking_for_the_toolchain_builds_and_writes_nothing(fake: Path, tmp_path: Path) -> None:
-    assert tools.known_toolchain() is None
+    assert tools.find_toolchain() is None
     assert not (tmp_path / "cache").exists()
     assert not (fake / "calls").exists()
 
 
 def test_a_toolchain_that_was_built_is_known() -> None:
     built = tools.ensure_toolchain()
-    assert tools.known_toolchain() == built
+    assert tools.find_toolchain() == built
 
 
 def test_the_fraction_never_goes_back_and_ends_at_the_whole() -> None:
@@ -221,8 +222,8 @@ def test_what_was_linked_before_a_kill_is_not_linked_again(fake: Path) -> None:
     killed = subprocess.run([sys.executable, "-c", code])
     (fake / "fails").unlink()
     assert killed.returncode == -9
-    assert tools.known_toolchain() is None
-    assert tools.begun()
+    assert tools.find_toolchain() is None
+    assert tools.is_build_started()
     tools.ensure_toolchain()
     linked = (fake / "linked").read_text().split()
     assert sorted(linked) == ["hyperfed", "istioctl", "kubectl"]
@@ -235,17 +236,19 @@ def test_two_at_once_build_once_and_the_second_says_that_it_waits(fake: Path) ->
     found: list[tools.Toolchain] = []
 
     def build(name: str) -> None:
-        with events.inside(Event("started", name, "toolchain")):
+        with events.in_step(Event("started", name, "toolchain")):
             found.append(tools.ensure_toolchain())
 
     def wait_for(name: str, text: str) -> None:
         while said.get(timeout=20) != (name, text):
             pass
 
-    threads = [
-        threading.Thread(target=build, args=[name], daemon=True) for name in ("first", "second")
-    ]
-    with events.listening(lambda event: said.put((event.step, event.text))):
+    def thread(name: str) -> threading.Thread:
+        run = contextvars.copy_context().run
+        return threading.Thread(target=run, args=[build, name], daemon=True)
+
+    with events.subscribe(lambda event: said.put((event.step, event.text))):
+        threads = [thread("first"), thread("second")]
         threads[0].start()
         wait_for("first", "compiling 1 of 5 packages")
         threads[1].start()

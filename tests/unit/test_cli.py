@@ -45,14 +45,14 @@ def home(tmp_path, monkeypatch):
     monkeypatch.setenv("ISTHMUS_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
     monkeypatch.delenv("ISTHMUS_DEBUG", raising=False)
-    monkeypatch.setattr(prefect_setup, "ready", lambda tag: nullcontext())
+    monkeypatch.setattr(prefect_setup, "server_context", lambda tag: nullcontext())
     return tmp_path / "home"
 
 
 @pytest.fixture
 def provider(monkeypatch):
     found = Provider()
-    monkeypatch.setattr(providers, "of", lambda environment: found)
+    monkeypatch.setattr(providers, "get_provider", lambda environment: found)
     return found
 
 
@@ -124,7 +124,9 @@ def test_a_run_of_the_command_line_has_a_short_tag_of_its_own(
     isthmus, provider, flow, tmp_path, monkeypatch
 ):
     tags = []
-    monkeypatch.setattr(prefect_setup, "ready", lambda tag: tags.append(tag) or nullcontext())
+    monkeypatch.setattr(
+        prefect_setup, "server_context", lambda tag: tags.append(tag) or nullcontext()
+    )
     flow("up", build)
     long = tmp_path / "long.yaml"
     long.write_text(FILE.format(name="a-very-long-road-of-silk-and-spice"))
@@ -207,14 +209,14 @@ def test_an_environment_whose_folder_was_lost_is_not_said_to_be_gone(isthmus, pr
 
 
 def test_a_down_that_fails_forgets_nothing(isthmus, provider, flow, file):
-    environment_argument.remember(load(Path(file)))
+    environment_argument.save(load(Path(file)))
 
     def refuse(environment):
         raise errors.Rejected("finalizers", cluster="beijing")
 
     flow("down", refuse)
     assert isthmus("down", "silk-road")[0] == 1
-    assert state.known() == ["silk-road"]
+    assert state.environment_names() == ["silk-road"]
 
 
 def test_the_copy_means_the_same_kubeconfig_from_any_folder(
@@ -230,10 +232,10 @@ def test_the_copy_means_the_same_kubeconfig_from_any_folder(
     monkeypatch.setattr("isthmus.binaries.check", lambda environment: None)
     flow("up", lambda environment: verification())
     assert isthmus("up", str(path))[0] == 0
-    copy = load(state.stored("own"))
+    copy = load(state.stored_environment_path("own"))
     assert copy == load(path)
     assert copy.host.kubeconfig == tmp_path / "kube" / "a.conf"
-    assert state.stored("own").stat().st_mode & 0o077 == 0
+    assert state.stored_environment_path("own").stat().st_mode & 0o077 == 0
 
 
 def test_an_unprepared_machine_is_told_before_anything_is_written(
@@ -260,7 +262,7 @@ def test_preflight_lists_every_refusal_and_ends_as_up_would(isthmus, provider, f
         errors.ClusterUnreachable("is silent", cluster="beijing", hint="wake it"),
         errors.BadEnvironment("is the same", cluster="shanghai", hint="choose another"),
     ]
-    provider.trouble = errors.together(parts, "both are wrong:", "do that")
+    provider.trouble = errors.combine_errors(parts, "both are wrong:", "do that")
     code, out, err = isthmus("preflight", file, "-o", "json")
     assert code == 65
     assert "- beijing: is silent\n    wake it" in err
@@ -276,7 +278,7 @@ def test_preflight_lists_every_refusal_and_ends_as_up_would(isthmus, provider, f
 
 
 def test_what_is_being_looked_at_is_shown(isthmus, provider, file, monkeypatch):
-    monkeypatch.setattr(provider, "check", lambda environment: events.say("asking all"))
+    monkeypatch.setattr(provider, "check", lambda environment: events.report_progress("asking all"))
     assert re.search(r"check +- +asking all", isthmus("preflight", file)[2])
 
 
@@ -285,7 +287,7 @@ def test_no_cluster_is_probed_while_a_run_is_at_work(isthmus, provider, flow, fi
     flow("up", build)
     isthmus("up", file)
     provider.trouble = AssertionError("must not be asked")
-    with file_lock.taken("silk-road"):
+    with file_lock.acquire("silk-road"):
         assert isthmus(verb, file)[0] == 75
 
 
@@ -319,14 +321,14 @@ def test_a_remote_may_be_added_to_what_was_built(isthmus, provider, flow, file):
 
 def test_a_second_up_at_the_same_time_is_told_to_wait(isthmus, provider, flow, file):
     flow("up", build)
-    with file_lock.taken("silk-road"):
+    with file_lock.acquire("silk-road"):
         code, _, err = isthmus("up", file)
     assert code == 75
     assert "silk-road is in use by" in err
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones(isthmus, file):
-    environment_argument.remember(load(Path(file)))
+    environment_argument.save(load(Path(file)))
     code, _, err = isthmus("status", "silkroad")
     assert code == 64
     assert "known: silk-road" in err
@@ -351,7 +353,7 @@ def test_what_was_never_built_is_said_to_be_so(isthmus, file, verb):
 
 
 def test_verify_runs_on_what_was_built(isthmus, flow, file):
-    environment_argument.remember(load(Path(file)))
+    environment_argument.save(load(Path(file)))
     flow("verify", lambda environment: verification())
     code, out, _ = isthmus("verify", "silk-road", "-o", "json")
     assert code == 0
@@ -375,16 +377,16 @@ def test_validate_with_json_says_nothing_on_stdout_about_a_bad_file(isthmus, tmp
 
 
 def test_kubeconfig_prints_the_path_and_nothing_else(isthmus, file):
-    environment_argument.remember(load(Path(file)))
+    environment_argument.save(load(Path(file)))
     path = state.folder("silk-road") / "kubeconfig"
-    state.private(path, "")
+    state.write_private(path, "")
     assert isthmus("kubeconfig", "silk-road") == (0, f"{path}\n", "")
     document = json.loads(isthmus("kubeconfig", "silk-road", "-o", "json")[1])
     assert document["contexts"] == ["beijing", "shanghai"]
 
 
 def test_kubeconfig_of_a_half_built_environment_says_so(isthmus, file):
-    environment_argument.remember(load(Path(file)))
+    environment_argument.save(load(Path(file)))
     code, out, err = isthmus("kubeconfig", "silk-road")
     assert (code, out) == (79, "")
     assert "not built" in err
@@ -462,12 +464,12 @@ def test_no_wait_starts_the_same_in_the_background(isthmus, provider, file, monk
         started.append((arguments, log))
         return processes.Process(4711, 0)
 
-    monkeypatch.setattr(processes, "again", again)
+    monkeypatch.setattr(processes, "start_cli", again)
     code, out, err = isthmus("up", file, "--no-wait", "--timeout", "10m")
     assert code == 0
     assert started == [(["up", "silk-road", "--timeout=600s"], home / "logs" / "up-silk-road.log")]
     assert "4711" in out and "isthmus status silk-road" in err
-    assert state.known() == ["silk-road"]
+    assert state.environment_names() == ["silk-road"]
     document = json.loads(isthmus("up", file, "--no-wait", "-o", "json")[1])
     assert document["pid"] == 4711
 
@@ -578,11 +580,15 @@ def test_what_is_accepted_without_a_checksum_is_said(
     monkeypatch.chdir(tmp_path)
     asked = []
     pinned = {"istio/1.31.0/istio.tar.gz": "sha256:abc"}
-    monkeypatch.setattr(binaries, "accept", lambda asking: asked.append(asking.name) or pinned)
+    monkeypatch.setattr(
+        binaries, "accept_checksums", lambda asking: asked.append(asking.name) or pinned
+    )
     monkeypatch.setattr(plan, "write", lambda environment, directory, istioctl: [])
     monkeypatch.setattr(plan, "find_istioctl", lambda environment: (None, "not here"))
-    monkeypatch.setattr(environment_argument, "remember", lambda environment: None)
-    monkeypatch.setattr("isthmus.adapters.processes.again", lambda *what: SimpleNamespace(pid=1))
+    monkeypatch.setattr(environment_argument, "save", lambda environment: None)
+    monkeypatch.setattr(
+        "isthmus.adapters.processes.start_cli", lambda *what: SimpleNamespace(pid=1)
+    )
     background = [] if verb[0] == "render" else ["--no-wait"]
     code, _, err = isthmus(verb[0], file, *verb[1:], *background, "--accept-checksum")
     assert code == 0 and asked == ["silk-road"]

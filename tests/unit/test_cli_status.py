@@ -24,8 +24,8 @@ WELL = {
     "gateway_pods": ReadyCount(1, 1),
     "gateway_address": "10.0.0.1",
     "istiod": ReadyCount(1, 1),
-    "wired": ("shanghai",),
-    "joined": ("beijing", "shanghai"),
+    "remote_secrets": ("shanghai",),
+    "ready_members": ("beijing", "shanghai"),
 }
 
 
@@ -34,7 +34,9 @@ def sights(host=None, remote=None):
         ClusterStatus(HOST, ClusterState(**{**WELL, **(host or {})})),
         ClusterStatus(
             REMOTE,
-            ClusterState(**{**WELL, "istiod": ReadyCount(0, 0), "joined": (), **(remote or {})}),
+            ClusterState(
+                **{**WELL, "istiod": ReadyCount(0, 0), "ready_members": (), **(remote or {})}
+            ),
         ),
     ]
 
@@ -57,12 +59,12 @@ def test_a_mesh_that_is_well_has_no_failed_check():
         ({"nodes": ReadyCount(0, 1)}, {}, ["beijing: nodes"]),
         ({"nodes": ReadyCount(0, 0)}, {}, ["beijing: nodes"]),
         ({"nodes": ReadyCount(1, 2)}, {}, ["beijing: nodes"]),
-        ({}, {"closed": ("n1 (cordoned)",)}, ["shanghai: nodes"]),
+        ({}, {"unschedulable_nodes": ("n1 (cordoned)",)}, ["shanghai: nodes"]),
         ({"istiod": ReadyCount(0, 1)}, {}, ["beijing: istiod"]),
         ({"istiod": ReadyCount(0, 0)}, {}, ["beijing: istiod"]),
-        ({"wired": ()}, {}, ["shanghai: wired"]),
-        ({"joined": ("beijing",)}, {}, ["shanghai: federated"]),
-        ({"joined": ()}, {}, ["beijing: federated", "shanghai: federated"]),
+        ({"remote_secrets": ()}, {}, ["shanghai: wired"]),
+        ({"ready_members": ("beijing",)}, {}, ["shanghai: federated"]),
+        ({"ready_members": ()}, {}, ["beijing: federated", "shanghai: federated"]),
         ({"gateway_address": ""}, {}, ["beijing: gateway"]),
         ({}, {"gateway_address": ""}, ["shanghai: gateway"]),
         ({}, {"gateway_pods": ReadyCount(0, 1)}, ["shanghai: gateway"]),
@@ -83,7 +85,7 @@ def test_what_is_not_well_is_named_with_its_cluster(host, remote, expected):
 
 def test_without_kubefed_nobody_needs_to_be_federated():
     direct = ENVIRONMENT.model_copy(update={"federation": "direct"})
-    assert failed(sights({"joined": ()}), direct) == []
+    assert failed(sights({"ready_members": ()}), direct) == []
 
 
 def test_a_cluster_that_does_not_answer_is_69_with_what_was_tried():
@@ -97,9 +99,9 @@ def test_a_cluster_that_does_not_answer_is_69_with_what_was_tried():
 
 
 def test_a_cluster_is_federated_under_the_name_that_the_federation_has_for_it():
-    known = ENVIRONMENT.known_as({"beijing": "fcb0f8d3"})
-    found = cluster_view.look_at(known, known.host, lambda *_: Reader())
-    seen = ClusterState(**{**WELL, "joined": ("fcb0f8d3", "d161c69e")})
+    known = ENVIRONMENT.with_members({"beijing": "fcb0f8d3"})
+    found = cluster_view.get_cluster_status(known, known.host, lambda *_: Reader())
+    seen = ClusterState(**{**WELL, "ready_members": ("fcb0f8d3", "d161c69e")})
     assert found.member == ""
     named = [ClusterStatus(known.host, seen), ClusterStatus(REMOTE, seen, member="d161c69e")]
     assert failed(named, known) == []
@@ -161,7 +163,7 @@ def test_looking_counts_what_is_ready():
         ("KubeFedCluster", "", condition("shanghai", False)),
         secrets=["istio-remote-secret-shanghai"],
     )
-    assert cluster_view.see(reader, ENVIRONMENT, HOST) == ClusterState(
+    assert cluster_view.read_cluster_state(reader, ENVIRONMENT, HOST) == ClusterState(
         "v1.36.3",
         ReadyCount(1, 2),
         ReadyCount(1, 1),
@@ -183,9 +185,14 @@ def test_looking_counts_what_is_ready():
 )
 def test_a_cluster_whose_nodes_take_no_pod_is_seen_as_such(spec, closed):
     node = {**condition("n1", True), "spec": spec}
-    assert cluster_view.see(Reader(("Node", "", node)), ENVIRONMENT, REMOTE).closed == closed
+    assert (
+        cluster_view.read_cluster_state(
+            Reader(("Node", "", node)), ENVIRONMENT, REMOTE
+        ).unschedulable_nodes
+        == closed
+    )
     others = Reader(("Node", "", node), ("Node", "", condition("n2", True)))
-    assert cluster_view.see(others, ENVIRONMENT, REMOTE).closed == ()
+    assert cluster_view.read_cluster_state(others, ENVIRONMENT, REMOTE).unschedulable_nodes == ()
 
 
 UNREACHED = KubeletUnreachable("does not reach the node's kubelet at a:10250", hint="open it")
@@ -204,8 +211,8 @@ def test_kubelets_that_the_api_server_does_not_reach_are_told(error, deaf):
     node, pod = condition("n1", True), condition("g", True)
     reader = Reader(("Node", "", node), ("Pod", GATEWAY, pod), ("Pod", GATEWAY, pod))
     reader.error = error
-    seen = cluster_view.see(reader, ENVIRONMENT, REMOTE)
-    assert seen.deaf == deaf
+    seen = cluster_view.read_cluster_state(reader, ENVIRONMENT, REMOTE)
+    assert seen.unreachable_kubelets == deaf
     [check] = [
         c
         for c in status_checks.checks(ENVIRONMENT, [ClusterStatus(REMOTE, seen)])
@@ -216,14 +223,19 @@ def test_kubelets_that_the_api_server_does_not_reach_are_told(error, deaf):
 
 def test_an_empty_cluster_is_seen_as_empty():
     nothing = ReadyCount(0, 0)
-    seen = cluster_view.see(Reader(), ENVIRONMENT, HOST)
+    seen = cluster_view.read_cluster_state(Reader(), ENVIRONMENT, HOST)
     assert seen == ClusterState("v1.36.3", nothing, nothing, "", nothing)
-    assert cluster_view.see(Reader(("Node", "", {})), ENVIRONMENT, REMOTE).nodes == ReadyCount(0, 1)
+    assert cluster_view.read_cluster_state(
+        Reader(("Node", "", {})), ENVIRONMENT, REMOTE
+    ).nodes == ReadyCount(0, 1)
 
 
 def test_a_load_balancer_may_have_a_name_instead_of_an_address():
     reader = Reader(("Service", GATEWAY, service(hostname="lb.example.com")))
-    assert cluster_view.see(reader, ENVIRONMENT, REMOTE).gateway_address == "lb.example.com"
+    assert (
+        cluster_view.read_cluster_state(reader, ENVIRONMENT, REMOTE).gateway_address
+        == "lb.example.com"
+    )
 
 
 @pytest.mark.parametrize(
@@ -234,7 +246,7 @@ def test_a_cluster_that_cannot_be_asked_is_seen_with_the_reason(error, unreachab
     def refuse(environment, cluster):
         raise error
 
-    assert cluster_view.look_at(ENVIRONMENT, HOST, refuse) == ClusterStatus(
+    assert cluster_view.get_cluster_status(ENVIRONMENT, HOST, refuse) == ClusterStatus(
         HOST, None, error.message, unreachable
     )
 
@@ -242,7 +254,7 @@ def test_a_cluster_that_cannot_be_asked_is_seen_with_the_reason(error, unreachab
 @pytest.fixture
 def isthmus(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("ISTHMUS_HOME", str(tmp_path))
-    environment_argument.remember(ENVIRONMENT)
+    environment_argument.save(ENVIRONMENT)
 
     def run(*arguments):
         code, _ = attempt(lambda: group.main(args=list(arguments), standalone_mode=False))
@@ -257,7 +269,9 @@ def tree(folder):
 
 def test_status_prints_every_check_and_writes_nothing(isthmus, monkeypatch, tmp_path):
     monkeypatch.setattr(
-        cluster_view, "look", lambda environment: sights({"istiod": ReadyCount(0, 1)})
+        cluster_view,
+        "get_cluster_statuses",
+        lambda environment: sights({"istiod": ReadyCount(0, 1)}),
     )
     before = tree(tmp_path)
     code, out, err = isthmus("status", "silk-road")
@@ -268,7 +282,7 @@ def test_status_prints_every_check_and_writes_nothing(isthmus, monkeypatch, tmp_
 
 
 def test_status_with_json_is_one_document_with_sorted_keys(isthmus, monkeypatch):
-    monkeypatch.setattr(cluster_view, "look", lambda environment: sights())
+    monkeypatch.setattr(cluster_view, "get_cluster_statuses", lambda environment: sights())
     write(RunRecord("silk-road", "up", 1.0, 4.5, "beijing: no answer", ()))
     code, out, err = isthmus("status", "silk-road", "-o", "json")
     document = json.loads(out)
@@ -282,8 +296,8 @@ def test_status_with_json_is_one_document_with_sorted_keys(isthmus, monkeypatch)
 def test_status_says_when_a_run_is_at_work(isthmus, monkeypatch):
     from isthmus import file_lock
 
-    monkeypatch.setattr(cluster_view, "look", lambda environment: sights())
-    with file_lock.taken("silk-road"):
+    monkeypatch.setattr(cluster_view, "get_cluster_statuses", lambda environment: sights())
+    with file_lock.acquire("silk-road"):
         assert "a run is at work on it now" in isthmus("status", "silk-road")[1]
         assert json.loads(isthmus("status", "silk-road", "-o", "json")[1])["busy"] is True
     assert "at work" not in isthmus("status", "silk-road")[1]
@@ -292,14 +306,14 @@ def test_status_says_when_a_run_is_at_work(isthmus, monkeypatch):
 def test_status_names_what_the_file_has_no_longer_and_what_ends_it(isthmus, monkeypatch):
     from isthmus import environment_store
 
-    monkeypatch.setattr(cluster_view, "look", lambda environment: sights())
+    monkeypatch.setattr(cluster_view, "get_cluster_statuses", lambda environment: sights())
     delhi = ClusterSpec(name="delhi", region="delhi", network="network3")
     before = ENVIRONMENT.model_copy(update={"remotes": [REMOTE, delhi]})
     for was in (before, ENVIRONMENT):
-        environment_store.remember(was)
+        environment_store.save(was)
     assert "delhi is to leave: isthmus up silk-road" in isthmus("status", "silk-road")[1]
     assert json.loads(isthmus("status", "silk-road", "-o", "json")[1])["leaving"] == ["delhi"]
-    environment_store.let_go("silk-road", "delhi")
+    environment_store.delete_removal_record("silk-road", "delhi")
     assert "delhi" not in isthmus("status", "silk-road")[1]
 
 
@@ -323,6 +337,6 @@ def test_three_clusters_are_looked_at_host_first(monkeypatch):
         {"name": "x", "host": {"name": "a"}, "remotes": [{"name": "b"}, {"name": "c"}]}
     )
     monkeypatch.setattr(cluster_view, "connect", lambda environment, cluster: Reader())
-    found = cluster_view.look(three)
+    found = cluster_view.get_cluster_statuses(three)
     assert [sight.cluster.name for sight in found] == ["a", "b", "c"]
     assert isinstance(found[0].cluster, ClusterSpec)

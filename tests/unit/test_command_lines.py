@@ -23,7 +23,7 @@ def nothing_is_here(tmp_path, monkeypatch):
     monkeypatch.delenv("ISTHMUS_TOOLS", raising=False)
     monkeypatch.setenv("ISTHMUS_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(lab, "ensure_toolchain", lambda: pytest.fail("compiles"))
-    monkeypatch.setattr(releases.fetching, "bring", lambda *what: pytest.fail("fetches"))
+    monkeypatch.setattr(releases.fetching, "fetch_release", lambda *what: pytest.fail("fetches"))
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def toolchain(tmp_path):
 
 @pytest.fixture
 def compiled(toolchain, monkeypatch):
-    monkeypatch.setattr(lab, "known_toolchain", lambda: toolchain)
+    monkeypatch.setattr(lab, "find_toolchain", lambda: toolchain)
     return toolchain
 
 
@@ -88,7 +88,7 @@ def test_a_lab_compiles_what_its_toolchain_is_made_for(toolchain, monkeypatch, v
 
 def test_a_lab_of_another_stack_takes_all_but_istioctl_from_its_toolchain(toolchain, monkeypatch):
     monkeypatch.setattr(lab, "ensure_toolchain", lambda: toolchain)
-    monkeypatch.setattr(lab, "known_toolchain", lambda: toolchain)
+    monkeypatch.setattr(lab, "find_toolchain", lambda: toolchain)
     asked = LAB.model_copy(update={"stack": "guide"})
     assert binaries.ensure(asked, "kubefedctl") == toolchain.bin / "kubefedctl"
     assert binaries.ensure(asked, "kubefed-chart") == toolchain.share / "kubefed-chart"
@@ -114,7 +114,7 @@ def test_of_a_toolchain_only_what_is_of_the_stacks_version_is_used(compiled, mon
 
 @pytest.mark.parametrize("asked", [THEIRS, GUIDE], ids=["theirs", "guide"])
 def test_without_a_toolchain_nothing_is_compiled_for_clusters_of_ones_own(asked, monkeypatch):
-    monkeypatch.setattr(lab, "known_toolchain", lambda: None)
+    monkeypatch.setattr(lab, "find_toolchain", lambda: None)
     with pytest.raises(Unprepared, match=r"istio-.*: no checksum is known") as caught:
         binaries.check(asked)
     assert "--accept-checksum" in str(caught.value)
@@ -123,7 +123,7 @@ def test_without_a_toolchain_nothing_is_compiled_for_clusters_of_ones_own(asked,
 def test_a_mesh_without_kubefed_needs_istioctl_alone(monkeypatch):
     asked = []
     monkeypatch.setattr(binaries, "ensure", lambda environment, name, accept: asked.append(name))
-    binaries.accept(THEIRS.model_copy(update={"federation": "direct"}))
+    binaries.accept_checksums(THEIRS.model_copy(update={"federation": "direct"}))
     assert asked == ["istioctl"]
 
 

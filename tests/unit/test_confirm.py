@@ -37,7 +37,7 @@ def ran(cloud, monkeypatch):
         fake = types.ModuleType(module)
         setattr(fake, name, told)
         monkeypatch.setitem(sys.modules, module, fake)
-    monkeypatch.setattr(prefect_setup, "ready", lambda tag: nullcontext())
+    monkeypatch.setattr(prefect_setup, "server_context", lambda tag: nullcontext())
     monkeypatch.setattr(binaries, "check", lambda environment: None)
     return calls
 
@@ -69,7 +69,7 @@ def test_without_a_terminal_nothing_is_bought_unless_yes_is_typed(isthmus, ran, 
         assert cluster in said.err
     assert "no prices" in said.err and f"isthmus up {file} --yes" in said.err
     assert not ran and not cloud.asked("CreateCluster")
-    assert not state.stored("pair").exists()
+    assert not state.stored_environment_path("pair").exists()
     isthmus("up", file, "--yes")
     assert ran == [{"if_busy": "refuse", "buy": True}]
 
@@ -84,13 +84,13 @@ def test_at_a_terminal_a_person_is_asked(isthmus, ran, file, terminal, answer, f
 
 def test_where_all_clusters_are_there_nobody_is_asked(isthmus, ran, file, cloud):
     for cluster, region in (("beijing", "cn-beijing-6"), ("shanghai", "cn-shanghai-2")):
-        cloud.put(f"pair_{cluster}", payloads.mark("pair", cluster), region=region)
+        cloud.put(f"pair_{cluster}", payloads.cluster_description("pair", cluster), region=region)
     _, said = isthmus("up", file)
     assert ran == [{"if_busy": "refuse"}] and "will buy" not in said.err
 
 
 def test_what_will_be_deleted_is_listed_and_asked_for(isthmus, ran, file, cloud):
-    identity = cloud.put("pair_beijing", payloads.mark("pair", "beijing"))
+    identity = cloud.put("pair_beijing", payloads.cluster_description("pair", "beijing"))
     code, said = isthmus("down", file)
     assert code == 64 and not ran
     assert f"pair_beijing: KCE cluster {identity} in cn-beijing-6, running" in said.err
@@ -119,11 +119,13 @@ def test_a_cluster_that_the_file_has_no_longer_is_deleted_only_if_a_person_says_
     isthmus, ran, file, cloud
 ):
     for cluster, region in (("beijing", "cn-beijing-6"), ("shanghai", "cn-shanghai-2")):
-        cloud.put(f"pair_{cluster}", payloads.mark("pair", cluster), region=region)
-    gone = cloud.put("pair_xian", payloads.mark("pair", "xian"), region="cn-beijing-6")
+        cloud.put(f"pair_{cluster}", payloads.cluster_description("pair", cluster), region=region)
+    gone = cloud.put(
+        "pair_xian", payloads.cluster_description("pair", "xian"), region="cn-beijing-6"
+    )
     three = stub.content(clusters=("beijing", "shanghai", "xian"))
     three["remotes"][1]["region"] = "cn-beijing-6"
-    environment_store.remember(Environment.model_validate(three))
+    environment_store.save(Environment.model_validate(three))
     code, said = isthmus("up", file)
     assert code == 64 and not ran and not cloud.asked("DeleteCluster")
     assert f"This will delete:\n  - pair_xian: KCE cluster {gone}" in said.err
@@ -145,7 +147,7 @@ def test_who_agreed_is_not_asked_again_in_the_background(isthmus, ran, file, mon
         started.append(command)
         return types.SimpleNamespace(pid=1)
 
-    monkeypatch.setattr(processes, "again", again)
+    monkeypatch.setattr(processes, "start_cli", again)
     code, said = isthmus("up", file, "--yes", "--no-wait", "-o", "json")
     assert code == 0 and json.loads(said.out)["verb"] == "up"
     assert started == [["up", "pair", "--yes"]]
@@ -154,7 +156,7 @@ def test_who_agreed_is_not_asked_again_in_the_background(isthmus, ran, file, mon
 def test_a_region_that_refuses_the_keys_is_told_before_anybody_is_asked(
     isthmus, ran, file, monkeypatch
 ):
-    monkeypatch.setenv(credentials.ACCESS, "AKLTwrong")
+    monkeypatch.setenv(credentials.ACCESS_KEY_VARIABLE, "AKLTwrong")
     code, said = isthmus("up", file)
     assert code == 1 and not ran
     assert "SignatureDoesNotMatch" in said.err and "AKLTwrong" not in said.err

@@ -72,7 +72,7 @@ def api():
 def access(tmp_path, monkeypatch):
     """Return a function that makes the access to a URL."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1,api.invalid")
-    monkeypatch.setattr(api_server, "PAUSE", 0.01)
+    monkeypatch.setattr(api_server, "RETRY_INTERVAL", 0.01)
 
     def make(url, context="admin", **cluster):
         document = {
@@ -95,14 +95,17 @@ def url_of(server, scheme="http"):
 
 def refused(access):
     with limited(retry=0.05), pytest.raises((ClusterUnreachable, Unprepared)) as caught:
-        connectivity.reach(ApiServer(access))
+        connectivity.get_server_version(ApiServer(access))
     assert caught.value.cluster == "south" and caught.value.hint
     assert TOKEN not in str(caught.value)
     return caught.value
 
 
 def test_a_server_that_answers_says_its_version(api, access):
-    assert connectivity.reach(ApiServer(access(url_of(api)))) == (url_of(api), "v1.36.3")
+    assert connectivity.get_server_version(ApiServer(access(url_of(api)))) == (
+        url_of(api),
+        "v1.36.3",
+    )
     assert api.seen == [("/version", f"Bearer {TOKEN}")]
 
 
@@ -136,7 +139,7 @@ def test_a_server_by_ipv6_is_known_by_its_address_or_by_the_name_that_is_said(
         if said:
             assert said in refused(given).message
         else:
-            assert connectivity.reach(ApiServer(given)) == (url, "v1.36.3")
+            assert connectivity.get_server_version(ApiServer(given)) == (url, "v1.36.3")
 
 
 def of_both(*families):
@@ -160,7 +163,10 @@ def test_a_load_balancers_name_that_has_ipv6_alone_is_found_too(monkeypatch, fam
 
 def test_a_refusal_that_passes_is_none(api, access):
     api.before = [(503, b""), (429, b"{}"), (200, b"")]
-    assert connectivity.reach(ApiServer(access(url_of(api)))) == (url_of(api), "v1.36.3")
+    assert connectivity.get_server_version(ApiServer(access(url_of(api)))) == (
+        url_of(api),
+        "v1.36.3",
+    )
 
 
 @pytest.mark.parametrize(
@@ -287,5 +293,5 @@ def test_credentials_that_cannot_be_read_are_told_without_showing_them(access, u
 def test_a_connection_is_had_or_not():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-        assert connectivity.connect("127.0.0.1", port) == ""
-    assert "refused" in connectivity.connect("127.0.0.1", port)
+        assert connectivity.tcp_error("127.0.0.1", port) == ""
+    assert "refused" in connectivity.tcp_error("127.0.0.1", port)

@@ -48,8 +48,8 @@ def serving(*answers):
 @pytest.fixture(autouse=True)
 def short(monkeypatch):
     limit(monkeypatch, retry=0)
-    monkeypatch.setattr(cross_cluster_access, "PAUSE", 0.01)
-    monkeypatch.setattr(api_server, "PAUSE", 0.01)
+    monkeypatch.setattr(cross_cluster_access, "RETRY_INTERVAL", 0.01)
+    monkeypatch.setattr(api_server, "RETRY_INTERVAL", 0.01)
 
 
 def access(folder, url, user=None, **fields):
@@ -65,7 +65,7 @@ def access(folder, url, user=None, **fields):
 def refused(folder, *answers, user=None):
     with serving(*answers) as server:
         url = f"http://127.0.0.1:{server.server_port}/k8s/clusters/c-m-abc"
-        found = cross_cluster_access.refused(access(folder, url, user), TOKEN, "")
+        found = cross_cluster_access.token_login_error(access(folder, url, user), TOKEN, "")
     return found, server.asked
 
 
@@ -100,13 +100,13 @@ def test_a_token_that_one_of_several_servers_does_not_know_yet_is_tried_again(fo
 
 def test_an_address_that_this_machine_cannot_reach_is_left_to_the_pods(folders):
     given = access(folders, "http://127.0.0.1:9", server="http://127.0.0.1:9/k8s")
-    assert cross_cluster_access.refused(given, TOKEN, "") == ""
+    assert cross_cluster_access.token_login_error(given, TOKEN, "") == ""
 
 
 def test_the_token_is_in_no_file_afterwards(folders):
     refused(folders, (401, MUST))
     assert not [p for p in folders.rglob("*") if p.is_file() and TOKEN.encode() in p.read_bytes()]
-    assert not [p for p in folders.rglob("*") if p.name.startswith(kube_client.KEYS)]
+    assert not [p for p in folders.rglob("*") if p.name.startswith(kube_client.KEY_FOLDER_PREFIX)]
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_a_server_is_known_by_the_clusters_ca_and_by_its_kubeconfigs(
     monkeypatch.setattr(
         cross_cluster_access.kubeconfigs, "server", lambda access: ("https://one", authority)
     )
-    assert cross_cluster_access.authorities(access(folders, "https://one"), own) == authorities
+    assert cross_cluster_access.ca_bundle(access(folders, "https://one"), own) == authorities
 
 
 def test_the_name_of_a_certificate_holds_for_the_kubeconfigs_own_address_alone(folders):

@@ -11,11 +11,18 @@ import yaml
 
 from isthmus import render
 from isthmus.adapters import istioctl
-from isthmus.adapters.diff import LABEL, describe, differs, labelled, marked, shared
+from isthmus.adapters.diff import (
+    ENVIRONMENT_LABEL,
+    describe,
+    differs,
+    with_environment_label,
+    with_hash_annotation,
+    without_istiod_fields,
+)
 from isthmus.environment import ClusterSpec, Environment
-from isthmus.istio_manifests import mesh
+from isthmus.istio_manifests import resolve
 from isthmus.providers.lab import defaults
-from isthmus.providers.lab.tools import known_toolchain
+from isthmus.providers.lab.tools import find_toolchain
 
 CASES = sorted((Path(__file__).parents[1] / "cases/templates").glob("*.yaml"))
 
@@ -120,28 +127,33 @@ def test_what_istiod_writes_into_webhooks_is_its_own():
     live = webhook(failurePolicy="Fail")
     live["webhooks"][0]["clientConfig"]["caBundle"] = "Q0E="
     assert differs(wanted, live)
-    assert not differs(shared(wanted), live)
+    assert not differs(without_istiod_fields(wanted), live)
     assert "caBundle" in wanted["webhooks"][0]["clientConfig"]
 
 
 def test_what_a_webhook_is_for_stays_ours():
     wanted, live = webhook(sideEffects="None"), webhook(sideEffects="Some")
-    assert differs(shared(wanted), live)
+    assert differs(without_istiod_fields(wanted), live)
     wanted["webhooks"][0]["clientConfig"]["service"]["name"] = "istiod-2"
-    assert differs(shared(wanted), webhook())
+    assert differs(without_istiod_fields(wanted), webhook())
 
 
 def test_only_webhooks_are_shared():
     manifest = {"kind": "ConfigMap", "metadata": {"name": "x"}, "failurePolicy": "Fail"}
-    assert shared(manifest) is manifest
+    assert without_istiod_fields(manifest) is manifest
 
 
 def test_every_object_says_whose_it_is_and_keeps_its_labels():
     manifest = {"kind": "Secret", "metadata": {"name": "s", "labels": {"a": "b"}}}
-    assert labelled(manifest, "pair")["metadata"]["labels"] == {"a": "b", LABEL: "pair"}
-    assert labelled({"metadata": {"labels": None}}, "pair")["metadata"]["labels"] == {LABEL: "pair"}
+    assert with_environment_label(manifest, "pair")["metadata"]["labels"] == {
+        "a": "b",
+        ENVIRONMENT_LABEL: "pair",
+    }
+    assert with_environment_label({"metadata": {"labels": None}}, "pair")["metadata"]["labels"] == {
+        ENVIRONMENT_LABEL: "pair"
+    }
     assert manifest["metadata"]["labels"] == {"a": "b"}
-    assert labelled(manifest, "") is manifest
+    assert with_environment_label(manifest, "") is manifest
 
 
 @pytest.mark.parametrize(
@@ -195,30 +207,30 @@ def test_what_a_template_gives_is_itself_and_nothing_else(path):
 
 
 def test_what_istioctl_gives_is_itself_and_nothing_else(tmp_path, monkeypatch):
-    tools = known_toolchain()
+    tools = find_toolchain()
     if tools is None:
         pytest.skip("no toolchain is built on this machine")
     monkeypatch.setenv("ISTHMUS_CACHE", str(tmp_path))
     pair = [ClusterSpec(name=n, region=n, network=n) for n in ("beijing", "shanghai")]
-    whole = mesh(Environment(name="pair", host=pair[0], remotes=pair[1:]), defaults.DEFAULTS)
+    whole = resolve(Environment(name="pair", host=pair[0], remotes=pair[1:]), defaults.DEFAULTS)
     for operator in (whole.host_operator(), whole.remote_operator(pair[1], "198.18.0.3")):
         manifests = istioctl.manifests(tools.bin / "istioctl", operator)
         assert len(manifests) > 20
-        objects = [shared(labelled(m, "pair")) for m in manifests]
+        objects = [without_istiod_fields(with_environment_label(m, "pair")) for m in manifests]
         kinds = [m for m in objects if m["kind"] == "CustomResourceDefinition"]
         assert_sound(kinds, random.Random(7), 50)
         assert_sound([m for m in objects if m not in kinds], random.Random(7), 1000)
 
 
 def test_what_is_wanted_no_longer_is_a_difference_too():
-    before = marked({**CONFIG, "data": {"a": "1", "b": "2"}})
-    now = marked({**CONFIG, "data": {"a": "1"}})
+    before = with_hash_annotation({**CONFIG, "data": {"a": "1", "b": "2"}})
+    now = with_hash_annotation({**CONFIG, "data": {"a": "1"}})
     assert differs(now, before)
     assert not differs(before, before)
 
 
 def test_an_object_without_a_mark_is_judged_by_its_fields_alone():
-    wanted = marked({**CONFIG, "data": {"a": "1"}})
+    wanted = with_hash_annotation({**CONFIG, "data": {"a": "1"}})
     assert not differs(wanted, {**CONFIG, "data": {"a": "1"}})
 
 

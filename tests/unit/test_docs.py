@@ -272,7 +272,7 @@ def test_every_kind_of_reason_is_described_and_no_other():
     given = set()
     for name in ("endpoint_findings.py", "traffic_findings.py"):
         for node in ast.walk(ast.parse((ROOT / "isthmus/verification" / name).read_text())):
-            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "reason":
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "make_finding":
                 kinds = ast.walk(node.args[0])
                 given |= {n.value for n in kinds if isinstance(n, ast.Constant)}
     described = {row[0].strip("`") for row in table(ROOT / "docs/verification.md", "Reasons")}

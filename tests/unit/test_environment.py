@@ -296,8 +296,8 @@ def test_every_ready_environment_loads(path):
 
 def test_what_is_set_goes_over_the_defaults():
     own, defaults = Images(tag="2"), Images(hub="example.com/istio", tag="1")
-    assert own.over(defaults) == Images(hub="example.com/istio", tag="2")
-    amounts = Resources(istiod=ResourceRequests(cpu="1")).over(
+    assert own.with_defaults(defaults) == Images(hub="example.com/istio", tag="2")
+    amounts = Resources(istiod=ResourceRequests(cpu="1")).with_defaults(
         Resources(istiod=ResourceRequests(cpu="2", memory="1Gi"))
     )
     assert amounts == Resources(istiod=ResourceRequests(cpu="1", memory="1Gi"))

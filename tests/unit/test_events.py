@@ -9,8 +9,8 @@ from isthmus.events import Event
 
 def test_every_listener_hears_everything_and_only_while_it_listens():
     one, other = [], []
-    with events.listening(one.append):
-        with events.listening(other.append):
+    with events.subscribe(one.append):
+        with events.subscribe(other.append):
             events.publish(Event("started", "a", "x"))
         events.publish(Event("done", "a", "x"))
     events.publish(Event("started", "b", "y"))
@@ -20,11 +20,11 @@ def test_every_listener_hears_everything_and_only_while_it_listens():
 
 def test_what_a_step_says_bears_its_name():
     heard = []
-    with events.listening(heard.append):
-        events.say("nobody speaks")
-        with events.inside(Event("started", "a", "install host", "beijing")):
-            events.say("half", 0.5)
-        events.say("nobody speaks")
+    with events.subscribe(heard.append):
+        events.report_progress("nobody speaks")
+        with events.in_step(Event("started", "a", "install host", "beijing")):
+            events.report_progress("half", 0.5)
+        events.report_progress("nobody speaks")
     [event] = heard
     assert (event.kind, event.step, event.cluster) == ("noted", "a", "beijing")
     assert (event.text, event.fraction) == ("half", 0.5)
@@ -34,11 +34,11 @@ def test_steps_in_threads_do_not_speak_for_each_other():
     heard, together = [], threading.Barrier(2)
 
     def step(name):
-        with events.inside(Event("started", name, name)):
+        with events.in_step(Event("started", name, name)):
             together.wait(10)
-            events.say(f"I am {name}")
+            events.report_progress(f"I am {name}")
 
-    with events.listening(heard.append):
+    with events.subscribe(heard.append):
         threads = [
             threading.Thread(target=contextvars.copy_context().run, args=[step, name])
             for name in ("a", "b")

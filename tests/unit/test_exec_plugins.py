@@ -82,7 +82,7 @@ def test_a_file_of_a_token_may_end_with_a_newline(folders, server, plugin, tmp_p
 
 def test_many_requests_are_one_login(folders, server, plugin, tmp_path):
     asked = client(server, plugin, tmp_path)
-    assert connectivity.reach(asked)[1] == "v1.36.3"
+    assert connectivity.get_server_version(asked)[1] == "v1.36.3"
     assert [asked.version() for _ in range(5)] == ["v1.36.3"] * 5
     assert len(calls(plugin)) == 1
 
@@ -120,4 +120,4 @@ def test_renewing_a_token_changes_no_proxy(folders, server, plugin, tmp_path, mo
     api.update_params_for_auth(headers, [], ["BearerToken"], "/version", "GET", None)
     assert api.configuration.proxy == "http://127.0.0.1:1"
     assert headers == {"authorization": "Bearer first"}
-    assert not list(state.home().glob(f"{kube_client.KEYS}*"))
+    assert not list(state.home().glob(f"{kube_client.KEY_FOLDER_PREFIX}*"))

@@ -13,7 +13,7 @@ def schema(entrypoint="flows.build.build"):
 
     from isthmus.prefect_deploy import deployments
 
-    return deployments.form_of(load_flow_from_entrypoint(entrypoint))
+    return deployments.run_form_schema(load_flow_from_entrypoint(entrypoint))
 
 
 def found_at(field, entrypoint):

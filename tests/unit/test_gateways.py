@@ -13,7 +13,7 @@ def opened(world, monkeypatch):
     from tasks.gateways import open_gateway
 
     def opens(stack, address):
-        monkeypatch.setattr(readiness, "address_of", lambda *what: address)
+        monkeypatch.setattr(readiness, "await_address", lambda *what: address)
         monkeypatch.setattr(readiness, "await_deployment", lambda *what: None)
         return open_gateway.fn(environment(stack=stack), world.host.access, None).found
 

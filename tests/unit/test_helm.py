@@ -39,13 +39,13 @@ def stand(client, argv):
 
 def test_a_release_stands_until_its_values_or_its_chart_change(cluster, ran, chart):
     client, values = cluster(), {"a": 1, "b": 2}
-    assert not helm.installed(client, "kubefed", "space", chart, values)
+    assert not helm.is_installed(client, "kubefed", "space", chart, values)
     helm.install(chart / "helm", client.access, "kubefed", "space", chart, values)
     stand(client, ran[0][0])
-    assert helm.installed(client, "kubefed", "space", chart, {"b": 2, "a": 1})
-    assert not helm.installed(client, "kubefed", "space", chart, {"a": 2})
+    assert helm.is_installed(client, "kubefed", "space", chart, {"b": 2, "a": 1})
+    assert not helm.is_installed(client, "kubefed", "space", chart, {"a": 2})
     (chart / "Chart.yaml").write_text("version: 0.11.0")
-    assert not helm.installed(client, "kubefed", "space", chart, values)
+    assert not helm.is_installed(client, "kubefed", "space", chart, values)
 
 
 def test_a_release_that_failed_does_not_stand(cluster, ran, chart):
@@ -53,7 +53,7 @@ def test_a_release_that_failed_does_not_stand(cluster, ran, chart):
     helm.install(chart / "helm", client.access, "kubefed", "space", chart, {})
     stand(client, ran[0][0])
     next(iter(client.store.values()))["metadata"]["labels"]["status"] = "failed"
-    assert not helm.installed(client, "kubefed", "space", chart, {})
+    assert not helm.is_installed(client, "kubefed", "space", chart, {})
 
 
 def test_values_are_no_argument_and_the_cluster_is_named(cluster, ran, chart):
@@ -82,7 +82,12 @@ def test_an_operation_that_died_half_way_blocks_no_later_one(cluster, chart, sta
 
 
 @pytest.mark.parametrize(
-    ("said", "error"), [(helm.BESIDE[0], NotReady), (helm.BESIDE[1], NotReady), ("403", Rejected)]
+    ("said", "error"),
+    [
+        (helm.CONCURRENT_ERRORS[0], NotReady),
+        (helm.CONCURRENT_ERRORS[1], NotReady),
+        ("403", Rejected),
+    ],
 )
 def test_a_helm_that_outlived_its_killed_run_is_waited_for(
     cluster, chart, monkeypatch, said, error
@@ -149,7 +154,7 @@ def test_what_was_deleted_of_a_release_is_known_from_its_record_and_made_again(c
     for part, name in ((chart, "things"), (chart / "charts" / "inner", "others")):
         (part / "crds").mkdir(parents=True)
         (part / "crds" / "crds.yaml").write_text(f"{definition}metadata: {{name: {name}}}\n")
-    found = helm.objects(client, "kubefed", "space", chart)
+    found = helm.get_manifest(client, "kubefed", "space", chart)
     assert [(m["kind"], m["metadata"].get("namespace")) for m in found] == [
         ("CustomResourceDefinition", None),
         ("CustomResourceDefinition", None),

@@ -32,7 +32,7 @@ def test_images_of_an_oci_layout_are_found_by_name_then_reference_and_a_bare_tag
     named = layout(tmp_path / "o", {NAME: PILOT, REF: "1"}, {REF: "team/tool:2"}, {REF: "3"}, {})
     [archive] = set(images.find([named]).values())
     assert archive.names == (PILOT, f"{HUB}/team/tool:2")
-    assert archive.stored == (PILOT, "team/tool:2")
+    assert archive.containerd_names == (PILOT, "team/tool:2")
 
 
 @pytest.mark.parametrize("before", ["", "./"])
@@ -180,7 +180,7 @@ def wanted(tmp_path, monkeypatch):
     monkeypatch.delenv(lab.MIRROR, raising=False)
 
     def ask(**given):
-        found = lab.wanted(environment(images=Images(**given)), defaults.DEFAULTS.images)
+        found = lab.required_archives(environment(images=Images(**given)), defaults.DEFAULTS.images)
         return [archive.path for archive in found]
 
     return ask
@@ -191,8 +191,8 @@ def test_the_lab_makes_its_own_images_and_needs_no_archive(wanted):
 
 
 def test_the_lab_s_list_of_what_it_makes_is_what_it_uses():
-    listed = images.needed(environment(), defaults.DEFAULTS.images)
-    assert set(listed) == lab.MADE - {names.PAUSE, names.COREDNS}
+    listed = images.required_images(environment(), defaults.DEFAULTS.images)
+    assert set(listed) == lab.LAB_IMAGES - {names.PAUSE, names.COREDNS}
 
 
 def test_all_archives_that_the_file_names_are_taken(wanted, tmp_path):

@@ -35,13 +35,13 @@ STACKS = stacks.names()
     ],
 )
 def test_a_short_name_is_made_whole_as_docker_reads_it(written, name):
-    assert images.whole(written) == name
+    assert images.normalize_name(written) == name
 
 
 @pytest.mark.parametrize("written", ["", "A/b", "a b", "a/b:", "a//b", "-a/b:1", "a/b:\n1", "../a"])
 def test_what_is_no_name_of_an_image_is_refused(written):
     with pytest.raises(ValueError, match="not the name of an image"):
-        images.whole(written)
+        images.normalize_name(written)
 
 
 @pytest.mark.parametrize(
@@ -56,34 +56,36 @@ def test_what_is_no_name_of_an_image_is_refused(written):
     ],
 )
 def test_a_registry_of_ones_own_replaces_the_host_and_keeps_the_path(registry, name, moved):
-    assert images.below(registry, name) == moved
+    assert images.with_registry(registry, name) == moved
 
 
 def test_every_image_of_a_stack_is_taken_from_the_registry_and_none_twice():
     for stack in STACKS:
-        plain = images.needed(of(stack), Images())
-        moved = images.needed(of(stack, registry=MIRROR), Images())
+        plain = images.required_images(of(stack), Images())
+        moved = images.required_images(of(stack, registry=MIRROR), Images())
         assert all(name.startswith(f"{MIRROR}/") for name in moved)
         assert len(moved) == len(plain) >= 6, f"{stack}: two images have one name below a registry"
 
 
 def test_what_the_file_names_itself_is_left_as_it_is_written():
     own = {"caller": "example.com/curl:8", "hub": "example.com/istio", "tag": "9"}
-    found = images.needed(of(STACKS[0], registry=MIRROR, **own), Images())
+    found = images.required_images(of(STACKS[0], registry=MIRROR, **own), Images())
     assert {"example.com/curl:8", "example.com/istio/pilot:9"} <= set(found)
     assert {n.split("/")[0] for n in found} == {"example.com", "harbor.example"}
 
 
 def test_a_providers_image_is_taken_before_the_stacks_and_from_the_registry_too():
     defaults = Images(caller="cloud.example/tools/curl:1")
-    assert "cloud.example/tools/curl:1" in images.needed(of(STACKS[0]), defaults)
-    assert f"{MIRROR}/tools/curl:1" in images.needed(of(STACKS[0], registry=MIRROR), defaults)
+    assert "cloud.example/tools/curl:1" in images.required_images(of(STACKS[0]), defaults)
+    assert f"{MIRROR}/tools/curl:1" in images.required_images(
+        of(STACKS[0], registry=MIRROR), defaults
+    )
 
 
 def test_kubefed_is_listed_only_where_it_runs():
     kubefed = stacks.load(STACKS[0]).images.kubefed
-    assert kubefed in images.needed(of(STACKS[0], "kubefed"), Images())
-    assert kubefed not in images.needed(of(STACKS[0], "direct"), Images())
+    assert kubefed in images.required_images(of(STACKS[0], "kubefed"), Images())
+    assert kubefed not in images.required_images(of(STACKS[0], "direct"), Images())
 
 
 class Everywhere:
@@ -112,7 +114,7 @@ def of(stack, federation="kubefed", **given):
 def test_the_list_is_every_image_of_the_plan_and_no_other(monkeypatch, federation, registry, stack):
     """Istio's objects are stand-ins here, with hub and tag as it is given them; a live test has
     the real ones (tests/live/test_14_images.py)."""
-    monkeypatch.setattr(providers, "of", lambda environment: Everywhere())
+    monkeypatch.setattr(providers, "get_provider", lambda environment: Everywhere())
     monkeypatch.setattr(binaries, "ensure", lambda environment, name: Path("/", name))
     monkeypatch.setattr(istioctl, "manifests", lambda program, operator: [*istio(), *ran(operator)])
     asked = of(stack, federation, registry=registry)

@@ -19,7 +19,7 @@ def told(cluster, folders, monkeypatch):
     host, given = cluster(), []
     monkeypatch.setattr(kube, "connect", lambda access: host)
     monkeypatch.setattr(binaries, "ensure", lambda environment, name: name)
-    monkeypatch.setattr(providers, "of", lambda environment: Existing())
+    monkeypatch.setattr(providers, "get_provider", lambda environment: Existing())
     monkeypatch.setattr(istioctl, "manifests", lambda program, made: given.append(made) or [])
     return host, given
 

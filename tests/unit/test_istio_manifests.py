@@ -10,7 +10,7 @@ from isthmus.environment import (
     ResourceRequests,
     Resources,
 )
-from isthmus.istio_manifests import mesh
+from isthmus.istio_manifests import resolve
 from isthmus.providers.base import ProviderDefaults
 from isthmus.providers.lab import defaults
 from isthmus.stacks import load
@@ -21,7 +21,7 @@ PAIR = [ClusterSpec(name=n, region=n, network=f"net-{n}") for n in ("beijing", "
 
 def whole(defaults=None, **more):
     given = Environment(name="pair", provider="lab", host=PAIR[0], remotes=PAIR[1:], **more)
-    return mesh(given, defaults or ProviderDefaults())
+    return resolve(given, defaults or ProviderDefaults())
 
 
 def gateway(operator):

@@ -41,12 +41,12 @@ class Clusters:
 def clusters(monkeypatch):
     made = Clusters()
     monkeypatch.setattr(kube, "connect", made.connect)
-    monkeypatch.setattr(kube, "forget", lambda: None)
+    monkeypatch.setattr(kube, "clear_clients", lambda: None)
     return made
 
 
 def ensure(environment):
-    provider = providers.of(environment)
+    provider = providers.get_provider(environment)
     provider.check(environment)
     return [provider.ensure(environment, cluster) for cluster in environment.clusters]
 
@@ -71,7 +71,7 @@ def test_clusters_are_bought_each_in_its_region_and_can_be_reached(cloud, cluste
 
 def test_where_isthmus_makes_the_federation_clusters_have_their_own_names_in_it(cloud, clusters):
     accesses = ensure(of(kce={**COMMON, "federation": "isthmus"}))
-    assert [access.in_federation for access in accesses] == list(NAMES)
+    assert [access.member_name for access in accesses] == list(NAMES)
 
 
 def test_a_second_build_buys_nothing_and_asks_for_no_other_kubeconfig(cloud, clusters):
@@ -163,7 +163,7 @@ def test_a_purchase_that_fails_half_way_goes_on_or_goes_back(cloud, clusters):
     with pytest.raises(Rejected, match="InsufficientQuota: no more clusters for you") as caught:
         ensure(of())
     assert "request " in caught.value.message
-    assert [line.split(":")[0] for line in KceProvider().to_buy(of())] == ["shanghai"]
+    assert [line.split(":")[0] for line in KceProvider().planned_purchases(of())] == ["shanghai"]
     cloud.refused = set()
     ensure(of())
     assert len(cloud.clusters) == 2
@@ -218,7 +218,7 @@ def test_clusters_in_a_region_that_the_file_has_no_more_are_found_too(cloud, clu
 
 def test_a_cluster_that_is_still_being_made_is_deleted_as_soon_as_kce_takes_it(cloud, clusters):
     cloud.polls = 6
-    cloud.put("pair_beijing", payloads.mark("pair", "beijing"), "creating")
+    cloud.put("pair_beijing", payloads.cluster_description("pair", "beijing"), "creating")
     next(iter(cloud.clusters.values()))["left"] = 6
     KceProvider().delete(of())
     assert cloud.clusters == {}
@@ -280,7 +280,7 @@ def test_a_cluster_that_is_not_marked_as_ours_is_neither_used_nor_deleted(cloud,
 
 def test_two_clusters_of_one_name_are_for_a_person_to_sort_out(cloud, clusters):
     for _ in range(2):
-        cloud.put("pair_beijing", payloads.mark("pair", "beijing"))
+        cloud.put("pair_beijing", payloads.cluster_description("pair", "beijing"))
     with pytest.raises(Rejected, match="two clusters pair_beijing"):
         ensure(of())
     KceProvider().delete(of())
@@ -288,9 +288,12 @@ def test_two_clusters_of_one_name_are_for_a_person_to_sort_out(cloud, clusters):
 
 
 def test_one_that_is_being_deleted_is_awaited_and_bought_anew(cloud, clusters):
-    old = cloud.put("pair_beijing", payloads.mark("pair", "beijing"), "deleting")
+    old = cloud.put("pair_beijing", payloads.cluster_description("pair", "beijing"), "deleting")
     cloud.clusters[old]["left"] = 9
-    assert [line.split(":")[0] for line in KceProvider().to_buy(of())] == ["beijing", "shanghai"]
+    assert [line.split(":")[0] for line in KceProvider().planned_purchases(of())] == [
+        "beijing",
+        "shanghai",
+    ]
     ensure(of())
     assert old not in cloud.clusters and len(cloud.clusters) == 2
 
@@ -306,8 +309,8 @@ def test_protection_against_deletion_is_told_with_what_to_do(cloud, clusters):
 
 def test_more_clusters_than_one_answer_holds_are_all_seen(cloud, clusters):
     for number in range(45):
-        cloud.put(f"pair_c{number}", payloads.mark("pair", f"c{number}"))
-    assert len(KceProvider().to_delete(of())) == 45
+        cloud.put(f"pair_c{number}", payloads.cluster_description("pair", f"c{number}"))
+    assert len(KceProvider().planned_deletions(of())) == 45
 
 
 def test_a_kubeconfig_that_works_no_more_is_fetched_again(cloud, clusters):
@@ -321,7 +324,7 @@ def test_a_kubeconfig_that_works_no_more_is_fetched_again(cloud, clusters):
 
 def test_looking_asks_the_cloud_nothing_while_what_is_kept_works(cloud, clusters, monkeypatch):
     first = ensure(of())
-    monkeypatch.delenv(credentials.ACCESS)
+    monkeypatch.delenv(credentials.ACCESS_KEY_VARIABLE)
     asked = len(cloud.log)
     assert [KceProvider().access(of(), cluster) for cluster in of().clusters] == first
     assert len(cloud.log) == asked
@@ -342,16 +345,16 @@ def test_an_api_server_without_a_public_address_is_told(cloud, clusters, monkeyp
 
 
 def test_what_will_be_bought_and_deleted_is_told_before(cloud, clusters):
-    plan = KceProvider().to_buy(of())
+    plan = KceProvider().planned_purchases(of())
     assert plan[0] == (
         "beijing: KCE cluster pair_beijing in cn-beijing-6, Kubernetes v1.32.3, "
         "managed control plane with a public address, 2 x S6.4B, Daily"
     )
     assert len(plan) == 2
     ensure(of())
-    assert KceProvider().to_buy(of()) == []
-    assert KceProvider().to_buy(of(), anew=True) == plan
-    lines = KceProvider().to_delete(of())
+    assert KceProvider().planned_purchases(of()) == []
+    assert KceProvider().planned_purchases(of(), anew=True) == plan
+    lines = KceProvider().planned_deletions(of())
     assert [line.split(":")[0] for line in lines] == ["pair_beijing", "pair_shanghai"]
 
 
@@ -361,7 +364,7 @@ def test_a_version_outside_the_stacks_window_is_refused_before_anything_is_asked
     assert cloud.log == []
 
 
-@pytest.mark.parametrize("name", [credentials.ACCESS, credentials.SECRET])
+@pytest.mark.parametrize("name", [credentials.ACCESS_KEY_VARIABLE, credentials.SECRET_KEY_VARIABLE])
 def test_without_credentials_nothing_is_asked(cloud, monkeypatch, name):
     monkeypatch.delenv(name)
     with pytest.raises(Unprepared, match="no credentials for Kingsoft Cloud") as caught:
@@ -371,10 +374,10 @@ def test_without_credentials_nothing_is_asked(cloud, monkeypatch, name):
 
 
 def test_wrong_credentials_are_told_without_their_text(cloud, monkeypatch):
-    monkeypatch.setenv(credentials.SECRET, "SKwrong7f3c")
+    monkeypatch.setenv(credentials.SECRET_KEY_VARIABLE, "SKwrong7f3c")
     with pytest.raises(Rejected, match="SignatureDoesNotMatch") as caught:
         KceProvider().check(of())
-    assert credentials.ACCESS in caught.value.hint
+    assert credentials.ACCESS_KEY_VARIABLE in caught.value.hint
     for secret in (stub.ACCESS, "SKwrong7f3c"):
         assert secret not in str(caught.value) + repr(caught.value.__context__)
 
@@ -388,8 +391,8 @@ def test_credentials_come_from_a_named_block(cloud, clusters, monkeypatch, as_te
         asked.append(name)
         return json.dumps(content) if as_text else content
 
-    monkeypatch.delenv(credentials.ACCESS)
-    with credentials.blocks_read_by(read):
+    monkeypatch.delenv(credentials.ACCESS_KEY_VARIABLE)
+    with credentials.use_block_reader(read):
         KceProvider().check(of(kce={**COMMON, "credentials_block": "ksyun"}))
     assert set(asked) == {"ksyun"} and cloud.log
 
@@ -397,7 +400,7 @@ def test_credentials_come_from_a_named_block(cloud, clusters, monkeypatch, as_te
 @pytest.mark.parametrize("content", [None, "no json", {"access_key": "a"}, ["a", "b"], "[1]"])
 def test_a_block_without_keys_is_told_by_its_name_alone(cloud, content):
     told = pytest.raises(Unprepared, match="is no block ksyun with access_key and secret_key")
-    with credentials.blocks_read_by(lambda name: content), told:
+    with credentials.use_block_reader(lambda name: content), told:
         KceProvider().check(of(kce={**COMMON, "credentials_block": "ksyun"}))
 
 
@@ -406,7 +409,7 @@ def test_no_secret_is_logged_or_shown(cloud, clusters, caplog):
     accesses = ensure(of())
     cloud.throttled["DeleteCluster"] = 1
     KceProvider().delete(of())
-    keys = credentials.keys(of())
+    keys = credentials.load_credentials(of())
     told = caplog.text + repr(accesses) + repr(keys) + f"{keys}"
     for secret in (stub.ACCESS, stub.SECRET, "canary-kubeconfig"):
         assert secret not in told
@@ -422,7 +425,7 @@ def test_a_stopped_run_stops_waiting_for_the_cloud(cloud, clusters, monkeypatch)
         if next(calls) == 5:
             raise Stopped("asked to end")
 
-    monkeypatch.setattr(polling, "go_on", go_on)
+    monkeypatch.setattr(polling, "raise_if_stopped", go_on)
     with pytest.raises(Stopped):
         ensure(of())
     assert not (state.folder("pair") / "kce" / "beijing.asked").exists()

@@ -32,8 +32,8 @@ def engine(folders, monkeypatch):
     monkeypatch.setattr(kube, "connect", lru_cache(Server))
     limit(monkeypatch, api_server=0.5)
     yield made
-    for process in processes.named(cloud_provider.PROGRAM):
-        processes.end(process, 5)
+    for process in processes.find_by_name(cloud_provider.PROGRAM):
+        processes.terminate(process, 5)
     assert (folders / "own").read_text() == "the user's"
 
 
@@ -76,7 +76,7 @@ def balanced(engine, **clusters):
 
 
 def running():
-    return processes.named(cloud_provider.PROGRAM)
+    return processes.find_by_name(cloud_provider.PROGRAM)
 
 
 def awaken(engine):
@@ -230,7 +230,7 @@ def test_one_that_died_is_started_again(engine):
     built()
     awaken(engine)
     [dead] = running()
-    processes.end(dead, 30)
+    processes.terminate(dead, 30)
     built()
     assert running() and running() != [dead]
 

@@ -11,7 +11,7 @@ from fakes import limited
 
 from isthmus import polling
 from isthmus.adapters import api_server, kube
-from isthmus.adapters.diff import LABEL
+from isthmus.adapters.diff import ENVIRONMENT_LABEL
 from isthmus.errors import Busy, ClusterUnreachable, NotReady, Rejected, Unprepared
 from isthmus.step_results import Access
 
@@ -97,13 +97,17 @@ def access(api, tmp_path, monkeypatch):
 @pytest.fixture
 def client(access, monkeypatch):
     """A client that soon takes the last answer for the answer."""
-    monkeypatch.setattr(api_server, "PAUSE", 0.01)
+    monkeypatch.setattr(api_server, "RETRY_INTERVAL", 0.01)
     with limited(retry=0.05):
         yield kube.Kube(access)
 
 
 def live(manifest, owner="pair", **more):
-    meta = {**manifest["metadata"], "labels": {LABEL: owner} if owner else {}, "uid": "1"}
+    meta = {
+        **manifest["metadata"],
+        "labels": {ENVIRONMENT_LABEL: owner} if owner else {},
+        "uid": "1",
+    }
     return {**manifest, "metadata": meta, **more}
 
 
@@ -117,7 +121,7 @@ def test_what_is_not_there_is_applied_by_the_server_in_our_name_and_labelled(api
     assert path == f"{PATH}?fieldManager=isthmus&force=true"
     assert headers["Content-Type"] == "application/apply-patch+yaml"
     assert headers["Authorization"] == f"Bearer {TOKEN}"
-    assert body["metadata"]["labels"] == {LABEL: "pair"}
+    assert body["metadata"]["labels"] == {ENVIRONMENT_LABEL: "pair"}
     assert body["data"] == MAP["data"]
 
 
@@ -150,7 +154,7 @@ def test_a_deployment_that_was_scaled_to_0_is_woken_and_an_autoscaler_is_left_al
 
 def test_what_was_deleted_and_is_still_held_is_waited_for_and_made_anew(cluster):
     client = cluster()
-    held = {**MAP, "metadata": {**MAP["metadata"], "labels": {LABEL: "pair"}}}
+    held = {**MAP, "metadata": {**MAP["metadata"], "labels": {ENVIRONMENT_LABEL: "pair"}}}
     held["metadata"] |= {"deletionTimestamp": "now", "finalizers": ["kubefed.io/sync-controller"]}
     client.put(held)
     looks = []
@@ -254,7 +258,7 @@ def test_what_is_not_there_is_none_and_no_error(api, client):
     assert client.get("Thing", "x") is None
     assert client.objects("Thing") == []
     assert client.delete(MAP) is False
-    assert client.has(live(MAP)) is False
+    assert client.has_object(live(MAP)) is False
 
 
 def test_objects_say_what_they_are_and_are_chosen_by_label(api, client):
@@ -310,9 +314,9 @@ def test_a_large_cluster_is_listed_in_pages_and_whole(api, client, pages, names)
 
 def test_an_object_of_the_same_name_that_came_later_is_another(api, client):
     api.objects[PATH] = live(MAP)
-    assert client.has(live(MAP))
+    assert client.has_object(live(MAP))
     api.objects[PATH]["metadata"]["uid"] = "2"
-    assert not client.has(live(MAP))
+    assert not client.has_object(live(MAP))
 
 
 def test_what_an_object_owns_goes_with_it(api, client):
@@ -323,7 +327,7 @@ def test_what_an_object_owns_goes_with_it(api, client):
 
 
 def test_some_fields_of_what_exists_are_changed_and_no_others(api, client):
-    client.merge("ConfigMap", "mesh", {"data": {"a": "b"}}, "istio-system")
+    client.merge_patch("ConfigMap", "mesh", {"data": {"a": "b"}}, "istio-system")
     [(path, headers, body)] = writes(api)
     assert (path, body) == (PATH, {"data": {"a": "b"}})
     assert headers["Content-Type"] == "application/merge-patch+json"
@@ -392,14 +396,14 @@ CUT = [
     "answers", [[429], [500, 503], [None], [504, None, 429], *([cut] for cut in CUT)]
 )
 def test_what_passes_in_a_moment_is_not_seen_outside(api, access, monkeypatch, answers):
-    monkeypatch.setattr(api_server, "PAUSE", 0.01)
+    monkeypatch.setattr(api_server, "RETRY_INTERVAL", 0.01)
     unkind(api, answers)
     assert kube.Kube(access).apply([MAP]) == ["ConfigMap istio-system/mesh"]
     assert len(writes(api)) == 1 and not answers
 
 
 def test_a_write_that_is_tried_again_asks_for_the_runs_turn_again(api, access, monkeypatch):
-    monkeypatch.setattr(api_server, "PAUSE", 0.01)
+    monkeypatch.setattr(api_server, "RETRY_INTERVAL", 0.01)
 
     class Refusing(Handler):
         def do_PATCH(self):
@@ -415,7 +419,7 @@ def test_a_write_that_is_tried_again_asks_for_the_runs_turn_again(api, access, m
         if len(checks) > 1:
             raise Busy("the turn has ended")
 
-    with polling.in_turn(check), pytest.raises(Busy):
+    with polling.check_before_changes(check), pytest.raises(Busy):
         kube.Kube(access).apply([MAP])
     assert len(writes(api)) == 1
 
@@ -534,5 +538,5 @@ def test_one_client_a_cluster_until_it_is_forgotten(access):
     first = kube.connect(access)
     assert kube.connect(access.model_copy()) is first
     assert kube.connect(access.model_copy(update={"cluster": "shanghai"})) is not first
-    kube.forget()
+    kube.clear_clients()
     assert kube.connect(access) is not first

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from isthmus import errors
-from isthmus.adapters.diff import KEEP, LABEL
+from isthmus.adapters.diff import ENVIRONMENT_LABEL, KEEP
 from isthmus.environment import Environment
 from isthmus.errors import BadEnvironment, ClusterUnreachable, NotReady, Rejected, Unprepared
 from isthmus.providers.kubeconfig import (
@@ -52,7 +52,7 @@ PAGE = Path(__file__).parents[2] / "docs/kubeconfig.md"
     ],
 )
 def test_a_servers_address_is_of_a_kind(server, kind):
-    assert addresses.kind(server) == kind
+    assert addresses.classify_address(server) == kind
 
 
 def test_a_server_on_loopback_is_refused_with_the_key_that_helps():
@@ -68,10 +68,10 @@ def test_a_private_address_is_not_refused_unasked():
 
 def test_rights_that_lack_are_named_one_by_one():
     missing = [rbac.Permission("create", "roles", rbac.RBAC), rbac.Permission("get", "pods", "")]
-    [found] = rbac.lacking("south", missing)
+    [found] = rbac.missing_permission_errors("south", missing)
     assert "create roles (rbac.authorization.k8s.io), get pods (core)" in found.message
     assert found.cluster == "south" and "docs/kubeconfig.md" in found.hint
-    assert rbac.lacking("south", []) == []
+    assert rbac.missing_permission_errors("south", []) == []
 
 
 def test_a_question_about_a_part_of_a_resource_names_both():
@@ -81,7 +81,7 @@ def test_a_question_about_a_part_of_a_resource_names_both():
 
 def test_only_the_host_of_a_federation_needs_rights_on_its_kinds():
     def groups(**role):
-        return {rule.group for rule in rbac.needed(**role)}
+        return {rule.group for rule in rbac.required_rules(**role)}
 
     both = {"core.kubefed.io", "types.kubefed.io"}
     assert both <= groups(host=True, kubefed=True, istiod=True)
@@ -95,7 +95,9 @@ def test_the_page_shows_the_role_that_is_asked_for():
     blocks = re.findall(r"^```yaml\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
     [role] = [d for d in map(yaml.safe_load, blocks) if d.get("kind") == "ClusterRole"]
     roles = [(True, True), (False, True), (False, False)]
-    wanted = {r for host, i in roles for r in rbac.needed(host=host, kubefed=True, istiod=i)}
+    wanted = {
+        r for host, i in roles for r in rbac.required_rules(host=host, kubefed=True, istiod=i)
+    }
     shown = [
         rbac.PolicyRule(group, tuple(r["resources"]), tuple(r["verbs"]))
         for r in role["rules"]
@@ -110,7 +112,7 @@ def test_the_page_shows_the_role_that_is_asked_for():
      ("3920332Ki", 3920332 * 1024), ("100n", 1e-7), ("250u", 0.00025), ("1Ti", 2**40)],
 )  # fmt: skip
 def test_quantities_are_read(text, number):
-    assert float(capacity.quantity(text)) == pytest.approx(number)
+    assert float(capacity.parse_quantity(text)) == pytest.approx(number)
 
 
 def node(name="n", cpu="4", memory="8Gi", **spec):
@@ -128,23 +130,27 @@ def pod(cpu, memory, on="n", phase="Running", first=()):
 
 
 def left(*pods, nodes=None):
-    return capacity.free(nodes or [node()], pods)
+    return capacity.free_per_node(nodes or [node()], pods)
 
 
 def test_what_pods_of_others_request_is_not_free():
     assert left(pod("1", "2Gi"), pod("500m", "1Gi")) == [
-        capacity.amount({"cpu": "2500m", "memory": "5Gi"})
+        capacity.parse_resources({"cpu": "2500m", "memory": "5Gi"})
     ]
 
 
 def test_pods_that_have_ended_or_are_elsewhere_take_no_room():
     gone = [pod("4", "8Gi", phase="Succeeded"), pod("4", "8Gi", phase="Failed")]
-    assert left(*gone, pod("4", "8Gi", on="")) == [capacity.amount({"cpu": "4", "memory": "8Gi"})]
+    assert left(*gone, pod("4", "8Gi", on="")) == [
+        capacity.parse_resources({"cpu": "4", "memory": "8Gi"})
+    ]
 
 
 def test_a_large_init_container_counts():
     first = [("3", "1Gi")]
-    assert left(pod("1", "2Gi", first=first)) == [capacity.amount({"cpu": "1", "memory": "6Gi"})]
+    assert left(pod("1", "2Gi", first=first)) == [
+        capacity.parse_resources({"cpu": "1", "memory": "6Gi"})
+    ]
 
 
 @pytest.mark.parametrize(
@@ -153,7 +159,7 @@ def test_a_large_init_container_counts():
 )
 def test_nodes_that_take_no_pods_give_no_room(spec):
     assert left(nodes=[node(**spec)]) == []
-    [found] = capacity.judge("south", [], [])
+    [found] = capacity.find_insufficient_capacity("south", [], [])
     assert "no node that takes pods" in found.message
 
 
@@ -163,18 +169,25 @@ def test_a_taint_that_only_prefers_hinders_nobody():
 
 
 def test_too_little_room_says_what_there_is_and_what_is_needed():
-    small = capacity.amount({"cpu": "1", "memory": "1Gi"})
-    [found] = capacity.judge("south", [small], [capacity.amount({"cpu": "500m", "memory": "2Gi"})])
+    small = capacity.parse_resources({"cpu": "1", "memory": "1Gi"})
+    [found] = capacity.find_insufficient_capacity(
+        "south", [small], [capacity.parse_resources({"cpu": "500m", "memory": "2Gi"})]
+    )
     assert "1.00 cores, 1.00 GiB left" in found.message
     assert "requests 0.50 cores, 2.00 GiB" in found.message and "resources" in found.hint
 
 
 def test_the_largest_pod_must_find_one_node():
-    halves = [capacity.amount({"cpu": "1", "memory": "1.5Gi"})] * 2
-    [found] = capacity.judge("south", halves, [capacity.amount({"cpu": "500m", "memory": "2Gi"})])
+    halves = [capacity.parse_resources({"cpu": "1", "memory": "1.5Gi"})] * 2
+    [found] = capacity.find_insufficient_capacity(
+        "south", halves, [capacity.parse_resources({"cpu": "500m", "memory": "2Gi"})]
+    )
     assert "no node with" in found.message
     assert (
-        capacity.judge("south", halves, [capacity.amount({"cpu": "1", "memory": "1Gi"})] * 2) == []
+        capacity.find_insufficient_capacity(
+            "south", halves, [capacity.parse_resources({"cpu": "1", "memory": "1Gi"})] * 2
+        )
+        == []
     )
 
 
@@ -183,8 +196,8 @@ def test_the_largest_pod_must_find_one_node():
     [("4", "7934216Ki", True), ("2", "16Gi", False), ("8", "4Gi", False)],
 )
 def test_a_host_is_as_large_as_its_stack_says(cpu, memory, fits):
-    wanted = capacity.amount({"cpu": "4", "memory": "8G"})
-    found = capacity.judge_size("north", [node(cpu=cpu, memory=memory)], wanted, "guide")
+    wanted = capacity.parse_resources({"cpu": "4", "memory": "8G"})
+    found = capacity.find_undersized_host("north", [node(cpu=cpu, memory=memory)], wanted, "guide")
     assert (found == []) is fits
 
 
@@ -200,26 +213,28 @@ def environment(**more):
 
 def test_the_mesh_requests_what_istio_requests():
     north, south = environment().clusters
-    assert capacity.total(requirements.pods(environment(), north)) == capacity.amount(
-        {"cpu": "820m", "memory": "2560Mi"}
-    )
-    assert capacity.total(requirements.pods(environment(), south)) == capacity.amount(
-        {"cpu": "300m", "memory": "384Mi"}
-    )
+    assert capacity.total(
+        requirements.requests_per_pod(environment(), north)
+    ) == capacity.parse_resources({"cpu": "820m", "memory": "2560Mi"})
+    assert capacity.total(
+        requirements.requests_per_pod(environment(), south)
+    ) == capacity.parse_resources({"cpu": "300m", "memory": "384Mi"})
 
 
 def test_resources_of_the_environment_are_what_is_requested():
     small = {"cpu": "10m", "memory": "40Mi"}
     chosen = {"istiod": {"memory": "256Mi"}, "gateway": small, "sidecar": small}
     tuned = environment(federation="direct", resources=chosen)
-    assert capacity.total(requirements.pods(tuned, tuned.host)) == capacity.amount(
-        {"cpu": "530m", "memory": "376Mi"}
-    )
+    assert capacity.total(
+        requirements.requests_per_pod(tuned, tuned.host)
+    ) == capacity.parse_resources({"cpu": "530m", "memory": "376Mi"})
 
 
 def test_in_the_guides_stack_a_remote_has_an_istiod_too():
     guide = environment(stack="guide")
-    assert max(p.memory for p in requirements.pods(guide, guide.remotes[0])) == 2 * 2**30
+    assert (
+        max(p.memory for p in requirements.requests_per_pod(guide, guide.remotes[0])) == 2 * 2**30
+    )
 
 
 def test_the_probe_gets_the_gateways_own_load_balancer():
@@ -231,15 +246,15 @@ def test_the_probe_gets_the_gateways_own_load_balancer():
         },
     }
     tuned = environment(overlays={"host": {"components": {"ingressGateways": [gateway]}}})
-    assert requirements.balancer(tuned, tuned.host) == (
+    assert requirements.load_balancer_settings(tuned, tuned.host) == (
         {"cloud/internal": "true"},
         {"loadBalancerClass": "outer"},
     )
-    assert requirements.balancer(tuned, tuned.remotes[0]) == ({}, {})
+    assert requirements.load_balancer_settings(tuned, tuned.remotes[0]) == ({}, {})
 
 
 def named(name, owner="", **more):
-    labels = {LABEL: owner} if owner else {}
+    labels = {ENVIRONMENT_LABEL: owner} if owner else {}
     return {"metadata": {"name": name, "labels": labels}, **more}
 
 
@@ -251,7 +266,7 @@ def webhook(owner="", called="rev.namespace.sidecar-injector.istio.io", policy="
 
 def judged(kubefed=True, namespaces=(), webhooks=(), definitions=(), services=()):
     content = ClusterContent(namespaces, webhooks, definitions, frozenset(services))
-    return conflicts.judge("south", "pair", content, kubefed=kubefed, carried=kubefed)
+    return conflicts.find_conflicts("south", "pair", content, kubefed=kubefed, carried=kubefed)
 
 
 def kept(name, owner="pair"):
@@ -325,16 +340,16 @@ def test_a_webhook_that_fails_without_its_service_says_so():
     assert "kubectl delete mutatingwebhookconfiguration old" in found.hint
 
 
-SERVER = reachability.server("south", "https://10.0.0.1:6443/", "CA")
-STANDIN = reachability.gateway("south", "1.2.3.4", 15443, stands=False)
-STANDS = reachability.gateway("south", "fd00::1", 15443, stands=True)
+SERVER = reachability.api_server_probe("south", "https://10.0.0.1:6443/", "CA")
+STANDIN = reachability.gateway_probe("south", "1.2.3.4", 15443, stands=False)
+STANDS = reachability.gateway_probe("south", "fd00::1", 15443, stands=True)
 NOBODY = "curl: (7) Failed to connect to 1.2.3.4 port 15443: Connection refused"
 
 
 def test_an_api_server_is_called_with_the_ca_that_istiod_knows_it_by():
     assert SERVER.url == "https://10.0.0.1:6443/version"
     assert "--cacert" in SERVER.command[2] and SERVER.command[-1] == "CA"
-    assert "-k" in reachability.server("south", "https://a", "").command[2]
+    assert "-k" in reachability.api_server_probe("south", "https://a", "").command[2]
 
 
 def test_an_address_of_six_is_written_in_brackets():
@@ -351,46 +366,46 @@ def test_an_address_of_six_is_written_in_brackets():
 def test_a_certificate_of_another_name_is_asked_for_by_that_name_at_the_same_address(
     url, asked, found
 ):
-    call = reachability.server("south", url, "CA", "api")
+    call = reachability.api_server_probe("south", url, "CA", "api")
     assert call.command[3] == asked and f"--connect-to '{found}'" in call.command[2]
     assert call.url == f"{url.rstrip('/')}/version", "what a person is told of"
 
 
 def test_a_certificate_that_pods_do_not_trust_is_no_closed_way():
-    found = reachability.refusal("north", SERVER, "curl: (60) SSL certificate problem")
+    found = reachability.unreachable_error("north", SERVER, "curl: (60) SSL certificate problem")
     assert isinstance(found, BadEnvironment) and "do not trust" in found.message
     assert "in its kubeconfig" in found.hint and "open it" not in found.hint
 
 
 @pytest.mark.parametrize("code", ["200", "401", "403", "404"])
 def test_every_status_is_an_answer(code):
-    assert reachability.problem(SERVER, code, "") == ""
+    assert reachability.parse_curl_error(SERVER, code, "") == ""
 
 
 @pytest.mark.parametrize("said", [NOBODY, "curl: (28) Connection timed out", "curl: (60) SSL: no"])
 def test_no_answer_is_told_in_curls_words(said):
-    assert reachability.problem(SERVER, "000", f"{said}\n") == said
+    assert reachability.parse_curl_error(SERVER, "000", f"{said}\n") == said
 
 
 def test_a_stand_in_must_answer_but_a_gateway_that_stands_need_only_be_there():
     reset = "curl: (56) Recv failure: Connection reset by peer"
-    assert reachability.problem(STANDIN, "000", reset) == reset
-    assert reachability.problem(STANDS, "000", reset) == ""
-    assert reachability.problem(STANDS, "000", NOBODY) == NOBODY
+    assert reachability.parse_curl_error(STANDIN, "000", reset) == reset
+    assert reachability.parse_curl_error(STANDS, "000", reset) == ""
+    assert reachability.parse_curl_error(STANDS, "000", NOBODY) == NOBODY
 
 
 def test_a_pod_without_the_command_is_told():
-    assert reachability.problem(STANDIN, "", "") == "no answer"
+    assert reachability.parse_curl_error(STANDIN, "", "") == "no answer"
 
 
 def test_a_private_server_that_is_not_reached_is_refused_with_the_key_that_helps():
-    found = reachability.refusal("north", SERVER, "curl: (28) timed out")
+    found = reachability.unreachable_error("north", SERVER, "curl: (28) timed out")
     assert isinstance(found, BadEnvironment) and found.cluster == "south"
     assert "a private address" in found.message and "`server:" in found.hint
 
 
 def test_a_gateway_that_is_not_reached_names_both_ends():
-    found = reachability.refusal("north", STANDIN, NOBODY)
+    found = reachability.unreachable_error("north", STANDIN, NOBODY)
     assert isinstance(found, Unprepared) and found.cluster == "north"
     assert "south's load balancer at http://1.2.3.4:15443/" in found.message
 
@@ -410,17 +425,19 @@ def error(kind, cluster="a"):
     ],
 )
 def test_several_errors_are_one_of_the_type_that_says_what_must_be_done(kinds, whole):
-    found = errors.together([error(k) for k in kinds], "all wrong:", "do it")
-    assert type(found) is whole and len(found.parts) == len(kinds)
+    found = errors.combine_errors([error(k) for k in kinds], "all wrong:", "do it")
+    assert type(found) is whole and len(found.causes) == len(kinds)
     assert str(found).count("- a: is wrong\n    do this") == len(kinds)
 
 
 def test_a_single_error_stays_as_it_is():
     alone = error(NotReady)
-    assert errors.together([alone], "all wrong:", "do it") is alone
+    assert errors.combine_errors([alone], "all wrong:", "do it") is alone
 
 
 def test_several_errors_survive_pickling():
-    found = errors.together([error(Unprepared), error(Unprepared, "b")], "all wrong:", "do it")
+    found = errors.combine_errors(
+        [error(Unprepared), error(Unprepared, "b")], "all wrong:", "do it"
+    )
     again = pickle.loads(pickle.dumps(found))
-    assert str(again) == str(found) and [p.cluster for p in again.parts] == ["a", "b"]
+    assert str(again) == str(found) and [p.cluster for p in again.causes] == ["a", "b"]

@@ -10,7 +10,7 @@ from fakes import FakeKube, limit
 
 from isthmus import providers
 from isthmus.adapters import connectivity, cross_cluster_access, kube
-from isthmus.adapters.diff import KEEP, LABEL
+from isthmus.adapters.diff import ENVIRONMENT_LABEL, KEEP
 from isthmus.environment import Environment
 from isthmus.errors import BadEnvironment, ClusterUnreachable, Rejected, Unprepared
 from isthmus.providers.kubeconfig import KubeconfigProvider, pod_probes, probe_namespace
@@ -50,7 +50,7 @@ class Existing(FakeKube):
 
     def stand(self, without=""):
         """Have a gateway of the environment; `without` is what a build did not come to."""
-        self.put(thing("Namespace", "istio-system", labels={LABEL: "theirs"}))
+        self.put(thing("Namespace", "istio-system", labels={ENVIRONMENT_LABEL: "theirs"}))
         status = {"loadBalancer": {"ingress": [{"ip": ADDRESSES[self.name]}]}}
         self.put(thing("Service", "istio-eastwestgateway", "istio-system", status=status))
         for name, labels in {"istio-eastwestgateway": {}, "istiod": {"app": "istiod"}}.items():
@@ -134,9 +134,9 @@ def clusters(monkeypatch):
         return f"https://{client.name}:6443", client.version
 
     monkeypatch.setattr(kube, "connect", connect)
-    monkeypatch.setattr(connectivity, "reach", reach)
-    monkeypatch.setattr(connectivity, "connect", lambda address, port: "")
-    monkeypatch.setattr(cross_cluster_access, "refused", lambda access, token, own: "")
+    monkeypatch.setattr(connectivity, "get_server_version", reach)
+    monkeypatch.setattr(connectivity, "tcp_error", lambda address, port: "")
+    monkeypatch.setattr(cross_cluster_access, "token_login_error", lambda access, token, own: "")
     limit(monkeypatch, load_balancer=0, answer=0, connect=0)
     return connect
 
@@ -152,10 +152,10 @@ def two(clusters, environment):
 
 
 def access_of(environment, number):
-    from isthmus.providers.kubeconfig.provider import _way
+    from isthmus.providers.kubeconfig.provider import _build_access
 
     whole = environment()
-    return _way(whole, whole.clusters[number])
+    return _build_access(whole, whole.clusters[number])
 
 
 def refused(environment):
@@ -253,7 +253,7 @@ def test_everything_that_is_wrong_anywhere_is_told_at_once(environment, one, two
     one.put(thing("Namespace", "sample"))
     two.forbidden = {"* *", "create pods"}
     found = refused(environment())
-    assert type(found) is Unprepared and [p.cluster for p in found.parts] == ["one", "one", "two"]
+    assert type(found) is Unprepared and [p.cluster for p in found.causes] == ["one", "one", "two"]
     for said in ("v1.37.0", "Namespace sample", "create pods"):
         assert said in str(found)
     assert one.writes == two.writes == []
@@ -262,7 +262,7 @@ def test_everything_that_is_wrong_anywhere_is_told_at_once(environment, one, two
 def test_only_clusters_with_which_nothing_is_wrong_are_probed(environment, one, two):
     one.version, two.balances = "v1.37.0", False
     found = refused(environment())
-    assert [p.cluster for p in found.parts] == ["one", "two"]
+    assert [p.cluster for p in found.causes] == ["one", "two"]
     assert one.writes == [] and two.writes != []
 
 
@@ -270,7 +270,7 @@ def test_a_server_on_loopback_is_refused_unless_another_address_is_given(
     environment, one, two, monkeypatch
 ):
     near = "https://127.0.0.1:6443"
-    monkeypatch.setattr(connectivity, "reach", lambda access: (near, "v1.36.3"))
+    monkeypatch.setattr(connectivity, "get_server_version", lambda access: (near, "v1.36.3"))
     found = refused(environment("direct"))
     assert type(found) is BadEnvironment and found.cluster == "two"
     KubeconfigProvider().check(environment("direct", server="https://two:6443"))
@@ -288,7 +288,7 @@ def test_an_address_that_takes_no_token_of_a_serviceaccount_is_told_before_anyth
         asked.append((access.cluster, token, own))
         return RANCHER if access.cluster == "two" else ""
 
-    monkeypatch.setattr(cross_cluster_access, "refused", refuse)
+    monkeypatch.setattr(cross_cluster_access, "token_login_error", refuse)
     found = refused(environment("direct", server="https://rancher.example/k8s/clusters/c-1"))
     assert asked == [("two", TOKEN, ROOT + "two")], "nobody logs in at the host without KubeFed"
     assert type(found) is BadEnvironment and found.cluster == "two"
@@ -304,8 +304,8 @@ def test_an_address_that_takes_no_token_of_a_serviceaccount_is_told_before_anyth
 def test_with_kubefed_the_hosts_own_address_must_take_such_tokens_too(
     environment, one, two, monkeypatch
 ):
-    monkeypatch.setattr(cross_cluster_access, "refused", lambda access, *_: RANCHER)
-    assert [p.cluster for p in refused(environment()).parts] == ["one", "two"]
+    monkeypatch.setattr(cross_cluster_access, "token_login_error", lambda access, *_: RANCHER)
+    assert [p.cluster for p in refused(environment()).causes] == ["one", "two"]
 
 
 def test_pods_know_an_api_server_by_all_that_its_kubeconfig_says(environment, one, two, tmp_path):
@@ -362,7 +362,7 @@ def test_a_cluster_that_refuses_pods_with_a_sidecar_is_told_and_nothing_stays(
 def test_in_a_namespace_that_was_handed_over_the_pods_that_are_to_run_there_are_tried(
     environment, one, two
 ):
-    labels = {LABEL: "theirs", KEEP: "true"}
+    labels = {ENVIRONMENT_LABEL: "theirs", KEEP: "true"}
     for cluster in (one, two):
         for space in ("istio-system", "sample"):
             cluster.put(thing("Namespace", space, labels=labels))
@@ -381,7 +381,7 @@ def test_in_a_namespace_that_was_handed_over_the_pods_that_are_to_run_there_are_
     assert "istio-system" in found.hint
     where = [("isthmus-probe", "injected"), ("istio-system", "gateway"), ("sample", "injected")]
     assert set(seen) <= set(where) and where[1] in seen, "a remote has no istiod"
-    mine = thing("Deployment", "istiod", "istio-system", labels={LABEL: "theirs"})
+    mine = thing("Deployment", "istiod", "istio-system", labels={ENVIRONMENT_LABEL: "theirs"})
     two.put(mine | {"apiVersion": "apps/v1", "spec": {"replicas": 1}, "status": {}})
     KubeconfigProvider().check(Environment.model_validate(wanted))
 
@@ -390,13 +390,13 @@ def test_ways_that_lead_nowhere_are_all_named(environment, one, two):
     one.closed = {"https://two:6443/version", "http://198.18.1.3:15443/"}
     found = refused(environment())
     assert type(found) is BadEnvironment, "the file may have to say another address"
-    assert sorted(p.cluster for p in found.parts) == ["one", "two"]
+    assert sorted(p.cluster for p in found.causes) == ["one", "two"]
     assert "pods of one do not reach its API server" in str(found)
     assert "its pods do not reach two's load balancer" in str(found)
 
 
 def test_a_machine_that_does_not_reach_the_host_is_told(environment, one, two, monkeypatch):
-    monkeypatch.setattr(connectivity, "connect", lambda address, port: f"{address}:{port} is far")
+    monkeypatch.setattr(connectivity, "tcp_error", lambda address, port: f"{address}:{port} is far")
     found = refused(environment())
     assert found.cluster == "one" and "198.18.0.3:15012 is far" in found.message
 
@@ -419,7 +419,7 @@ def test_where_all_gateways_stand_nothing_is_written(environment, one, two):
 def test_the_namespace_that_a_join_made_in_a_remote_is_no_leftover(environment, one, two):
     one.stand()
     two.stand()
-    one.put(thing("Namespace", "kube-federation-system", labels={LABEL: "theirs"}))
+    one.put(thing("Namespace", "kube-federation-system", labels={ENVIRONMENT_LABEL: "theirs"}))
     two.put(thing("Namespace", "kube-federation-system"))
     KubeconfigProvider().check(environment())
 
@@ -443,7 +443,7 @@ def test_a_gateway_that_a_build_left_half_made_need_not_listen_yet(
 ):
     one.stand(without)
     one.closed = two.closed = {"http://198.18.0.3:15443/", "http://198.18.0.3:15012/"}
-    monkeypatch.setattr(connectivity, "connect", lambda address, port: "connection refused")
+    monkeypatch.setattr(connectivity, "tcp_error", lambda address, port: "connection refused")
     KubeconfigProvider().check(environment())
     assert not {*two.closed} & {url for url, _ in two.called}
 
@@ -464,7 +464,7 @@ def test_a_failure_on_the_way_leaves_no_probe(environment, one, two, monkeypatch
     def fail(*_):
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(pod_probes, "_ways", fail)
+    monkeypatch.setattr(pod_probes, "_probe_connections", fail)
     with pytest.raises(RuntimeError):
         KubeconfigProvider().check(environment())
     assert probe_namespace.NAMESPACE not in one.spaces() + two.spaces()

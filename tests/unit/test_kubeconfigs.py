@@ -175,7 +175,7 @@ def test_what_is_relative_to_the_file_is_so_no_more_in_the_merged_one(tmp_path, 
 )
 def test_requests_are_made_as_whom_the_kubeconfig_says(folders, user, headers):
     access = written(folders, user={**user, "token": "t"})
-    assert kubeconfigs.impersonated(access) == headers
+    assert kubeconfigs.impersonation_headers(access) == headers
     sent = kube_client.new_client(access).default_headers
     assert {k: v for k, v in sent.items() if k.startswith("Impersonate")} == headers
 
@@ -197,7 +197,7 @@ def test_who_is_to_be_several_groups_at_once_is_refused_and_not_somebody_else(fo
     ],
 )
 def test_what_kubefed_would_store_for_every_reader_is_told_before(tmp_path, cluster, refused):
-    found = kubeconfigs.unfederable(written(tmp_path, cluster))
+    found = kubeconfigs.federation_blocker(written(tmp_path, cluster))
     assert bool(found) is bool(refused)
     assert refused in str(found) and "canary" not in str(found)
 
@@ -234,4 +234,4 @@ def test_no_key_of_a_client_stays_in_a_file(folders, monkeypatch):
     kube_client.new_client(written(folders, user=user))
     left = [p for p in folders.rglob("*") if p.is_file() and b"PRIVATE" in p.read_bytes()]
     assert not left
-    assert not [p for p in folders.rglob("*") if p.name.startswith(kube_client.KEYS)]
+    assert not [p for p in folders.rglob("*") if p.name.startswith(kube_client.KEY_FOLDER_PREFIX)]

@@ -4,7 +4,7 @@ import pytest
 from fakes import limited
 
 from isthmus.adapters import kube, kubefed
-from isthmus.adapters.diff import LABEL
+from isthmus.adapters.diff import ENVIRONMENT_LABEL
 from isthmus.errors import NotReady
 from tasks.federation import propagate
 
@@ -17,7 +17,7 @@ def live(generation=2, observed=2, propagated="True", **clusters):
     }
     meta = {"name": "cacerts", "namespace": "istio-system", "generation": generation}
     return {
-        "apiVersion": kubefed.TYPES,
+        "apiVersion": kubefed.TYPES_API,
         "kind": "FederatedSecret",
         "metadata": meta,
         "status": status,
@@ -57,7 +57,7 @@ def test_what_has_arrived_is_not_waited_for(cluster, members):
     host = cluster()
     host.put(live(beijing="", xian=""))
     kubefed.await_propagated(host, live(), members)
-    assert kubefed.lost(live(), members) == []
+    assert kubefed.missing_in_members(live(), members) == []
 
 
 def test_what_does_not_arrive_is_told_with_kubefeds_word_for_it(cluster, members):
@@ -73,7 +73,7 @@ def test_what_was_lost_in_a_member_is_waited_for_though_kubefed_has_not_seen_it(
     host = cluster()
     host.put(live(beijing="", xian=""))
     members["xian"].store.clear()
-    assert kubefed.lost(live(), members) == ["Secret istio-system/cacerts in xian"]
+    assert kubefed.missing_in_members(live(), members) == ["Secret istio-system/cacerts in xian"]
     with limited(federation=0), pytest.raises(NotReady, match="last seen: xian: not there"):
         kubefed.await_propagated(host, live(), members)
 
@@ -82,7 +82,7 @@ def test_what_is_ending_in_a_member_is_waited_for_as_long_as_a_deletion_may_take
     host = cluster()
     host.put(live(beijing="", xian=""))
     members["xian"].put(secret(deletionTimestamp="now", finalizers=["example.com/hold"]))
-    assert kubefed.lost(live(), members) == ["Secret istio-system/cacerts in xian"]
+    assert kubefed.missing_in_members(live(), members) == ["Secret istio-system/cacerts in xian"]
     said = r"after 0 s; last seen: xian: still ending \(finalizer example.com/hold\)"
     with limited(deletion=0), pytest.raises(NotReady, match=said):
         kubefed.await_propagated(host, live(), members)
@@ -90,7 +90,7 @@ def test_what_is_ending_in_a_member_is_waited_for_as_long_as_a_deletion_may_take
 
 def member(status):
     return {
-        "apiVersion": kubefed.CORE,
+        "apiVersion": kubefed.CORE_API,
         "kind": "KubeFedCluster",
         "metadata": {"name": "xian", "namespace": kubefed.NAMESPACE},
         "status": {"conditions": [{"type": "Ready", "status": status, "reason": "ClusterReady"}]},
@@ -118,7 +118,7 @@ def test_a_step_says_what_it_made_anew_in_a_member(cluster, members, monkeypatch
     clusters = {"lisbon": cluster("lisbon"), **members}
     monkeypatch.setattr(kube, "connect", lambda access: clusters[access.cluster])
     federated_secret = live(beijing="", xian="")
-    federated_secret["metadata"]["labels"] = {LABEL: "pair"}
+    federated_secret["metadata"]["labels"] = {ENVIRONMENT_LABEL: "pair"}
     clusters["lisbon"].put(federated_secret)
     seen = [None, None]
     monkeypatch.setattr(members["xian"], "get", lambda *what: seen.pop() if seen else secret())

@@ -136,6 +136,6 @@ def test_a_join_under_way_changes_nothing_once_its_run_has_lost_its_turn(servers
         if not (sure and sure.pop()):
             raise Busy("this run is not sure of its turn any more")
 
-    with polling.in_turn(check), pytest.raises(Busy, match="not sure of its turn"):
+    with polling.check_before_changes(check), pytest.raises(Busy, match="not sure of its turn"):
         kubefedctl.join(program(tmp_path, JOIN), host, member)
     assert one.asked == two.asked == []

@@ -56,13 +56,13 @@ def root(tmp_path):
 def test_what_is_imported_once_is_not_imported_again(containerd, root, tmp_path):
     archives = given(docker(tmp_path / "a.tar", PILOT))
     for _ in range(2):
-        loading.load(root, Path("socket"), archives)
+        loading.import_archives(root, Path("socket"), archives)
     assert len(containerd.imports) == 1
     moved = given(docker(tmp_path / "b.tar", PILOT))
-    loading.load(root, Path("socket"), moved)
+    loading.import_archives(root, Path("socket"), moved)
     assert len(containerd.imports) == 1, "it is known by its content, wherever it lies"
     changed = given(docker(tmp_path / "b.tar", PILOT, layer=b"new"))
-    loading.load(root, Path("socket"), changed)
+    loading.import_archives(root, Path("socket"), changed)
     assert len(containerd.imports) == 2
 
 
@@ -71,13 +71,13 @@ def test_containerd_gets_every_archive_as_a_plain_tar_and_short_names_made_whole
 ):
     packed = docker(tmp_path / "a.tar", PILOT)
     folder = layout(tmp_path / "o", {NAME: "example.com/o:1"}, {REF: TOOL}, layer=b"l")
-    loading.load(root, Path("socket"), given(zipped(packed), folder))
+    loading.import_archives(root, Path("socket"), given(zipped(packed), folder))
     by_first = {min(files): files for files in containerd.imports}
     assert json.loads(by_first["0.json"]["manifest.json"])[0]["RepoTags"] == [PILOT]
     written = {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
     assert written in containerd.imports
     [(short, name)] = containerd.tags
-    assert (short, name) == (TOOL, images.whole(TOOL))
+    assert (short, name) == (TOOL, images.normalize_name(TOOL))
 
 
 def test_where_two_archives_have_one_name_the_first_is_imported_last_and_stays(
@@ -85,7 +85,7 @@ def test_where_two_archives_have_one_name_the_first_is_imported_last_and_stays(
 ):
     one = docker(tmp_path / "z.tar", PILOT, layer=b"one")
     two = docker(tmp_path / "a.tar", PILOT, "example.com/b:1", layer=b"two")
-    loading.load(root, Path("socket"), given(one, two))
+    loading.import_archives(root, Path("socket"), given(one, two))
     assert [files["layer.tar"] for files in containerd.imports] == [b"two", b"one"]
 
 
@@ -95,16 +95,16 @@ def test_an_archive_that_containerd_refuses_is_named_and_not_taken_for_imported(
     archives = given(docker(tmp_path / "a.tar", PILOT))
     containerd.refusal = Rejected("`ctr …` ended with 1: time=… level=info\nctr: no such layer")
     with pytest.raises(Unprepared) as caught:
-        loading.load(root, Path("socket"), archives)
+        loading.import_archives(root, Path("socket"), archives)
     path = archives[0].path
     assert caught.value.message == f"{path}: containerd does not take it: no such layer"
     containerd.refusal = None
-    loading.load(root, Path("socket"), archives)
+    loading.import_archives(root, Path("socket"), archives)
     assert len(containerd.imports) == 1
 
 
 def test_nothing_is_left_of_what_was_unpacked_for_it(containerd, root, folders, tmp_path):
-    loading.load(root, Path("socket"), given(zipped(docker(tmp_path / "a.tar", PILOT))))
+    loading.import_archives(root, Path("socket"), given(zipped(docker(tmp_path / "a.tar", PILOT))))
     assert list((folders / "cache").iterdir()) == []
 
 
@@ -157,9 +157,9 @@ def test_an_attempt_that_failed_leaves_no_root(roots, tmp_path, monkeypatch):
 
 def test_only_the_last_roots_are_kept_and_one_in_use_is_among_them(roots, tmp_path):
     plain = golden.ensure_golden(roots.tools)
-    for number in range(golden.KEPT + 2):
+    for number in range(golden.MAX_GOLDEN_ROOTS + 2):
         made = given(docker(tmp_path / f"{number}.tar", PILOT, layer=bytes([number])))
         last = golden.ensure_golden(roots.tools, made)
         left = [path for path in roots.folder.iterdir() if path.is_dir()]
-        assert len(left) <= golden.KEPT
+        assert len(left) <= golden.MAX_GOLDEN_ROOTS
         assert {plain, last} <= set(left)

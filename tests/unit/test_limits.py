@@ -26,7 +26,9 @@ SOURCES = "\n".join(
 
 @pytest.mark.parametrize("key", Timeouts.model_fields)
 def test_every_limit_that_a_file_may_set_is_one_that_something_asks_for(key):
-    assert re.search(rf"\blimits(\(\))?\.{key}\b", SOURCES), f"timeouts.{key} changes nothing"
+    assert re.search(rf"\b(limits|timeouts\(\))\.{key}\b", SOURCES), (
+        f"timeouts.{key} changes nothing"
+    )
 
 
 @pytest.fixture
@@ -41,7 +43,7 @@ def test_a_request_takes_no_longer_than_its_limit(silent):
     with limited(request=0.2, retry=0), pytest.raises(ClusterUnreachable, match="timed out"):
         kube.Kube(silent).version()
     with limited(request=0.2), pytest.raises(ClusterUnreachable, match=r"within 0\.2 s"):
-        connectivity.reach(kube.Kube(silent))
+        connectivity.get_server_version(kube.Kube(silent))
     assert time.monotonic() - begun < 5
 
 
@@ -57,30 +59,39 @@ def test_a_server_that_refuses_is_asked_for_as_long_as_the_file_says(folders, se
 
 BESIDE = {
     "how often is looked, said or tried": """
-        adapters/api_server.PAUSE adapters/download.INTERVAL adapters/debounce.EVERY
-        adapters/helm_post_renderer.PERIOD adapters/prune.LONG adapters/replicaset_backoff.PAUSE
-        providers/kce/api.PAUSE providers/kce/create.LOOK tasks/traffic.PAUSE
-        tasks/artifacts.INTERVAL flows/heartbeat.LOOK flows/heartbeat.BEAT""",
+        adapters/api_server.RETRY_INTERVAL adapters/download.INTERVAL
+        adapters/debounce.CHECK_INTERVAL adapters/helm_post_renderer.PERIOD
+        adapters/prune.PROGRESS_AFTER_SECONDS adapters/replicaset_backoff.PAUSE
+        providers/kce/api.THROTTLE_RETRY_INTERVAL providers/kce/create.POLL_INTERVAL
+        tasks/traffic.POLL_INTERVAL tasks/artifacts.PROGRESS_INTERVAL
+        flows/heartbeat.CANCEL_POLL_INTERVAL flows/heartbeat.HEARTBEAT_INTERVAL""",
     "how long this machine's own programs take": """
         adapters/processes.KILL_TIMEOUT adapters/supervisord.HALT_TIMEOUT
-        providers/kind/cloud_provider.GRACE providers/lab/cgroups.ENDING
-        providers/lab/images/loading.TIMEOUT cli/preflight.GRACE flows/step_runner.GRACE
-        releases/__init__.OTHERS""",
+        providers/kind/cloud_provider.LOAD_BALANCER_TIMEOUT
+        providers/lab/cgroups.REMOVAL_TIMEOUT providers/lab/images/loading.IMPORT_TIMEOUT
+        cli/preflight.PROBE_CLEANUP_SECONDS flows/step_runner.STOP_GRACE_SECONDS
+        releases/__init__.LOCK_TIMEOUT""",
     "Prefect: its server on this machine, its worker, leases and heartbeats": """
-        adapters/prefect_api.REACH_TIMEOUT adapters/prefect_api.LAST_WORD_TIMEOUT
-        adapters/prefect_database.CONNECT_TIMEOUT adapters/prefect_program.PATIENCE
-        adapters/prefect_record.PORT_PATIENCE adapters/prefect_runs.GRACE
-        adapters/prefect_runs.TELL_TIMEOUT adapters/prefect_start.START_TIMEOUT
+        adapters/prefect_api.REACH_TIMEOUT adapters/prefect_api.SHORT_REQUEST_TIMEOUT
+        adapters/prefect_database.CONNECT_TIMEOUT
+        adapters/prefect_program.SERVER_WAIT_SECONDS
+        adapters/prefect_record.PORT_WAIT_SECONDS adapters/prefect_runs.TERMINATE_SECONDS
+        adapters/prefect_runs.REPORT_TIMEOUT adapters/prefect_start.START_TIMEOUT
         adapters/prefect_supervisor.START_TIMEOUT adapters/prefect_supervisor.STOP_GRACE
-        cli/prefect_client.LAST_WORD_TIMEOUT flows/concurrency_limit.LEASE
-        flows/concurrency_limit.AWAY flows/concurrency_limit.HEARD
-        flows/heartbeat.WORKERS flows/environment_lock.PATIENCE tasks/artifacts.PATIENCE
-        tasks/artifacts.LAST_WORD""",
+        cli/prefect_client.CANCEL_TIMEOUT flows/concurrency_limit.LEASE_SECONDS
+        flows/concurrency_limit.SERVER_OUTAGE_TIMEOUT
+        flows/concurrency_limit.UNKNOWN_RUN_STOP_SECONDS
+        flows/heartbeat.WORKER_CANCEL_TIMEOUT flows/environment_lock.LOCK_TIMEOUT
+        tasks/artifacts.PUBLISH_TIMEOUT tasks/artifacts.FINAL_PUBLISH_TIMEOUT""",
     "how long something must be so until it is believed, or may be old": """
-        adapters/debounce.FINAL adapters/kubefed.WATCHING adapters/kube_client.STALE
-        adapters/load_balancer_failures.FRESH adapters/pod_exec.SLOW""",
-    "how much of its time a verification spends on a second look": "tasks/traffic.QUICK",
-    "a key of the file has more to say: verification.timeout": "tasks/traffic.PATIENCE",
+        adapters/debounce.DEBOUNCE_SECONDS adapters/kubefed.WATCH_START_SECONDS
+        adapters/kube_client.STALE_FOLDER_SECONDS
+        adapters/load_balancer_failures.RECENT_EVENT_SECONDS
+        adapters/pod_exec.SLOW_DIAL_SECONDS""",
+    "how much of its time a verification spends on a second look": """
+        tasks/traffic.RECHECK_TIME_LIMIT""",
+    "a key of the file has more to say: verification.timeout": """
+        tasks/traffic.ROUND_REQUEST_TIMEOUT""",
     "no seconds": "verification/shares.Z",
 }
 """What stands beside the object, and why no file may set it."""

@@ -62,13 +62,15 @@ def test_another_program_finds_the_chain_good(folder, tmp_path, strict):
 
 def test_all_clusters_trust_one_root_by_intermediates_of_their_own(folder):
     one, other = mesh_ca.cacerts(folder, "beijing"), mesh_ca.cacerts(folder, "shanghai")
-    assert one["root-cert.pem"] == other["root-cert.pem"] == mesh_ca.root_certificate(folder)
+    assert one["root-cert.pem"] == other["root-cert.pem"] == mesh_ca.ensure_root_certificate(folder)
     assert one["ca-cert.pem"] != other["ca-cert.pem"]
     assert one["ca-key.pem"] != other["ca-key.pem"]
 
 
 def test_two_environments_trust_nothing_in_common(folder, tmp_path):
-    assert mesh_ca.root_certificate(folder) != mesh_ca.root_certificate(tmp_path / "other" / "ca")
+    assert mesh_ca.ensure_root_certificate(folder) != mesh_ca.ensure_root_certificate(
+        tmp_path / "other" / "ca"
+    )
 
 
 def test_asked_again_nothing_changes(folder):
@@ -91,7 +93,9 @@ def test_every_file_is_its_owners_alone(folder):
 
 def test_an_intermediate_that_ends_soon_is_made_anew_below_the_same_root(folder, monkeypatch):
     first = mesh_ca.cacerts(folder, "beijing")
-    monkeypatch.setattr(mesh_ca, "RENEW", datetime.timedelta(days=certificates.DAYS))
+    monkeypatch.setattr(
+        mesh_ca, "RENEW_BEFORE", datetime.timedelta(days=certificates.VALIDITY_DAYS)
+    )
     second = mesh_ca.cacerts(folder, "beijing")
     assert second["ca-cert.pem"] != first["ca-cert.pem"]
     assert second["root-cert.pem"] == first["root-cert.pem"]

@@ -30,7 +30,7 @@ def test_names_of_links_fit_the_kernel():
 
 
 def test_whoever_takes_a_place_is_found_where_the_one_before_was():
-    addresses = [NET.hardware(i) for i in range(LAB_REGIONS)]
+    addresses = [NET.mac_address(i) for i in range(LAB_REGIONS)]
     assert addresses[1] == "02:00:c6:12:07:01"
     assert len(set(addresses)) == LAB_REGIONS
 
@@ -53,7 +53,7 @@ class Machine:
 
 @pytest.fixture
 def machine(monkeypatch):
-    monkeypatch.delenv(network.RANGE, raising=False)
+    monkeypatch.delenv(network.RANGE_VARIABLE, raising=False)
     made = Machine()
     monkeypatch.setattr(shell, "run", made.run)
     return made
@@ -87,19 +87,19 @@ def test_a_vpn_that_takes_all_traffic_takes_no_range(machine, tmp_path, half):
 
 
 def test_another_range_can_be_named(machine, tmp_path, monkeypatch):
-    monkeypatch.setenv(network.RANGE, "10.77.0.0/16")
+    monkeypatch.setenv(network.RANGE_VARIABLE, "10.77.0.0/16")
     assert network._free_subnet(tmp_path).subnet_of(ipaddress.IPv4Network("10.77.0.0/16"))
 
 
 @pytest.mark.parametrize("text", ["10.77.0.0/25", "10.77.0.1/16", "ten", "fd00::/64"])
 def test_a_range_that_is_none_is_told_with_its_variable(machine, tmp_path, monkeypatch, text):
-    monkeypatch.setenv(network.RANGE, text)
+    monkeypatch.setenv(network.RANGE_VARIABLE, text)
     with pytest.raises(Unprepared, match="ISTHMUS_LAB_RANGE"):
         network._free_subnet(tmp_path)
 
 
 def test_no_subnet_left_is_told_with_link_and_range_and_what_to_do(machine, tmp_path):
-    for number, pool in enumerate(network.POOLS):
+    for number, pool in enumerate(network.DEFAULT_RANGES):
         machine.routes.append({"dst": pool, "dev": f"tun{number}"})
     with pytest.raises(Unprepared, match=r"198\.18\.0\.0/16 \(tun0\)") as caught:
         network._free_subnet(tmp_path)
@@ -107,9 +107,9 @@ def test_no_subnet_left_is_told_with_link_and_range_and_what_to_do(machine, tmp_
 
 
 def test_a_folder_without_record_knows_no_network(tmp_path):
-    assert network.known_network(tmp_path) is None
+    assert network.find_network(tmp_path) is None
     (tmp_path / "network.json").write_text(NET.model_dump_json())
-    assert network.known_network(tmp_path) == NET
+    assert network.find_network(tmp_path) == NET
 
 
 class Filter:

@@ -38,14 +38,16 @@ def image(folders, toolchain, monkeypatch):
 
     def debian(path, wanted):
         made.append(path)
-        inside = packages.PLACE.replace("local/", "").replace("dist-packages", "os.py")
+        inside = packages.DIST_PACKAGES.replace("local/", "").replace("dist-packages", "os.py")
         with tarfile.open(path, "w") as tar:
             tar.addfile(tarfile.TarInfo(f"./{inside}"))
         return path
 
     monkeypatch.setattr(recipes, "debian", debian)
     monkeypatch.setattr(own.recipes, "BUSYBOX", Path(__file__))
-    monkeypatch.setattr(packages, "needed", lambda: [importlib.metadata.distribution("click")])
+    monkeypatch.setattr(
+        packages, "required_distributions", lambda: [importlib.metadata.distribution("click")]
+    )
     work = folders / "work"
     work.mkdir()
     return SimpleNamespace(built=own.build(work, toolchain), made=made, work=work)
@@ -61,14 +63,14 @@ def unpacked(built, folder):
 def test_a_run_in_it_finds_its_command_lines(image, tmp_path):
     root = unpacked(image.built, tmp_path / "root")
     program, chart = (
-        binaries.given(root / own.TOOLS, name) for name in ("kubefedctl", binaries.CHART)
+        binaries.find_in_folder(root / own.TOOLS, name) for name in ("kubefedctl", binaries.CHART)
     )
     assert program.read_text() == "bin/hyperfed"
     assert (chart / "Chart.yaml").read_text() == "share/kubefed-chart/Chart.yaml"
 
 
 def test_it_holds_the_project_whole_compiled_and_its_packages(image, tmp_path):
-    place = unpacked(image.built, tmp_path / "root") / packages.PLACE
+    place = unpacked(image.built, tmp_path / "root") / packages.DIST_PACKAGES
     for name in ("flows/build.py", "templates/sample/deployment.yaml.j2", "click/core.py"):
         assert (place / name).is_file()
     source = place / "isthmus/binaries.py"
@@ -99,7 +101,9 @@ def test_a_python_that_is_not_debians_is_refused(image, toolchain, monkeypatch):
 def test_what_a_pod_needs_is_what_is_locked_for_it_and_no_more():
     lock = (ROOT / "requirements-kubernetes.lock").read_text()
     pins = dict(re.findall(r"^([a-z0-9.-]+)(?:\[.*\])?==([^ ;\\]+)", lock, re.MULTILINE))
-    found = {packages.canonicalize_name(d.name): d.version for d in packages.needed()}
+    found = {
+        packages.canonicalize_name(d.name): d.version for d in packages.required_distributions()
+    }
     assert {"prefect", "prefect-kubernetes", "kubernetes", "asyncpg"} <= set(found)
     assert found.items() <= pins.items()
     assert not set(packages.LEFT_OUT) & set(found)
@@ -108,7 +112,7 @@ def test_what_a_pod_needs_is_what_is_locked_for_it_and_no_more():
 def test_a_worker_that_is_not_installed_is_named(monkeypatch):
     monkeypatch.setattr(packages, "WORKER", "no-such-worker")
     with pytest.raises(Unprepared, match="no-such-worker is not installed"):
-        packages.needed()
+        packages.required_distributions()
 
 
 def test_links_files_and_the_temporary_folder_are_for_whoever_runs_it(tmp_path, monkeypatch):
@@ -119,7 +123,7 @@ def test_links_files_and_the_temporary_folder_are_for_whoever_runs_it(tmp_path, 
 
 
 def test_the_dockerfile_makes_the_same():
-    assert all(f"{name}={value}" in STEPS for name, value in own.ENVIRONMENT.items())
+    assert all(f"{name}={value}" in STEPS for name, value in own.CONTAINER_ENV.items())
     assert f"USER {own.USER}\n" in STEPS and f"/out /{own.TOOLS}\n" in STEPS
     entrypoint = re.search(r"^ENTRYPOINT (.*)$", STEPS, re.MULTILINE)
     assert json.loads(entrypoint[1]) == list(own.ENTRYPOINT)

@@ -16,9 +16,9 @@ from world import istio
 
 from isthmus import mesh_ca, plan, state
 from isthmus.adapters import istioctl
-from isthmus.adapters.diff import LABEL
+from isthmus.adapters.diff import ENVIRONMENT_LABEL
 from isthmus.environment import Environment, Timeouts
-from isthmus.plan.istio import SAMPLE_ADDRESS
+from isthmus.plan.istio import PLACEHOLDER_ADDRESS
 from isthmus.stacks import load
 
 STACKS = ("istio-1.31", "guide")
@@ -47,7 +47,7 @@ def environment(stack="istio-1.31", federation="kubefed", remotes=1):
 def rendered_objects(program, operator):
     """Return what matters of what istioctl renders, for either stack; it needs an IP address."""
     endpoint = operator["spec"]["values"]["global"].get("remotePilotAddress")
-    assert endpoint in (None, SAMPLE_ADDRESS), "for a word istioctl makes other objects"
+    assert endpoint in (None, PLACEHOLDER_ADDRESS), "for a word istioctl makes other objects"
     [*objects, gateway] = istio()
     name = load("guide" if "profile" not in operator["spec"] else "istio-1.31").gateway.name
     meta = {"name": "endpoint", "namespace": "istio-system"}
@@ -140,7 +140,7 @@ def test_the_endpoint_is_set_before_it_is_used_and_only_where_it_is_needed(writt
     uses = {m[1] for m in re.finditer(re.escape(USES) + r"(\S+)", order) if m.start() > sets}
     assert uses == {name for name, text in files.items() if "${ISTIOD_REMOTE_EP}" in text}
     assert order.count(USES) == len(uses) == 2 * about[2]
-    assert SAMPLE_ADDRESS not in "".join(files.values())
+    assert PLACEHOLDER_ADDRESS not in "".join(files.values())
 
 
 def test_only_the_endpoint_is_put_in_and_no_other_dollar_of_istios(programs, tmp_path):
@@ -209,10 +209,10 @@ def test_all_that_is_applied_bears_the_environments_name(written, about):
     assert len(read) == 1 + about[2] + (about[1] == "kubefed")
     for name in set(files) - set(read):
         for document in yaml.safe_load_all(files[name]):
-            assert document["metadata"]["labels"][LABEL] == "pair", name
+            assert document["metadata"]["labels"][ENVIRONMENT_LABEL] == "pair", name
     for line in lines(order):
         if "create-remote-secret" in line or "create secret" in line:
-            assert f"kubectl label --local -f - {LABEL}=pair" in line
+            assert f"kubectl label --local -f - {ENVIRONMENT_LABEL}=pair" in line
 
 
 @pytest.mark.parametrize("about", EVERY)
@@ -390,10 +390,10 @@ def where(step, titles):
 
 def told(wanted):
     """Return the steps of the story, each with those that it waits for."""
-    from flows.build import tell
+    from flows.build import submit_build
 
     teller = Teller()
-    tell(teller, wanted, buy=False)
+    submit_build(teller, wanted, buy=False)
     return teller.steps
 
 
@@ -412,7 +412,7 @@ class Teller:
         self.steps.append(Step(name, cluster, after))
         return self.steps[-1]
 
-    def found(self, future):
+    def result(self, future):
         """Nothing was found that the story would have to go on by."""
         return []
 

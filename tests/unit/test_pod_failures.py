@@ -62,8 +62,8 @@ def stopped(reason, message):
     ],
 )
 def test_a_refusal_that_stays_is_told_with_what_to_do(said, todo):
-    found = pod_failures.of_deployment(refused(said), [])
-    assert found.said == said and todo in found.hint and "NAMESPACE" not in found.hint
+    found = pod_failures.deployment_failure(refused(said), [])
+    assert found.message == said and todo in found.hint and "NAMESPACE" not in found.hint
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_a_refusal_that_stays_is_told_with_what_to_do(said, todo):
     ],
 )
 def test_a_refusal_that_may_pass_is_waited_for(said):
-    assert pod_failures.of_deployment(refused(said), []) is None
+    assert pod_failures.deployment_failure(refused(said), []) is None
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_a_refusal_that_may_pass_is_waited_for(said):
     ],
 )
 def test_a_pod_that_will_not_run_is_told_from_one_that_may(pod, final):
-    assert bool(pod_failures.of_pod(pod)) is final
+    assert bool(pod_failures.pod_failure(pod)) is final
 
 
 @pytest.fixture
@@ -331,7 +331,7 @@ def test_a_load_balancer_that_will_not_come_is_told_in_the_clouds_words(
     tell(client, "Service", "gateway", reason, message, lastTimestamp=ago(20))
     kind = Unprepared if final else NotReady
     with limited(load_balancer=60), pytest.raises(kind) as caught:
-        readiness.address_of(client, "gateway", "s")
+        readiness.await_address(client, "gateway", "s")
     if final:
         assert message in caught.value.message and moments[0] < 10
         assert "kubectl describe service -n s gateway" in caught.value.hint
@@ -349,7 +349,7 @@ def test_what_was_said_before_somebody_raised_the_quota_ends_no_wait(cluster, mo
     told = {"lastTimestamp": ago(300)}
     tell(client, "Service", "gateway", "SyncLoadBalancerFailed", QUOTA, **told)
     with limited(load_balancer=30), pytest.raises(NotReady):
-        readiness.address_of(client, "gateway", "s")
+        readiness.await_address(client, "gateway", "s")
     ask = client.request
 
     def request(method, path, body=None, content=""):
@@ -359,5 +359,5 @@ def test_what_was_said_before_somebody_raised_the_quota_ends_no_wait(cluster, mo
 
     client.request = request
     with limited(load_balancer=60), pytest.raises(Unprepared, match="QUOTA_EXCEEDED"):
-        readiness.address_of(client, "gateway", "s")
+        readiness.await_address(client, "gateway", "s")
     assert 45 < moments[0] < 50

@@ -43,8 +43,8 @@ def test_neither_may_do_more_than_it_must():
 
 def test_a_run_keeps_its_state_where_the_image_says_it_is():
     mounts = {m["name"]: m["mountPath"] for m in pods()[1]["containers"][0]["volumeMounts"]}
-    assert mounts["state"] == own.ENVIRONMENT["ISTHMUS_HOME"]
-    assert mounts["tmp"] == own.ENVIRONMENT["HOME"]
+    assert mounts["state"] == own.CONTAINER_ENV["ISTHMUS_HOME"]
+    assert mounts["tmp"] == own.CONTAINER_ENV["HOME"]
     [claim] = kind("PersistentVolumeClaim")
     [state] = [v for v in pods()[1]["volumes"] if v["name"] == "state"]
     assert state["persistentVolumeClaim"]["claimName"] == claim["metadata"]["name"]

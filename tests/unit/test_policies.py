@@ -27,7 +27,7 @@ STEPS = {
 def told(body, *args, **kwargs):
     """Run a step without Prefect; return what it told and its error."""
     heard, error = [], None
-    with events.listening(heard.append):
+    with events.subscribe(heard.append):
         try:
             step("install host", of="host")(body).fn(*args, **kwargs)
         except Exception as raised:
@@ -58,7 +58,7 @@ def test_an_error_says_where_it_happened_unless_it_knows_better():
 
 def test_what_a_step_says_is_told_as_its_own():
     def body(host):
-        events.say("half")
+        events.report_progress("half")
 
     heard, _ = told(body, HOST)
     assert [(e.kind, e.name, e.text) for e in heard][1] == ("noted", "install host", "half")

@@ -69,8 +69,8 @@ def test_what_waits_elsewhere_does_not_hear_it(clock):
     with polling.stoppable():
         polling.stop()
         with pytest.raises(Stopped):
-            polling.go_on()
-    polling.go_on()
+            polling.raise_if_stopped()
+    polling.raise_if_stopped()
 
 
 def passing(message="HTTP 503", retry_after=0.0, kind=ClusterUnreachable):
@@ -145,8 +145,8 @@ def test_that_another_run_has_its_turn_is_for_the_asker_to_wait_for(clock):
 
 def test_limits_are_those_of_the_environment_also_in_threads_that_a_step_starts():
     given = Timeouts(deployment=7)
-    with polling.within(given), ThreadPoolExecutor(2) as pool:
-        assert polling.limits() is given
-        seen = list(pool.map(polling.carried(lambda _: polling.limits()), range(4)))
+    with polling.use_timeouts(given), ThreadPoolExecutor(2) as pool:
+        assert polling.timeouts() is given
+        seen = list(pool.map(polling.in_current_context(lambda _: polling.timeouts()), range(4)))
         assert seen == [given] * 4
-    assert polling.limits() == Timeouts()
+    assert polling.timeouts() == Timeouts()

@@ -23,7 +23,7 @@ sys.stdin.read()
 
 
 class Server:
-    def ask(self, path, body):
+    def request(self, path, body):
         assert (path, body) == ("/flow_runs/filter", {"flow_runs": {"id": {"any_": ["a-run"]}}})
         return []
 
@@ -42,7 +42,7 @@ def test_a_run_is_ended_without_the_worker_whose_group_it_is_in(worker):
     # Its variables are to be read a moment after the call that begins it has returned.
     polling.until(lambda: run.alive or None, "the run's process", timeout=10)
     assert os.getpgid(run.pid) == os.getpgid(worker.pid)
-    prefect_runs.end(Server(), [run], "a test")
+    prefect_runs.end_runs(Server(), [run], "a test")
     assert not run.alive
     assert worker.stdout.readline() == "-15\n"
     assert worker.poll() is None

@@ -15,7 +15,7 @@ from isthmus.events import Event
 from isthmus.providers.lab import host_requirements, inotify, preflight, tools
 from isthmus.providers.lab.host_requirements import GB, MissingRequirement
 
-WATCHING = inotify.watching
+WATCHING = inotify.count_instances
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = Environment.model_validate(
     {
@@ -31,14 +31,14 @@ def good_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine that lacks nothing and has a toolchain, whatever the real one is."""
     monkeypatch.setenv("ISTHMUS_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("ISTHMUS_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(host_requirements, "rights", list)
-    monkeypatch.setattr(host_requirements, "kernel", lambda home: [])
-    monkeypatch.setattr(host_requirements, "_is_here", lambda name: True)
+    monkeypatch.setattr(host_requirements, "missing_privileges", list)
+    monkeypatch.setattr(host_requirements, "missing_kernel_features", lambda home: [])
+    monkeypatch.setattr(host_requirements, "_is_installed", lambda name: True)
     monkeypatch.setattr(host_requirements, "free_disk", lambda path: 100 * GB)
     monkeypatch.setattr(host_requirements, "available_memory", lambda: 100 * GB)
-    monkeypatch.setattr(inotify, "watching", dict)
-    monkeypatch.setattr(tools, "known_toolchain", lambda: object())
-    monkeypatch.setattr(tools, "begun", lambda: False)
+    monkeypatch.setattr(inotify, "count_instances", dict)
+    monkeypatch.setattr(tools, "find_toolchain", lambda: object())
+    monkeypatch.setattr(tools, "is_build_started", lambda: False)
 
 
 def lacking() -> str:
@@ -56,10 +56,10 @@ def test_everything_that_is_missing_is_told_in_one_message(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        host_requirements, "rights", lambda: [MissingRequirement("not root", "sudo")]
+        host_requirements, "missing_privileges", lambda: [MissingRequirement("not root", "sudo")]
     )
     monkeypatch.setattr(
-        host_requirements, "_is_here", lambda name: name not in ("runc", "iptables")
+        host_requirements, "_is_installed", lambda name: name not in ("runc", "iptables")
     )
     monkeypatch.setattr(host_requirements, "free_disk", lambda path: GB)
     monkeypatch.setattr(host_requirements, "available_memory", lambda: 2 * GB)
@@ -77,7 +77,7 @@ def test_everything_that_is_missing_is_told_in_one_message(
 def test_a_toolchain_that_is_still_to_be_compiled_needs_more_disk(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(tools, "known_toolchain", lambda: None)
+    monkeypatch.setattr(tools, "find_toolchain", lambda: None)
     monkeypatch.setattr(host_requirements, "free_disk", lambda path: 13 * GB)
     assert "13.0 GB free" in lacking()
     assert "14.0 GB needed" in lacking()
@@ -86,8 +86,8 @@ def test_a_toolchain_that_is_still_to_be_compiled_needs_more_disk(
 def test_a_build_that_was_interrupted_is_not_asked_for_its_room_twice(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(tools, "known_toolchain", lambda: None)
-    monkeypatch.setattr(tools, "begun", lambda: True)
+    monkeypatch.setattr(tools, "find_toolchain", lambda: None)
+    monkeypatch.setattr(tools, "is_build_started", lambda: True)
     monkeypatch.setattr(host_requirements, "free_disk", lambda path: 5 * GB)
     preflight.check_machine(ENVIRONMENT)
 
@@ -108,14 +108,14 @@ def test_regions_that_exist_already_need_no_more_room(
 def test_inotify_instances_are_counted_before_a_region_is_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, used: dict[int, int], short: bool
 ) -> None:
-    monkeypatch.setattr(inotify, "watching", lambda: used)
+    monkeypatch.setattr(inotify, "count_instances", lambda: used)
     (tmp_path / "limit").write_text("128\n")
-    found = inotify.lacking(2, tmp_path / "limit")
+    found = inotify.inotify_shortage(2, tmp_path / "limit")
     assert bool(found) is short
     if short:
         assert "inotify instances: 128 a user, 129 needed with 2 more regions" in str(found[0])
         assert "sysctl -w fs.inotify.max_user_instances=1024" in str(found[0])
-    assert inotify.lacking(0, tmp_path / "limit") == []
+    assert inotify.inotify_shortage(0, tmp_path / "limit") == []
 
 
 def test_a_process_that_watches_is_counted_for_its_user(tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_a_process_that_watches_is_counted_for_its_user(tmp_path: Path) -> None:
 
 
 def test_no_go_and_no_way_to_get_one_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tools, "known_toolchain", lambda: None)
+    monkeypatch.setattr(tools, "find_toolchain", lambda: None)
     monkeypatch.setattr(preflight.golang, "find", lambda installed: None)
     preflight.check_machine(ENVIRONMENT)  # pip would get one
     monkeypatch.setattr(preflight.importlib.util, "find_spec", lambda name: None)
@@ -151,7 +151,7 @@ def test_two_disks_are_allowed_and_it_is_said_what_that_costs(
     two_disks(monkeypatch)
     told: list[Event] = []
     step = Event("started", "check", "check")
-    with events.listening(told.append), events.inside(step):
+    with events.subscribe(told.append), events.in_step(step):
         preflight.check_machine(ENVIRONMENT)
     assert "every region gets copies of the images" in told[0].text
 
@@ -160,7 +160,7 @@ def test_of_two_disks_each_is_asked_for_its_own_part(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     two_disks(monkeypatch)
-    monkeypatch.setattr(tools, "known_toolchain", lambda: None)
+    monkeypatch.setattr(tools, "find_toolchain", lambda: None)
     monkeypatch.setattr(host_requirements, "free_disk", lambda path: GB)
     text = lacking()
     assert f"at {tmp_path}/home, 4.0 GB needed" in text
@@ -170,7 +170,7 @@ def test_of_two_disks_each_is_asked_for_its_own_part(
 def test_lacking_is_told_of_other_systems(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     monkeypatch.setattr(host_requirements.sys, "platform", "darwin")
-    assert [lack.what for lack in host_requirements.rights()] == [
+    assert [lack.problem for lack in host_requirements.missing_privileges()] == [
         "not Linux: the lab is made of Linux namespaces"
     ]
 
@@ -184,7 +184,9 @@ class TestProbes:
 
     def test_who_is_not_root_is_told_so_and_no_more(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(host_requirements.os, "geteuid", lambda: 1000)
-        assert [lack.do for lack in host_requirements.rights()] == ["run it again with sudo"]
+        assert [lack.remedy for lack in host_requirements.missing_privileges()] == [
+            "run it again with sudo"
+        ]
 
     def test_root_without_rights_is_told_what_the_kernel_said(
         self, monkeypatch: pytest.MonkeyPatch
@@ -195,16 +197,19 @@ class TestProbes:
             host_requirements.shutil, "which", lambda name, path: f"/usr/bin/{name}"
         )
         monkeypatch.setattr(host_requirements.subprocess, "run", lambda *args, **kwargs: refused)
-        [lack] = host_requirements.rights()
-        assert "unshare: Operation not permitted" in lack.what
-        assert "CAP_SYS_ADMIN" in lack.do
+        [lack] = host_requirements.missing_privileges()
+        assert "unshare: Operation not permitted" in lack.problem
+        assert "CAP_SYS_ADMIN" in lack.remedy
 
     def test_no_control_groups_and_a_disk_that_takes_no_overlay_are_told(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(host_requirements, "_has_overlay", lambda: False)
         monkeypatch.setattr(host_requirements, "filesystem", lambda path: "overlay")
-        told = [lack.what for lack in host_requirements.kernel(tmp_path, cgroups=tmp_path)]
+        told = [
+            lack.problem
+            for lack in host_requirements.missing_kernel_features(tmp_path, cgroups=tmp_path)
+        ]
         assert told == [
             f"no control groups to write to below {tmp_path}",
             "the kernel has no overlayfs",
@@ -219,7 +224,7 @@ class TestProbes:
         monkeypatch.setattr(host_requirements, "filesystem", lambda path: "ext4")
         for name in names:
             (tmp_path / name).mkdir()
-        assert host_requirements.kernel(tmp_path, cgroups=tmp_path) == []
+        assert host_requirements.missing_kernel_features(tmp_path, cgroups=tmp_path) == []
 
     def test_memory_is_what_the_kernel_says_is_available(self, tmp_path: Path) -> None:
         meminfo = tmp_path / "meminfo"
@@ -248,7 +253,7 @@ class TestProbes:
         mounted = SimpleNamespace(f_flag=os.ST_NOEXEC | os.ST_NOSUID)
         monkeypatch.setattr(host_requirements.os, "statvfs", lambda path: mounted)
         [lack] = host_requirements.noexec("ISTHMUS_CACHE", tmp_path / "yet/to/be")
-        assert "noexec" in lack.what and "ISTHMUS_CACHE=" in lack.do
+        assert "noexec" in lack.problem and "ISTHMUS_CACHE=" in lack.remedy
 
     def test_a_program_outside_path_is_not_called_missing(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -261,8 +266,8 @@ class TestProbes:
         program.parent.mkdir()
         program.touch(mode=0o755)
         monkeypatch.setenv("PATH", str(tmp_path))
-        [missing] = host_requirements.programs()
-        assert missing.what == "not installed: no-such-program"
+        [missing] = host_requirements.missing_programs()
+        assert missing.problem == "not installed: no-such-program"
 
     def test_make_can_ask_before_anything_is_installed(self, tmp_path: Path) -> None:
         """No site packages, no PYTHONPATH: what a fresh machine's Python has."""

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from isthmus import state
 from isthmus.cli import bar_chart, run_history, terminal
-from isthmus.cli.live_tree import LiveTree, ended_first, fitting, news
+from isthmus.cli.live_tree import LiveTree, leading_ended_steps, progress_text, select_visible_steps
 from isthmus.cli.plain_log import PlainLog
 from isthmus.cli.run_history import RunRecord
 from isthmus.events import Event
@@ -132,9 +132,9 @@ def test_a_line_is_never_wider_than_the_terminal():
 
 def test_what_ended_leaves_the_drawing_only_in_order():
     steps = [step("a", end=1.0), step("b"), step("c", end=2.0)]
-    assert ended_first(steps) == steps[:1]
-    assert ended_first(steps[:1]) == steps[:1]
-    assert ended_first(steps[1:]) == []
+    assert leading_ended_steps(steps) == steps[:1]
+    assert leading_ended_steps(steps[:1]) == steps[:1]
+    assert leading_ended_steps(steps[1:]) == []
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -142,7 +142,7 @@ def test_a_tree_higher_than_the_terminal_keeps_what_still_runs(seed):
     chance = random.Random(seed)
     steps = [step(f"{n}", end=chance.choice([None, 5.0])) for n in range(chance.randint(0, 40))]
     room = chance.randint(1, 30)
-    shown, hidden = fitting(steps, room)
+    shown, hidden = select_visible_steps(steps, room)
     assert len(shown) + hidden == len(steps)
     assert len(shown) + bool(hidden) <= room
     assert shown == [s for s in steps if s in shown]
@@ -152,8 +152,8 @@ def test_a_tree_higher_than_the_terminal_keeps_what_still_runs(seed):
 
 
 def test_how_far_a_long_step_is_shows_until_it_ends():
-    assert news(step("a", text="compiling", fraction=0.42)) == "42% compiling"
-    assert news(step("a", end=3.0, text="built", fraction=0.42)) == "built"
+    assert progress_text(step("a", text="compiling", fraction=0.42)) == "42% compiling"
+    assert progress_text(step("a", end=3.0, text="built", fraction=0.42)) == "built"
 
 
 RUN = RunRecord(

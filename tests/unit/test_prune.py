@@ -5,12 +5,12 @@ from fakes import limited
 
 from isthmus import events
 from isthmus.adapters import prune
-from isthmus.adapters.diff import KEEP, LABEL
+from isthmus.adapters.diff import ENVIRONMENT_LABEL, KEEP
 from isthmus.errors import ClusterUnreachable, NotReady, Rejected
 
 
 def put(cluster, api, kind, name, owner="pair", namespace=""):
-    meta = {"name": name, "labels": {LABEL: owner} if owner else {}}
+    meta = {"name": name, "labels": {ENVIRONMENT_LABEL: owner} if owner else {}}
     if namespace:
         meta["namespace"] = namespace
     return cluster.put({"apiVersion": api, "kind": kind, "metadata": meta})
@@ -63,7 +63,7 @@ def test_our_root_goes_from_other_namespaces_and_another_meshs_stays(full, root,
 
 
 def test_a_namespace_that_was_handed_over_stays_with_what_is_others(full):
-    full.merge("Namespace", "sample", {"metadata": {"labels": {KEEP: "true"}}})
+    full.merge_patch("Namespace", "sample", {"metadata": {"labels": {KEEP: "true"}}})
     mine, theirs = ({"name": name, "namespace": "sample"} for name in ("istio-leader", "theirs"))
     mine["managedFields"] = [{"manager": "pilot-discovery"}]
     for meta in (mine, theirs):
@@ -91,7 +91,7 @@ def test_only_the_kinds_that_are_meant_go(full):
 def test_a_domains_kinds_go_whoever_made_them(full):
     put(full, *KIND, "kubefedclusters.core.kubefed.io", owner="")
     put(full, *KIND, "things.notkubefed.io", owner="")
-    prune.remove_kinds(full, "kubefed.io")
+    prune.remove_crds(full, "kubefed.io")
     assert names(full) >= {"gateways.networking.istio.io", "things.notkubefed.io"}
     assert "kubefedclusters.core.kubefed.io" not in names(full)
 
@@ -139,8 +139,8 @@ def test_a_kind_of_others_that_cannot_be_listed_is_passed_over_and_told(full, er
         return ask(method, path, body, content)
 
     full.request = request
-    with events.listening(lambda e: said.append(e.text)):
-        with events.inside(events.Event("started", "w", "remove objects")):
+    with events.subscribe(lambda e: said.append(e.text)):
+        with events.in_step(events.Event("started", "w", "remove objects")):
             assert prune.remove_everything(full, "pair", ROOT) == 5
     assert any("Thing (example.com/v1) cannot be listed" in text for text in said)
 

@@ -118,7 +118,7 @@ def test_a_warning_about_it_is_told_and_others_are_not(cluster):
 def test_a_service_is_reached_at_its_load_balancers_address(cluster, ingress, address):
     client = cluster()
     client.put(service({"loadBalancer": {"ingress": ingress}}))
-    assert readiness.address_of(client, "gateway", "s") == address
+    assert readiness.await_address(client, "gateway", "s") == address
 
 
 def service(status):
@@ -131,7 +131,7 @@ def test_no_load_balancer_is_asked_about(cluster, status):
     client = cluster()
     client.put(service(status))
     with limited(load_balancer=0), pytest.raises(NotReady, match="have a load balancer"):
-        readiness.address_of(client, "gateway", "s")
+        readiness.await_address(client, "gateway", "s")
 
 
 def test_only_pods_that_are_ready_and_stay_are_running(cluster):

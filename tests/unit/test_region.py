@@ -25,13 +25,13 @@ def test_its_server_is_at_its_nodes_address(place):
 
 
 def test_a_region_that_was_never_made_does_not_run(place):
-    assert region.supervisor(place) is None
+    assert region.find_supervisor(place) is None
 
 
 def test_what_files_say_of_a_process_is_not_believed(place):
     place.folder.mkdir()
     (place.folder / "supervisor.pid").write_text(str(os.getpid()))
-    assert region.supervisor(place) is None
+    assert region.find_supervisor(place) is None
 
 
 def test_stopping_what_does_not_run_ends_nothing(place, monkeypatch):

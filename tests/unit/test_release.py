@@ -22,7 +22,7 @@ def removed(folders, monkeypatch):
     folder = state.ensure_folder("pair")
     (folder / "network.json").write_text(NET.model_dump_json())
     places = {c.name: index for index, c in enumerate(ALL.clusters)}
-    state.private(folder / "regions.json", json.dumps(places))
+    state.write_private(folder / "regions.json", json.dumps(places))
     monkeypatch.setattr(region, "remove", lambda r: gone.append((r.cluster, r.index)))
     monkeypatch.setattr(network, "ensure_network", lambda folder: NET)
     return gone
@@ -38,7 +38,7 @@ def test_one_region_goes_and_the_next_one_gets_its_place(removed):
     assert removed == [("shanghai", 1)]
     assert places() == {"beijing": 0, "guangzhou": 2}
     newcomer = shanghai.model_copy(update={"name": "lhasa"})
-    assert provider._place(ALL, newcomer).index == 1
+    assert provider._reserve_region(ALL, newcomer).index == 1
     with pytest.raises(NotReady, match="never built"):
         lab.access(ALL, shanghai)
 

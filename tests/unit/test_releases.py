@@ -179,7 +179,7 @@ def test_what_was_accepted_once_is_pinned(web, cache):
     pinned = json.loads(accepted.path().read_text())
     assert pinned == {PLACE: f"sha256:{hashlib.sha256(GOOD).hexdigest()}"}
     assert releases.ensure(unknown, "istioctl") == folder
-    releases.check(unknown, "istioctl")
+    releases.require_checksum(unknown, "istioctl")
 
 
 def test_what_changed_after_it_was_accepted_is_refused(web):
@@ -195,7 +195,7 @@ def test_what_is_refused_is_not_accepted(web):
     web.files[f"/{NAME}"] = archive(("istio-1.7.2/bin/istioctl", program("9.9.9")))
     with pytest.raises(Unprepared):
         releases.ensure(stack(web, None), "istioctl", accept=True)
-    assert accepted.everything() == {}
+    assert accepted.load_checksums() == {}
 
 
 @pytest.mark.parametrize("text", ["{", '{"place": "md5:1"}', "[]"])
@@ -261,4 +261,4 @@ def test_a_processor_without_a_release_is_told(web, monkeypatch):
     monkeypatch.setattr(releases.platform, "machine", lambda: "riscv64")
     with pytest.raises(Unprepared, match="knows no release file of istioctl for riscv64"):
         ensure(web)
-    assert releases.known(stack(web), "istioctl") is None
+    assert releases.find_unpacked(stack(web), "istioctl") is None

@@ -67,7 +67,7 @@ def fill_token(cluster, changed):
 
 @pytest.fixture
 def wire(remote, clusters):
-    return lambda: remote_secrets.wire_secret.fn(HOST, remote, Done(cluster="shanghai"))
+    return lambda: remote_secrets.create_remote_secret.fn(HOST, remote, Done(cluster="shanghai"))
 
 
 def ended(clusters):
@@ -76,7 +76,7 @@ def ended(clusters):
 
 def served(clusters):
     [remote] = [c for access, c in clusters.items() if access != HOST]
-    remote.put(thing("v1", "ConfigMap", remote_secrets.ROOT, {}))
+    remote.put(thing("v1", "ConfigMap", remote_secrets.ROOT_CERT_CONFIG_MAP, {}))
 
 
 def test_a_remote_that_is_new_restarts_nothing(clusters, wire):
@@ -111,8 +111,10 @@ def test_an_istiod_whose_remote_lost_its_namespace_begins_anew(clusters, wire, r
     served(clusters)
     wire()
     clusters[HOST].writes.clear()
-    clusters[remote].store.pop(("v1", "configmaps", SYSTEM, remote_secrets.ROOT))
-    clusters[remote].store.pop(("v1", "secrets", SYSTEM, f"{remote_secrets.READER}-isthmus"))
+    clusters[remote].store.pop(("v1", "configmaps", SYSTEM, remote_secrets.ROOT_CERT_CONFIG_MAP))
+    clusters[remote].store.pop(
+        ("v1", "secrets", SYSTEM, f"{remote_secrets.READER_SERVICE_ACCOUNT}-isthmus")
+    )
     clusters[HOST].put(thing("v1", "Pod", "istiod-1", {"labels": {"app": "istiod"}}))
     # Only the istiod that begins anew writes its trust there again.
     clusters[HOST]._delete = lambda key, own=clusters[HOST]._delete: (own(key), served(clusters))

@@ -8,17 +8,17 @@ import pytest
 import stories
 from stories import SECRETS, START, STEPS, environment, known, step, story
 
-from isthmus.errors import NotReady, Rejected, Unprepared, together
+from isthmus.errors import NotReady, Rejected, Unprepared, combine_errors
 from isthmus.reporting import (
     MarkdownArtifact,
     RunFacts,
     RunFailure,
     TableArtifact,
+    build_artifacts,
     progress_key,
     progress_line,
     redact,
     topology,
-    what_is_left,
 )
 from isthmus.reporting import escape as text
 from isthmus.verification import Finding, Verification, VerificationFailed
@@ -28,7 +28,7 @@ PAIR = environment()
 
 def left(of):
     """Return what a story leaves, by the part of its key before the environment's name."""
-    found = what_is_left(of)
+    found = build_artifacts(of)
     assert all(item.key.endswith(f"-{of.environment}") for item in found)
     return {item.key.removesuffix(f"-{of.environment}"): item for item in found}
 
@@ -70,7 +70,7 @@ def test_a_run_that_ended_well_leaves_a_picture_tables_the_steps_and_what_to_typ
 
 
 def test_every_artifact_says_of_which_run_it_is_and_when_that_ended():
-    for item in what_is_left(story()):
+    for item in build_artifacts(story()):
         assert item.description.endswith("Run build silk-road, 2026-11-24 22:28:44 UTC")
         assert re.fullmatch(r"[a-z0-9-]+", item.key)
     assert re.fullmatch(r"[a-z0-9-]+", progress_key("silk-road"))
@@ -115,7 +115,7 @@ def test_findings_make_a_run_a_failure_even_if_nothing_was_raised():
 def test_a_finding_that_names_no_command_is_still_told():
     found = known(PAIR)
     reason = Finding(kind="odd", about="beijing", text="something is odd")
-    found.learn(found.verification.model_copy(update={"findings": (reason,)}))
+    found.add_result(found.verification.model_copy(update={"findings": (reason,)}))
     assert "**odd** (beijing): something is odd" in outcome(story(found))
 
 
@@ -137,7 +137,7 @@ def test_what_is_not_known_is_missing_and_never_invented():
     assert set(nothing) == {"outcome", "steps"}
     assert set(left(story(RunFacts(PAIR), steps=(), failure=RunFailure("no room")))) == {"outcome"}
     some = RunFacts(PAIR)
-    some.learn(stories.access("beijing"))
+    some.add_result(stories.access("beijing"))
     found = left(story(some, failure=RunFailure("no room")))
     assert set(found) == {"outcome", "topology", "clusters", "steps"}
     assert "shanghai" not in found["topology"].markdown
@@ -257,7 +257,7 @@ def test_secrets_that_come_by_mistake_are_in_nothing_that_a_run_leaves():
         found.servers["beijing"] = secret
         steps = [step(secret, secret, 0, 1, "failed", text=secret)]
         error = Rejected(secret, cluster=secret, step=secret, hint=secret)
-        everything = what_is_left(failed(error, found=found, steps=steps, name=secret))
+        everything = build_artifacts(failed(error, found=found, steps=steps, name=secret))
         shown = whole(everything) + progress_line(1, 2, steps)
         assert not re.search("CANARY", shown), shown
 
@@ -284,7 +284,7 @@ def test_a_message_of_several_reasons_is_a_list_whose_long_lines_wrap():
         Unprepared("no right to make <pods> in istio-system", cluster="south", hint="ask for it"),
         Unprepared("its load balancer gives no address; " * 9, cluster="north"),
     ]
-    page = outcome(failed(together(parts, "the clusters are not ready:", "run it again")))
+    page = outcome(failed(combine_errors(parts, "the clusters are not ready:", "run it again")))
     told = page.split("### What to do")[0]
     assert "```" not in told, "a block of code does not wrap"
     assert "the clusters are not ready:\n\n- south: no right to make \\<pods\\> in" in told
@@ -303,9 +303,9 @@ def test_no_text_is_longer_than_a_person_reads():
         Finding(kind=f"k{n}", about="beijing", text=endless + str(n)) for n in range(99)
     )
     found = known(PAIR)
-    found.learn(found.verification.model_copy(update={"findings": reasons}))
+    found.add_result(found.verification.model_copy(update={"findings": reasons}))
     steps = [step(endless, "beijing", 0, 1, "failed", text=endless)] * 99
-    for item in what_is_left(failed(error, found=found, steps=steps, name=endless)):
+    for item in build_artifacts(failed(error, found=found, steps=steps, name=endless)):
         assert len(whole([item])) < 150_000
 
 

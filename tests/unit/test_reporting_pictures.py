@@ -106,7 +106,7 @@ def test_findings_with_any_sign_in_them_are_drawn_as_they_are(draw):
     kind = 'say "x" [y]{z} `w` <img src=x onerror=1> #35; ; | --> %%{init: {}}%% end & é 1. _e_'
     found = known(environment())
     reason = Finding(kind=f"{kind}\n second line", about="beijing", text="odd")
-    found.learn(found.verification.model_copy(update={"findings": (reason,)}))
+    found.add_result(found.verification.model_copy(update={"findings": (reason,)}))
     assert f"finding: {kind} second line" in draw(topology.picture(found)).split("\n")
 
 
@@ -131,9 +131,9 @@ def test_two_clusters_in_one_network_are_joined_without_a_gateway(draw):
 def test_as_much_is_drawn_as_a_run_that_failed_early_knew(draw):
     early = RunFacts(environment())
     assert topology.picture(early) == ""
-    early.learn(stories.access("beijing"))
+    early.add_result(stories.access("beijing"))
     assert draw(topology.picture(early)).split("\n")[0] == "beijing (host)"
-    early.learn(stories.gateway(early.environment, "beijing"))
+    early.add_result(stories.gateway(early.environment, "beijing"))
     assert "198.18.0.3:15443" in draw(topology.picture(early)).split("\n")
 
 

@@ -70,7 +70,7 @@ def test_a_question_is_answered_by_the_exit_code():
 )
 def test_an_api_server_that_may_answer_later_is_not_taken_for_a_refusal(said):
     with pytest.raises(ClusterUnreachable, match="ended with 1") as caught:
-        shell.ask(python(f"raise SystemExit({said!r})"), cluster="beijing", step="join")
+        shell.run_on_cluster(python(f"raise SystemExit({said!r})"), cluster="beijing", step="join")
     assert (caught.value.cluster, caught.value.step) == ("beijing", "join")
 
 
@@ -79,4 +79,4 @@ def test_an_api_server_that_may_answer_later_is_not_taken_for_a_refusal(said):
 )
 def test_what_time_cannot_mend_is_a_refusal(said):
     with pytest.raises(Rejected):
-        shell.ask(python(f"raise SystemExit({said!r})"))
+        shell.run_on_cluster(python(f"raise SystemExit({said!r})"))

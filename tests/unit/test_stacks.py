@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from isthmus import stacks
 from isthmus.environment import Environment, Images
-from isthmus.environment.sections import PLACES
+from isthmus.environment.sections import IMAGE_SOURCE_KEYS
 from isthmus.errors import BadEnvironment
 
 
@@ -20,7 +20,7 @@ def test_the_words_for_stacks_are_the_stacks_that_exist():
 def test_every_stack_loads_with_all_its_images_and_its_own_kubernetes_in_its_window(name):
     stack = stacks.load(name)
     assert stack.name == name
-    assert None not in stack.images.model_dump(exclude=set(PLACES)).values()
+    assert None not in stack.images.model_dump(exclude=set(IMAGE_SOURCE_KEYS)).values()
     assert stack.kubernetes.holds(stack.versions.kubernetes)
 
 
@@ -60,6 +60,6 @@ def test_a_stack_must_name_every_image():
 
 
 def test_an_environments_images_go_over_the_stacks():
-    images = Images(tag="1.31.1").over(stacks.load("istio-1.31").images)
+    images = Images(tag="1.31.1").with_defaults(stacks.load("istio-1.31").images)
     assert images.tag == "1.31.1"
     assert images.hub == stacks.load("istio-1.31").images.hub

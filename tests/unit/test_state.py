@@ -19,20 +19,20 @@ def test_every_environment_has_a_folder_of_its_own_for_its_owner_alone(tmp_path)
 
 
 def test_what_is_known_is_what_was_written_down(tmp_path):
-    assert state.known() == []
+    assert state.environment_names() == []
     for name in ("b", "a"):
-        state.private(state.folder(name) / "environment.yaml", "name: x")
+        state.write_private(state.folder(name) / "environment.yaml", "name: x")
     state.ensure_folder("half")
-    assert state.known() == ["a", "b"]
+    assert state.environment_names() == ["a", "b"]
 
 
 def test_a_private_file_is_its_owners_alone_from_its_first_byte(tmp_path):
     path = tmp_path / "new" / "key"
-    state.private(path, "secret")
+    state.write_private(path, "secret")
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
     path.chmod(0o644)
-    state.private(path, "other")
+    state.write_private(path, "other")
     assert (path.read_text(), stat.S_IMODE(path.stat().st_mode)) == ("other", 0o600)
     assert list(path.parent.iterdir()) == [path]
 
@@ -43,7 +43,7 @@ def test_many_threads_may_write_one_file_and_it_is_always_whole(tmp_path):
     def write(text):
         try:
             for _ in range(25):
-                state.private(path, text)
+                state.write_private(path, text)
                 assert path.read_text() in texts
         except (AssertionError, OSError) as error:
             failed.append(error)
@@ -57,13 +57,13 @@ def test_many_threads_may_write_one_file_and_it_is_always_whole(tmp_path):
 
 
 def test_only_one_run_has_an_environment_and_the_next_one_gets_it():
-    with file_lock.taken("pair"):
-        with pytest.raises(Busy, match="pair is in use") as caught, file_lock.taken("pair"):
+    with file_lock.acquire("pair"):
+        with pytest.raises(Busy, match="pair is in use") as caught, file_lock.acquire("pair"):
             pass
         assert "isthmus status pair" in caught.value.hint
-        with file_lock.taken("other"):
+        with file_lock.acquire("other"):
             pass
-    with file_lock.taken("pair"):
+    with file_lock.acquire("pair"):
         pass
 
 

@@ -108,8 +108,8 @@ def test_helm_keeps_its_own_files_with_ours(seen, tmp_path):
 
 def test_a_region_outlives_the_shell_and_knows_nothing_of_it(monkeypatch):
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
-    assert set(subprocess_env.alone()) == {"PATH", "LANG", "LC_ALL", "TMPDIR", "HOME"}
-    assert "subprocess_env.alone()" in Path(region.__file__).read_text()
+    assert set(subprocess_env.for_region()) == {"PATH", "LANG", "LC_ALL", "TMPDIR", "HOME"}
+    assert "subprocess_env.for_region()" in Path(region.__file__).read_text()
 
 
 def test_go_and_pip_are_told_where_things_come_from_and_nothing_of_what_to_make(monkeypatch):
@@ -150,7 +150,7 @@ def unknown(uid):
 def test_a_folder_for_temporary_files_that_is_full_or_missing_is_passed_over(monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", None)
     monkeypatch.setenv("TMPDIR", "/nonexistent")
-    assert os.path.isdir(subprocess_env.made()["TMPDIR"])
+    assert os.path.isdir(subprocess_env.for_program()["TMPDIR"])
 
 
 def test_without_any_folder_for_temporary_files_the_variable_is_told(monkeypatch):
@@ -159,5 +159,5 @@ def test_without_any_folder_for_temporary_files_the_variable_is_told(monkeypatch
 
     monkeypatch.setattr(tempfile, "gettempdir", full)
     with pytest.raises(Unprepared, match="No usable temporary directory") as caught:
-        subprocess_env.made()
+        subprocess_env.for_program()
     assert "TMPDIR=" in caught.value.hint

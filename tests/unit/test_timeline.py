@@ -29,7 +29,7 @@ def test_a_step_is_what_its_last_event_says():
         Event("started", "a", "install host", "beijing", after=("z",), at=10),
         Event("noted", "a", "install host", "beijing", "half", 0.5, at=11),
         Event("done", "a", "install host", "beijing", "4 objects changed", at=14),
-    ).all()
+    ).steps()
     assert (found.outcome, found.text, found.after) == ("done", "4 objects changed", ("z",))
     assert found.seconds(now=99) == 4
 
@@ -39,7 +39,7 @@ def test_a_step_that_found_nothing_to_say_keeps_its_last_note():
         Event("started", "a", "x"),
         Event("noted", "a", "x", text="10.0.0.1"),
         Event("done", "a", "x"),
-    ).all()
+    ).steps()
     assert found.text == "10.0.0.1"
 
 
@@ -55,7 +55,7 @@ def test_a_step_that_is_tried_again_runs_on_from_its_first_start():
 
 def test_steps_keep_the_order_of_their_start():
     steps = heard(Event("started", "b", "b"), Event("started", "a", "a"), Event("done", "b", "b"))
-    assert names(steps.all()) == ["b", "a"]
+    assert names(steps.steps()) == ["b", "a"]
     assert names(steps.running()) == ["a"]
 
 

@@ -82,17 +82,19 @@ def test_istiod_proves_itself_by_our_root(istiod, ca, monkeypatch, more):
         return context
 
     monkeypatch.setattr(ssl, "create_default_context", create)
-    assert tls.handshake("127.0.0.1", istiod.port, NAME, mesh_ca.root_certificate(ca)) == ""
+    assert tls.handshake("127.0.0.1", istiod.port, NAME, mesh_ca.ensure_root_certificate(ca)) == ""
 
 
 def test_somebody_elses_istiod_is_not_ours(istiod, tmp_path):
-    other = mesh_ca.root_certificate(tmp_path / "other" / "ca")
+    other = mesh_ca.ensure_root_certificate(tmp_path / "other" / "ca")
     said = tls.handshake("127.0.0.1", istiod.port, NAME, other)
     assert said.startswith(f"127.0.0.1:{istiod.port}: ") and "certificate" in said
 
 
 def test_another_name_is_not_istiod(istiod, ca):
-    said = tls.handshake("127.0.0.1", istiod.port, "example.com", mesh_ca.root_certificate(ca))
+    said = tls.handshake(
+        "127.0.0.1", istiod.port, "example.com", mesh_ca.ensure_root_certificate(ca)
+    )
     assert "example.com" in said
 
 
@@ -108,12 +110,12 @@ def test_who_speaks_no_tls_is_told(ca):
 
         thread = threading.Thread(target=answer, daemon=True)
         thread.start()
-        assert tls.handshake("127.0.0.1", port, NAME, mesh_ca.root_certificate(ca))
+        assert tls.handshake("127.0.0.1", port, NAME, mesh_ca.ensure_root_certificate(ca))
         thread.join()
 
 
 def test_nobody_at_the_address_is_told(ca):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    said = tls.handshake("127.0.0.1", port, NAME, mesh_ca.root_certificate(ca))
+    said = tls.handshake("127.0.0.1", port, NAME, mesh_ca.ensure_root_certificate(ca))
     assert said.startswith(f"127.0.0.1:{port}: ") and "refused" in said

@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from isthmus.verification import Answers, by_cluster, parse_answers, probe_script, strangers
+from isthmus.verification import Answers, by_cluster, parse_answers, probe_script, unknown_instances
 
 HELLO = "Hello version: v1, instance: helloworld-abc-xyz"
 needs_curl = pytest.mark.skipif(not shutil.which("curl"), reason="no curl on this machine")
@@ -129,7 +129,7 @@ def test_answers_belong_to_the_cluster_of_their_instance_and_others_are_stranger
     answers = Answers(requests=4, instances=["a", "b", "a", "ghost"], failures=[])
     known = {"a": "beijing", "b": "shanghai", "c": "tianjin"}
     assert by_cluster(answers, known) == {"beijing": 2, "shanghai": 1, "tianjin": 0}
-    assert strangers(answers, known) == ["ghost"]
+    assert unknown_instances(answers, known) == ["ghost"]
 
 
 def test_what_was_asked_to_warm_up_does_not_count():

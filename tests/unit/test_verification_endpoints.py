@@ -11,11 +11,11 @@ from isthmus.step_results import GatewayAddress
 from isthmus.verification import (
     ObservedEndpoint,
     ReportedState,
-    connections,
+    count_active_connections,
+    evaluate_endpoints,
+    evaluate_gateway,
     expected_endpoints,
-    judge_endpoints,
-    judge_gateway,
-    lists,
+    has_endpoint,
     parse_clusters,
 )
 
@@ -41,14 +41,14 @@ def test_endpoints_by_ipv6_are_the_same_wherever_they_are_told():
     gateway = GatewayAddress(cluster="shanghai", address="fd00::2", port=15443)
     assert gateway.found == "[fd00::2]:15443"
     pods = {"beijing": {"helloworld-a": "fd00:a::7"}, "shanghai": {"helloworld-b": "fd00:b::7"}}
-    ways = {"beijing": ["[fd00::1]:15443"], "shanghai": gateway.ways}
+    ways = {"beijing": ["[fd00::1]:15443"], "shanghai": gateway.endpoints}
     reported = TWO.model_copy(update={"pods": pods, "gateways": ways})
     seen = [
         ObservedEndpoint(address="fd00:a::7", port=5000),
         ObservedEndpoint(address="fd00::2", port=15443),
     ]
-    assert judge_endpoints("beijing", seen, reported) == []
-    [lacking] = judge_endpoints("beijing", seen[:1], reported)
+    assert evaluate_endpoints("beijing", seen, reported) == []
+    [lacking] = evaluate_endpoints("beijing", seen[:1], reported)
     assert "[fd00::2]:15443" in lacking.text
 
 
@@ -123,20 +123,20 @@ def test_the_samples_port_can_be_another():
     "case", yaml.safe_load((CASES / "tables.yaml").read_text()), ids=lambda case: case["name"]
 )
 def test_table(case):
-    found = judge_endpoints("beijing", [endpoint(text) for text in case["seen"]], TWO)
+    found = evaluate_endpoints("beijing", [endpoint(text) for text in case["seen"]], TWO)
     assert [[reason.kind, reason.about] for reason in found] == case["findings"]
 
 
 def test_every_reason_names_client_address_cause_and_a_command():
     seen = [endpoint("10.244.0.8:5000"), endpoint("10.9.9.9:5000")]
-    for reason in judge_endpoints("beijing", seen, TWO):
+    for reason in evaluate_endpoints("beijing", seen, TWO):
         assert reason.text.startswith("beijing: ")
         assert ". Likely cause: " in reason.text
         assert ". Type: kubectl --context " in reason.text
 
 
 def test_a_missing_gateway_is_named_with_its_network():
-    (reason,) = judge_endpoints("beijing", [endpoint("10.244.0.7:5000")], TWO)
+    (reason,) = evaluate_endpoints("beijing", [endpoint("10.244.0.7:5000")], TWO)
     assert "198.18.2.200:15443" in reason.text
     assert "network2 (shanghai)" in reason.text
     assert "remote secret" in reason.text
@@ -144,15 +144,15 @@ def test_a_missing_gateway_is_named_with_its_network():
 
 def test_a_network_with_pods_and_no_gateway_address_is_red():
     reported = TWO.model_copy(update={"gateways": {"beijing": ["198.18.1.200:15443"]}})
-    (reason,) = judge_endpoints("beijing", [endpoint("10.244.0.7:5000")], reported)
+    (reason,) = evaluate_endpoints("beijing", [endpoint("10.244.0.7:5000")], reported)
     assert (reason.kind, reason.about) == ("no gateway", "shanghai")
 
 
 def test_a_gateway_that_lists_another_networks_gateway_sends_requests_back():
     own = [endpoint("10.244.0.7:5000"), endpoint("10.244.0.8:5000")]
-    assert judge_gateway("shanghai", {"one": own}, TWO) == []
+    assert evaluate_gateway("shanghai", {"one": own}, TWO) == []
     back = [*own, endpoint("198.18.1.200:15443")]
-    (reason,) = judge_gateway("shanghai", {"one": own, "two": back}, TWO)
+    (reason,) = evaluate_gateway("shanghai", {"one": own, "two": back}, TWO)
     assert (reason.kind, reason.about) == ("sends back", "shanghai")
     assert "ISTIO_META_REQUESTED_NETWORK_VIEW=network2" in reason.text
     assert "pod two" in reason.text and "pod one" not in reason.text
@@ -160,20 +160,20 @@ def test_a_gateway_that_lists_another_networks_gateway_sends_requests_back():
 
 def test_a_pod_of_a_gateway_that_knows_less_than_its_like_is_named():
     own = [endpoint("10.244.0.7:5000"), endpoint("10.244.0.8:5000")]
-    (reason,) = judge_gateway("shanghai", {"one": own, "two": own[:1]}, TWO)
+    (reason,) = evaluate_gateway("shanghai", {"one": own, "two": own[:1]}, TWO)
     assert (reason.kind, reason.about) == ("gateway behind", "shanghai")
     assert "pod two does not list 10.244.0.8:5000" in reason.text
-    assert judge_gateway("shanghai", {"one": own, "two": own}, TWO) == []
+    assert evaluate_gateway("shanghai", {"one": own, "two": own}, TWO) == []
 
 
 def test_a_gateway_without_a_ready_pod_is_down():
-    assert [r.kind for r in judge_gateway("shanghai", {}, TWO)] == ["gateway down"]
+    assert [r.kind for r in evaluate_gateway("shanghai", {}, TWO)] == ["gateway down"]
 
 
 def test_an_address_is_found_wherever_a_proxy_lists_it():
     text = (CASES / "envoy.json").read_text()
-    assert lists(text, "198.18.2.200")
-    assert not lists(text, "198.18.2.20")
+    assert has_endpoint(text, "198.18.2.200")
+    assert not has_endpoint(text, "198.18.2.20")
 
 
 def test_open_connections_into_the_mesh_are_counted_and_no_others():
@@ -189,4 +189,4 @@ def test_open_connections_into_the_mesh_are_counted_and_no_others():
         cluster("xds-grpc", "4"),
         {"name": "outbound_.9000_._.empty.other.svc.cluster.local"},
     ]
-    assert connections(json.dumps({"cluster_statuses": found})) == 3
+    assert count_active_connections(json.dumps({"cluster_statuses": found})) == 3

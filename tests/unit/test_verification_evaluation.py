@@ -18,11 +18,11 @@ from isthmus.verification import (
     bound,
     endpoint_findings,
     evaluate,
-    judge_client,
+    evaluate_client,
     table,
     traffic_findings,
 )
-from isthmus.verification.evidence import CAUSES_FIRST
+from isthmus.verification.evidence import KINDS_BY_CAUSE
 
 CITIES = ("beijing", "shanghai", "tianjin")
 
@@ -68,7 +68,7 @@ def answers(mesh: ReportedState, *, failures=(), more=(), **counts: int) -> Answ
 
 
 def look(client: str = "beijing", mesh: ReportedState = TWO, table=None, **counts):
-    return judge_client(
+    return evaluate_client(
         client, seen(client, mesh) if table is None else table, answers(mesh, **counts), mesh
     )
 
@@ -176,7 +176,7 @@ def test_an_instance_that_no_cluster_knows_is_red_named_and_counted_as_failed():
 
 def test_kept_connections_are_red():
     kept = answers(TWO, beijing=50, shanghai=50).model_copy(update={"reused": 99})
-    verdict = judge_client("beijing", seen("beijing", TWO), kept, TWO)
+    verdict = evaluate_client("beijing", seen("beijing", TWO), kept, TWO)
     assert kinds(verdict) == ["reused connections"]
 
 
@@ -209,8 +209,10 @@ def test_a_region_with_pods_and_no_share_is_red():
 
 def test_a_region_without_a_ready_pod_is_red_and_said_once_for_all_clients():
     mesh = TWO.model_copy(update={"pods": {"beijing": TWO.pods["beijing"], "shanghai": {}}})
-    clients = [judge_client("beijing", seen("beijing", mesh), answers(mesh, beijing=100), mesh)]
-    clients += [judge_client("shanghai", seen("shanghai", mesh), answers(mesh, beijing=100), mesh)]
+    clients = [evaluate_client("beijing", seen("beijing", mesh), answers(mesh, beijing=100), mesh)]
+    clients += [
+        evaluate_client("shanghai", seen("shanghai", mesh), answers(mesh, beijing=100), mesh)
+    ]
     verification = evaluate(PAIR, clients)
     assert [client.verdict for client in verification.clients] == ["fail", "fail"]
     assert len(verification.reasons) == 1
@@ -405,5 +407,5 @@ def test_what_the_sidecar_counted_comes_before_a_failure_that_names_no_cause():
 
 def test_every_kind_of_reason_has_its_place_among_causes():
     told = [inspect.getsource(module) for module in (endpoint_findings, traffic_findings)]
-    named = set(re.findall(r'reason\(\s*"([a-z ]+)"', "".join(told)))
-    assert named == {kind for kinds in CAUSES_FIRST for kind in kinds} and len(named) > 10
+    named = set(re.findall(r'make_finding\(\s*"([a-z ]+)"', "".join(told)))
+    assert named == {kind for kinds in KINDS_BY_CAUSE for kind in kinds} and len(named) > 10

@@ -3,7 +3,7 @@
 import pytest
 
 from isthmus.verification import ObservedEndpoint, bound, expected_shares, wilson
-from isthmus.verification.shares import enough
+from isthmus.verification.shares import requests_needed
 
 PODS = {"beijing": ["10.0.0.1"], "shanghai": ["10.0.0.1"], "tianjin": ["10.0.0.3"]}
 GATEWAYS = {
@@ -92,5 +92,5 @@ def test_the_wilson_interval_is_the_textbooks():
 
 
 def test_how_many_requests_make_silence_tell():
-    assert enough(0.5) == 14
-    assert enough(1.0) == 1
+    assert requests_needed(0.5) == 14
+    assert requests_needed(1.0) == 1

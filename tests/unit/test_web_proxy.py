@@ -35,14 +35,14 @@ HERE = [
 @pytest.fixture(autouse=True)
 def shell():
     """Return a function that makes the shell's proxies these and no others."""
-    names = [*web_proxy.NAMES, *map(str.lower, web_proxy.NAMES), web_proxy.KEPT]
+    names = [*web_proxy.NAMES, *map(str.lower, web_proxy.NAMES), web_proxy.SAVED_VARIABLE]
 
     def said(variables, settled=False):
         for name in names:
             os.environ.pop(name, None)
         os.environ.update(variables)
         if settled:
-            web_proxy.settle()
+            web_proxy.set_proxy_variables()
 
     before = dict(os.environ)
     said({})
@@ -55,7 +55,7 @@ def shell():
 @pytest.mark.parametrize("url", HERE)
 def test_this_machine_and_the_lab_are_never_asked_through_a_proxy(shell, variables, settled, url):
     shell(variables, settled)
-    assert web_proxy.of(url) is None and web_proxy.of_cluster(url) is None
+    assert web_proxy.proxy_for(url) is None and web_proxy.cluster_proxy(url) is None
 
 
 CHOICES = [
@@ -88,7 +88,7 @@ def test_others_are_asked_as_curl_and_kubectl_would_ask(
     shell, variables, url, curl, kubectl, settled
 ):
     shell(variables, settled)
-    assert (web_proxy.of(url), web_proxy.of_cluster(url)) == (curl, kubectl)
+    assert (web_proxy.proxy_for(url), web_proxy.cluster_proxy(url)) == (curl, kubectl)
 
 
 LISTS = [
@@ -124,7 +124,7 @@ LISTS = [
 @pytest.mark.parametrize(("entry", "url", "directly"), LISTS)
 def test_no_proxy_is_read_in_every_way_it_is_written(shell, name, entry, url, directly, settled):
     shell({"HTTPS_PROXY": PROXY, name: entry}, settled)
-    assert (web_proxy.of_cluster(url) is None) == directly
+    assert (web_proxy.cluster_proxy(url) is None) == directly
     if settled:
         httpx.Client().close()  # which raises at entries that it does not know
 
@@ -132,7 +132,7 @@ def test_no_proxy_is_read_in_every_way_it_is_written(shell, name, entry, url, di
 def test_both_spellings_of_no_proxy_hold_in_every_program(shell):
     shell({"https_proxy": PROXY, "no_proxy": "10.0.0.0/8", "NO_PROXY": ".one.example"}, True)
     for url in ("https://10.1.1.1", "https://a.one.example"):
-        assert web_proxy.of_cluster(url) is None
+        assert web_proxy.cluster_proxy(url) is None
     for name in ("no_proxy", "NO_PROXY"):
         told = web_proxy.for_programs()[name].split(",")
         assert {"10.0.0.0/8", ".one.example", "127.0.0.1", "198.18.0.0/15"} <= set(told)
@@ -158,7 +158,7 @@ def test_a_proxy_that_cannot_be_used_is_told_where_it_is_needed_and_only_there(
 ):
     shell({"HTTPS_PROXY": proxy}, settled)
     with pytest.raises(Unprepared, match="HTTPS_PROXY names a proxy") as caught:
-        web_proxy.of("https://one.example")
+        web_proxy.proxy_for("https://one.example")
     assert "secret" not in f"{caught.value} {caught.value.hint}"
     with pytest.raises(Unprepared, match="HTTPS_PROXY"):
         download.fetch("https://one.example/file", tmp_path / "file")
@@ -244,7 +244,7 @@ def test_a_proxy_that_refuses_or_is_dead_is_told_by_its_variable(shell, access, 
     for port in (dead, listener.port):
         shell({"https_proxy": f"{scheme}://127.0.0.1:{port}"})
         with pytest.raises(ClusterUnreachable, match="proxy that HTTPS_PROXY names") as caught:
-            connectivity.reach(ApiServer(access("https://one.example")))
+            connectivity.get_server_version(ApiServer(access("https://one.example")))
         assert "NO_PROXY=one.example" in caught.value.hint
         with pytest.raises(ClusterUnreachable, match="the proxy in HTTPS_PROXY"):
             kube.Kube(access("https://one.example")).version()
@@ -270,8 +270,8 @@ def test_a_lab_that_is_elsewhere_is_asked_directly_too(shell, tmp_path, monkeypa
     (record.parent.parent / "broken").mkdir()
     (record.parent.parent / "broken/network.json").write_text("{")
     shell(EVERY)
-    assert web_proxy.of_cluster("https://10.77.5.2:6443") is None
-    assert web_proxy.of_cluster("https://10.77.6.2:6443") == PROXY
+    assert web_proxy.cluster_proxy("https://10.77.5.2:6443") is None
+    assert web_proxy.cluster_proxy("https://10.77.6.2:6443") == PROXY
     assert "10.77.5.0/24" in web_proxy.for_programs()["NO_PROXY"].split(",")
 
 
@@ -290,23 +290,25 @@ def test_what_is_behind_a_socks_proxy_is_reached_through_it(shell, web, tmp_path
         # An address for socks5: with that, httpx and urllib3 want to know it before they ask.
         assert download.fetch("http://192.0.2.7/version", tmp_path / "file") is True
         shell({"http_proxy": found}, settled=True)
-        assert connectivity.reach(ApiServer(access("http://192.0.2.7")))[1] == "v1.36.3"
+        assert (
+            connectivity.get_server_version(ApiServer(access("http://192.0.2.7")))[1] == "v1.36.3"
+        )
     assert len(proxy.names) == 2
 
 
 def test_a_run_s_own_variables_go_before_those_of_the_shell_that_started_its_worker(shell):
     shell({"HTTPS_PROXY": "http://old:1", "no_proxy": "fd00::/8"}, settled=True)
     os.environ |= {"HTTPS_PROXY": PROXY, "NO_PROXY": f"{os.environ['NO_PROXY']},two.example"}
-    assert web_proxy.of_cluster("https://one.example") == PROXY
-    assert web_proxy.of_cluster("https://two.example") is None
-    assert web_proxy.of_cluster("https://[fd00::1]") is None
+    assert web_proxy.cluster_proxy("https://one.example") == PROXY
+    assert web_proxy.cluster_proxy("https://two.example") is None
+    assert web_proxy.cluster_proxy("https://[fd00::1]") is None
     os.environ["HTTPS_PROXY"] = ""
-    assert web_proxy.of_cluster("https://one.example") is None
+    assert web_proxy.cluster_proxy("https://one.example") is None
 
 
 def test_settling_twice_is_settling_once(shell):
     shell({"HTTPS_PROXY": PROXY, "NO_PROXY": "fd00::/8"}, settled=True)
     before = dict(os.environ)
-    web_proxy.settle()
+    web_proxy.set_proxy_variables()
     assert dict(os.environ) == before
-    assert web_proxy.of_cluster("https://[fd00::1]") is None
+    assert web_proxy.cluster_proxy("https://[fd00::1]") is None

@@ -12,7 +12,11 @@ from urllib.parse import urlsplit
 from isthmus import polling
 from isthmus.adapters import web_proxy
 from isthmus.errors import ClusterUnreachable, IsthmusError, Rejected
-from isthmus.providers.kce.credentials import ACCESS, SECRET, KceCredentials
+from isthmus.providers.kce.credentials import (
+    ACCESS_KEY_VARIABLE,
+    SECRET_KEY_VARIABLE,
+    KceCredentials,
+)
 
 with warnings.catch_warnings():
     # The SDK silences every warning of the process that imports it.
@@ -33,7 +37,7 @@ ENDPOINT = "KSYUN_ENDPOINT"
 """Another address of the API, such as the cloud's internal one: the variable of its own tools."""
 DOMAIN = "api.ksyun.com"
 """Where the API is unless that says otherwise."""
-PAUSE = 2.0
+THROTTLE_RETRY_INTERVAL = 2.0
 """Seconds from one try of a throttled request to the next."""
 PAGE = 20
 """Clusters in one answer at most (DescribeCluster, MaxResults)."""
@@ -145,8 +149,8 @@ class KceRegionClient:
         return polling.until(
             answer,
             f"an answer of KCE in {self.region} to {action}",
-            timeout=polling.limits().cloud,
-            interval=PAUSE,
+            timeout=polling.timeouts().cloud,
+            interval=THROTTLE_RETRY_INTERVAL,
         )
 
     def _credential(self) -> Credential:
@@ -156,9 +160,13 @@ class KceRegionClient:
         """Return an error of the SDK as one of ours, without the keys."""
         code, said, request = _parts(error)
         kind = _kind(f"{code} {said}".lower(), code)
-        said = self._keys.hide(said)[:500]
+        said = self._keys.redact(said)[:500]
         ours = any(sign in code.lower() for sign in REFUSED)
-        hint = f"are {ACCESS} and {SECRET} right, and may they do this?" if ours else ""
+        hint = (
+            f"are {ACCESS_KEY_VARIABLE} and {SECRET_KEY_VARIABLE} right, and may they do this?"
+            if ours
+            else ""
+        )
         asked = f" (request {request})" if request else ""
         return kind(f"KCE in {self.region}: {action}: {code}: {said}{asked}", hint=hint)
 
@@ -166,11 +174,11 @@ class KceRegionClient:
 def _profile() -> ClientProfile:
     given = os.environ.get(ENDPOINT, "")
     address = urlsplit(given if "://" in given else f"https://{given}")
-    proxy = web_proxy.of(f"{address.scheme}://{address.netloc or DOMAIN}")
+    proxy = web_proxy.proxy_for(f"{address.scheme}://{address.netloc or DOMAIN}")
     http = HttpProfile(
         protocol=address.scheme,
         endpoint=address.netloc or None,
-        reqTimeout=2 * polling.limits().request,
+        reqTimeout=2 * polling.timeouts().request,
         proxy=proxy,
     )
     return ClientProfile(httpProfile=http, language="en-US")

@@ -17,26 +17,26 @@ from isthmus.errors import Unprepared
 from isthmus.providers.kce import purchase_record
 from isthmus.step_results import Access
 
-NAME, SPACE = "kubefedconfig", "kube-system"
+NAME, CONFIGMAP_NAMESPACE = "kubefedconfig", "kube-system"
 IN_CONSOLE = "KCE console, Multi-Cluster > Federation Management"
 
 
-def keep(host: Kube, environment: str) -> Path:
+def store_kubeconfig(host: Kube, environment: str) -> Path:
     """Keep the federation's kubeconfig (0600) in the environment's folder; return where.
 
     Raises Unprepared, with both ways to go on, if the console has made no federation.
     """
     path = purchase_record.folder(environment) / "federation.kubeconfig"
-    found = host.get("ConfigMap", NAME, SPACE) or {}
+    found = host.get("ConfigMap", NAME, CONFIGMAP_NAMESPACE) or {}
     text = next((value for value in (found.get("data") or {}).values() if _is_config(value)), "")
     if not text:
         raise Unprepared(
-            f"no federation: there is no kubeconfig in ConfigMap {SPACE}/{NAME}",
+            f"no federation: there is no kubeconfig in ConfigMap {CONFIGMAP_NAMESPACE}/{NAME}",
             cluster=host.access.cluster,
             hint=f"create it with all clusters in it ({IN_CONSOLE}), then: isthmus up "
             f"{environment}; or let Isthmus install KubeFed: kce: {{federation: isthmus}}",
         )
-    state.private(path, text)
+    state.write_private(path, text)
     return path
 
 
@@ -44,9 +44,9 @@ def check_members(host: Kube, federation: Path, members: list[Access]) -> None:
     """Raise Unprepared with every cluster that the federation does not have."""
     contexts = _contexts(federation.read_text())
     lacking = [
-        f"{member.cluster} ({member.in_federation})"
+        f"{member.cluster} ({member.member_name})"
         for member in members
-        if f"context-{member.in_federation}" not in contexts or not _is_member(host, member)
+        if f"context-{member.member_name}" not in contexts or not _is_member(host, member)
     ]
     if lacking:
         raise Unprepared(
@@ -57,8 +57,8 @@ def check_members(host: Kube, federation: Path, members: list[Access]) -> None:
 
 
 def _is_member(host: Kube, member: Access) -> bool:
-    name = member.in_federation
-    return bool(host.get("KubeFedCluster", name, kubefed.NAMESPACE, kubefed.CORE))
+    name = member.member_name
+    return bool(host.get("KubeFedCluster", name, kubefed.NAMESPACE, kubefed.CORE_API))
 
 
 def _is_config(text: Any) -> bool:

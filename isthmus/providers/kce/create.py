@@ -17,8 +17,8 @@ T = TypeVar("T")
 RUNNING = "running"
 BROKEN = ("error", "notready")
 """What KCE calls a cluster (terraform-provider-ksyun, service_ksyun_kce.go, checkClusterState)."""
-GOING = "deleting"
-LOOK = 10.0
+DELETING = "deleting"
+POLL_INTERVAL = 10.0
 """Seconds from one look at a cluster to the next; minutes are usual."""
 
 
@@ -32,7 +32,7 @@ def find(
     name = payloads.name(environment.name, cluster.name)
     named = [found for found in cloud.clusters(name) if found.name == name]
     if theirs := [found for found in named if not _is_ours(found, environment)]:
-        mark = payloads.mark(environment.name, cluster.name)
+        mark = payloads.cluster_description(environment.name, cluster.name)
         raise Rejected(
             f"KCE cluster {name} ({theirs[0].identity}) in {cloud.region} is not this "
             f"environment's: its description is not {mark!r}",
@@ -46,13 +46,13 @@ def find(
     return next(iter(named), None)
 
 
-def stands(cloud: KceRegionClient, environment: Environment, cluster: ClusterSpec) -> bool:
+def exists(cloud: KceRegionClient, environment: Environment, cluster: ClusterSpec) -> bool:
     """Tell whether the cluster is there, and not about to go."""
     found = find(cloud, environment, cluster)
-    return found is not None and found.status.lower() != GOING
+    return found is not None and found.status.lower() != DELETING
 
 
-def all_of(cloud: KceRegionClient, environment: Environment) -> list[KceCluster]:
+def list_clusters(cloud: KceRegionClient, environment: Environment) -> list[KceCluster]:
     """Return every cluster of the environment in a region, also one that its file has no more."""
     listed = cloud.clusters(payloads.name(environment.name, ""))
     return [found for found in listed if _is_ours(found, environment)]
@@ -61,27 +61,27 @@ def all_of(cloud: KceRegionClient, environment: Environment) -> list[KceCluster]
 def ensure(cloud: KceRegionClient, environment: Environment, cluster: ClusterSpec) -> str:
     """Make the cluster exist and run; return its identity."""
     purchase_record.keep_region(environment.name, cluster)
-    found = awaited(cloud, environment, cluster)
-    if found and found.status.lower() == GOING:
-        await_gone(cloud, found)
+    found = find_or_await(cloud, environment, cluster)
+    if found and found.status.lower() == DELETING:
+        await_deletion(cloud, found)
         found = None
     identity = found.identity if found else _create(cloud, environment, cluster)
-    purchase_record.asked(environment.name, cluster).unlink(missing_ok=True)
+    purchase_record.pending_request_file(environment.name, cluster).unlink(missing_ok=True)
     _await_running(cloud, environment, cluster, identity)
     return identity
 
 
-def awaited(
+def find_or_await(
     cloud: KceRegionClient, environment: Environment, cluster: ClusterSpec
 ) -> KceCluster | None:
     """Return the cluster, or None; one that was asked for without an answer is waited for."""
     found = find(cloud, environment, cluster)
-    if found or not purchase_record.asked(environment.name, cluster).exists():
+    if found or not purchase_record.pending_request_file(environment.name, cluster).exists():
         return found
-    return _appearing(cloud, environment, cluster)
+    return _await_listed(cloud, environment, cluster)
 
 
-def await_gone(cloud: KceRegionClient, found: KceCluster) -> None:
+def await_deletion(cloud: KceRegionClient, found: KceCluster) -> None:
     """Wait until KCE lists the cluster no more."""
     status = found.status
 
@@ -94,13 +94,13 @@ def await_gone(cloud: KceRegionClient, found: KceCluster) -> None:
     polling.until(
         gone,
         f"the end of KCE cluster {found.name} ({found.identity})",
-        timeout=polling.limits().cluster,
-        interval=LOOK,
+        timeout=polling.timeouts().cluster,
+        interval=POLL_INTERVAL,
         seen=lambda: status,
     )
 
 
-def until_it_answers(reach: Callable[[], T], cluster: str) -> T:
+def await_api_server(reach: Callable[[], T], cluster: str) -> T:
     """Return what `reach` returns once the cluster's API server answers from outside."""
     last = ""
 
@@ -115,8 +115,8 @@ def until_it_answers(reach: Callable[[], T], cluster: str) -> T:
     return polling.until(
         answer,
         "its API server to answer from outside",
-        timeout=polling.limits().api_server,
-        interval=LOOK,
+        timeout=polling.timeouts().api_server,
+        interval=POLL_INTERVAL,
         cluster=cluster,
         seen=lambda: last,
         error=ClusterUnreachable,
@@ -124,29 +124,29 @@ def until_it_answers(reach: Callable[[], T], cluster: str) -> T:
 
 
 def _create(cloud: KceRegionClient, environment: Environment, cluster: ClusterSpec) -> str:
-    state.private(
-        purchase_record.asked(environment.name, cluster),
+    state.write_private(
+        purchase_record.pending_request_file(environment.name, cluster),
         payloads.name(environment.name, cluster.name),
     )
     try:
         return cloud.create(payloads.creation(environment, cluster))
     except NoAnswer as error:
-        if found := _appearing(cloud, environment, cluster):
+        if found := _await_listed(cloud, environment, cluster):
             return found.identity
         raise Rejected(
-            f"{error.message}; nor is the cluster listed {polling.limits().cloud:g} s later",
+            f"{error.message}; nor is the cluster listed {polling.timeouts().cloud:g} s later",
             cluster=cluster.name,
             hint=f"it is not asked for twice by itself; look into the KCE console, then: "
             f"isthmus up {environment.name}",
         ) from None
     except (Rejected, Throttled):
-        purchase_record.asked(
+        purchase_record.pending_request_file(
             environment.name, cluster
         ).unlink()  # it was answered: nothing was made
         raise
 
 
-def _appearing(
+def _await_listed(
     cloud: KceRegionClient, environment: Environment, cluster: ClusterSpec
 ) -> KceCluster | None:
     """Return a cluster as soon as it is listed, or None if it is not within the limit `cloud`."""
@@ -154,8 +154,8 @@ def _appearing(
         return polling.until(
             lambda: find(cloud, environment, cluster),
             "the cluster to be listed",
-            timeout=polling.limits().cloud,
-            interval=LOOK,
+            timeout=polling.timeouts().cloud,
+            interval=POLL_INTERVAL,
         )
     except NotReady:
         return None
@@ -170,7 +170,7 @@ def _await_running(
         nonlocal status
         found = cloud.cluster(identity)
         status = found.status if found else "not listed"
-        events.say(f"KCE: {status}")
+        events.report_progress(f"KCE: {status}")
         if status.lower() in BROKEN:
             raise Rejected(
                 f"KCE cluster {identity} in {cloud.region} is {status}",
@@ -183,8 +183,8 @@ def _await_running(
     polling.until(
         running,
         f"KCE cluster {identity} to run",
-        timeout=polling.limits().cluster,
-        interval=LOOK,
+        timeout=polling.timeouts().cluster,
+        interval=POLL_INTERVAL,
         cluster=cluster.name,
         seen=lambda: status,
     )

@@ -7,11 +7,11 @@ from isthmus.providers.kce import create
 from isthmus.providers.kce.api import KceCluster, KceRegionClient
 from isthmus.step_results import Access
 
-MAKING = ("creating", "initializing", "pending")
+CREATING_STATUSES = ("creating", "initializing", "pending")
 """Words for a cluster that KCE may refuse to delete yet; it is asked again until it takes it."""
 
 
-def release(access: Access) -> None:
+def delete_load_balancers(access: Access) -> None:
     """Leave no load balancer of the cluster's Services: each is paid for, and none goes with it.
 
     A cluster that stops answering meanwhile is deleted all the same.
@@ -22,29 +22,29 @@ def release(access: Access) -> None:
         for service in services:
             client.delete(service)
         polling.until(
-            lambda: None if any(client.has(s) for s in services) else True,
+            lambda: None if any(client.has_object(s) for s in services) else True,
             "its load balancers to go",
-            timeout=polling.limits().deletion,
+            timeout=polling.timeouts().deletion,
             interval=1,
             cluster=access.cluster,
         )
     except (Rejected, NotReady, ClusterUnreachable) as error:
-        events.say(f"load balancers may be left, look in the console: {error.message}")
+        events.report_progress(f"load balancers may be left, look in the console: {error.message}")
 
 
-def ask(cloud: KceRegionClient, found: KceCluster) -> None:
+def request_deletion(cloud: KceRegionClient, found: KceCluster) -> None:
     """Make KCE delete the cluster; one that it still makes is asked about until it takes it."""
     last = ""
 
     def taken() -> bool | None:
         nonlocal last
         now = cloud.cluster(found.identity)
-        if now is None or now.status.lower() == create.GOING:
+        if now is None or now.status.lower() == create.DELETING:
             return True
         try:
             cloud.delete(found.identity)
         except Rejected as error:
-            if now.status.lower() not in MAKING:
+            if now.status.lower() not in CREATING_STATUSES:
                 error.hint = error.hint or _hint(found)
                 raise
             last = f"{now.status}: {error.message}"
@@ -54,8 +54,8 @@ def ask(cloud: KceRegionClient, found: KceCluster) -> None:
     polling.until(
         taken,
         f"KCE to delete {found.name} ({found.identity})",
-        timeout=polling.limits().cluster,
-        interval=create.LOOK,
+        timeout=polling.timeouts().cluster,
+        interval=create.POLL_INTERVAL,
         seen=lambda: last,
     )
 

@@ -18,13 +18,13 @@ def path(environment: str, cluster: str, identity: str) -> Path:
     return purchase_record.folder(environment) / f"{cluster}.{identity}.kubeconfig"
 
 
-def known(environment: str, cluster: str) -> str:
+def stored_cluster_id(environment: str, cluster: str) -> str:
     """Return the identity of the cluster whose kubeconfig is kept, or nothing."""
     found = sorted((purchase_record.folder(environment)).glob(f"{cluster}.*.kubeconfig"))
     return found[0].name.split(".")[-2] if len(found) == 1 else ""
 
 
-def kept(environment: str, cluster: str, identity: str) -> Access | None:
+def stored_access(environment: str, cluster: str, identity: str) -> Access | None:
     """Return how to reach the cluster by what is kept; None if that does not work any more."""
     file = path(environment, cluster, identity)
     if not file.exists():
@@ -32,7 +32,7 @@ def kept(environment: str, cluster: str, identity: str) -> Access | None:
     try:
         return _answering(_access(file, cluster))
     except (Rejected, TransientError):
-        kube.forget()
+        kube.clear_clients()
         return None
 
 
@@ -51,8 +51,8 @@ def fetch(cloud: KceRegionClient, environment: str, cluster: str, identity: str)
     file = path(environment, cluster, identity)
     for old in file.parent.glob(f"{cluster}.*.kubeconfig"):
         old.unlink()
-    state.private(file, text)
-    kube.forget()
+    state.write_private(file, text)
+    kube.clear_clients()
     return _answering(_access(file, cluster))
 
 

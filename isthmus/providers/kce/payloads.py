@@ -8,12 +8,12 @@ are JSON in `Para`, booleans are in lower case.
 import json
 from typing import Any
 
-from isthmus.adapters.diff import LABEL
+from isthmus.adapters.diff import ENVIRONMENT_LABEL
 from isthmus.environment import ClusterSpec, Environment
 
 NODES = 2
 CHARGE = "Daily"
-PODS, SERVICES = "172.16.0.0/16", "10.252.0.0/16"
+POD_CIDR, SERVICE_CIDR = "172.16.0.0/16", "10.252.0.0/16"
 """The networks of the cloud's own examples (terraform-provider-ksyun, kce_cluster)."""
 
 
@@ -22,15 +22,15 @@ def name(environment: str, cluster: str) -> str:
     return f"{environment}_{cluster}"
 
 
-def mark(environment: str, cluster: str) -> str:
+def cluster_description(environment: str, cluster: str) -> str:
     """Return the description by which a cluster is known as ours: KCE's clusters have no tags."""
-    return f"{LABEL}={environment} isthmus/cluster={cluster}"
+    return f"{ENVIRONMENT_LABEL}={environment} isthmus/cluster={cluster}"
 
 
 def owner(description: str) -> str:
     """Return the environment that a cluster with this description was made for, or nothing."""
     words = dict(word.partition("=")[::2] for word in description.split())
-    return words.get(LABEL, "") if "isthmus/cluster" in words else ""
+    return words.get(ENVIRONMENT_LABEL, "") if "isthmus/cluster" in words else ""
 
 
 def creation(environment: Environment, cluster: ClusterSpec) -> dict[str, Any]:
@@ -41,13 +41,13 @@ def creation(environment: Environment, cluster: ClusterSpec) -> dict[str, Any]:
     common, site = environment.kce, cluster.kce
     return {
         "ClusterName": name(environment.name, cluster.name),
-        "ClusterDesc": mark(environment.name, cluster.name),
+        "ClusterDesc": cluster_description(environment.name, cluster.name),
         "ClusterManageMode": "ManagedCluster",
         "K8sVersion": common.version,
         "VpcId": site.vpc,
         "ReserveSubnetId": site.reserve_subnet,
-        "PodCidr": site.pod_cidr or PODS,
-        "ServiceCidr": site.service_cidr or SERVICES,
+        "PodCidr": site.pod_cidr or POD_CIDR,
+        "ServiceCidr": site.service_cidr or SERVICE_CIDR,
         "NetworkType": "Flannel",
         "ExposePublicApiServer": "true",
         "EnableDelProtection": "false",

@@ -6,14 +6,14 @@ from isthmus import state
 from isthmus.environment import ClusterSpec
 
 
-def asked(environment: str, cluster: ClusterSpec) -> Path:
+def pending_request_file(environment: str, cluster: ClusterSpec) -> Path:
     """Return the file that is there while a cluster was asked for and no answer came."""
     return folder(environment) / f"{cluster.name}.asked"
 
 
 def keep_region(environment: str, cluster: ClusterSpec) -> None:
     """Note where a cluster is bought: a later file may not name this region any more."""
-    state.private(folder(environment) / f"{cluster.region}.region", "")
+    state.write_private(folder(environment) / f"{cluster.region}.region", "")
 
 
 def regions(environment: str) -> list[str]:

@@ -20,19 +20,19 @@ from isthmus.providers.kind import commands, records
 PROGRAM = "cloud-provider-kind"
 FLAG = "--gateway-channel"
 """Unless it is `disabled`, the Gateway API's kinds go into every kind cluster, a user's too."""
-GRACE = 30.0
+LOAD_BALANCER_TIMEOUT = 30.0
 """Seconds to remove load balancers; each takes one or two."""
 INSTALL = f"go install sigs.k8s.io/{PROGRAM}@latest, and its folder onto PATH"
 
 
-def runs() -> bool:
+def is_running() -> bool:
     """Tell whether one is at work on this machine, on its own or in a container."""
-    return bool(processes.named(PROGRAM))
+    return bool(processes.find_by_name(PROGRAM))
 
 
-def lack() -> str:
+def unavailable_reason() -> str:
     """Return why none can give addresses here, or nothing."""
-    if runs():
+    if is_running():
         return ""
     if not (program := shutil.which(PROGRAM)):
         return f"no {PROGRAM} on PATH, and none runs"
@@ -44,21 +44,21 @@ def lack() -> str:
 def ensure() -> None:
     """Make one run; its log is in the home folder. Raises Unprepared if there is no program."""
     with _lock():
-        if runs():
+        if is_running():
             return
         if not (program := shutil.which(PROGRAM)):
-            raise Unprepared(lack(), hint=INSTALL)
+            raise Unprepared(unavailable_reason(), hint=INSTALL)
         command = [program, FLAG, "disabled"]
-        log, env = _file("log"), commands.environment()
+        log, env = _file("log"), commands.kind_environment()
         started = processes.detach(command, log, env, cwd=state.home())
-        state.private(_file("json"), json.dumps(asdict(started)))
+        state.write_private(_file("json"), json.dumps(asdict(started)))
 
 
-def remove_of(cluster: str) -> None:
+def remove_load_balancers(cluster: str) -> None:
     """Leave no load balancer of a cluster that is gone; cloud-provider-kind may be at it, too."""
 
     def gone() -> bool | None:
-        if not (left := commands.balancers(cluster)):
+        if not (left := commands.load_balancers(cluster)):
             return True
         try:
             commands.remove(left)
@@ -68,24 +68,24 @@ def remove_of(cluster: str) -> None:
 
     seen = ["they are still there"]
     what = f"the end of the load balancers of {cluster}"
-    polling.until(gone, what, timeout=GRACE, seen=lambda: seen[-1])
+    polling.until(gone, what, timeout=LOAD_BALANCER_TIMEOUT, seen=lambda: seen[-1])
 
 
-def release() -> None:
+def stop_if_unused() -> None:
     """End the one that we started, unless somebody's clusters need it."""
     with _lock():
-        if not (ours := _ours()):
+        if not (ours := _own_process()):
             return
-        users = [*records.environments(), *commands.balancers()]
+        users = [*records.environments(), *commands.load_balancers()]
         if users:
-            events.say(f"{PROGRAM} stays: needed by {', '.join(users)}")
+            events.report_progress(f"{PROGRAM} stays: needed by {', '.join(users)}")
             return
-        processes.end(ours, GRACE)
+        processes.terminate(ours, LOAD_BALANCER_TIMEOUT)
         for suffix in ("json", "log"):
             _file(suffix).unlink(missing_ok=True)
 
 
-def _ours() -> Process | None:
+def _own_process() -> Process | None:
     record = _file("json")
     process = Process(**json.loads(record.read_text())) if record.exists() else None
     return process if process and process.alive else None

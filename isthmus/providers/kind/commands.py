@@ -13,9 +13,9 @@ from isthmus.errors import NotReady, Rejected
 
 API_PORT = 6443
 """The API server's port in its container: kind pkg/cluster/internal/providers/common."""
-BALANCED = "io.x-k8s.cloud-provider-kind.cluster"
+LOAD_BALANCER_LABEL = "io.x-k8s.cloud-provider-kind.cluster"
 """Label of a load balancer's container: cloud-provider-kind pkg/constants/constants.go."""
-DOCKERS = ("DOCKER_", "HOME", "SSH_AUTH_SOCK", "XDG_RUNTIME_DIR")
+DOCKER_VARIABLE_PREFIXES = ("DOCKER_", "HOME", "SSH_AUTH_SOCK", "XDG_RUNTIME_DIR")
 """Beginnings of the variables by which a person's Docker is found."""
 STATE = "{{.Id}} {{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}"
 
@@ -30,16 +30,16 @@ class KindNode:
     """Where other containers reach it; empty while it is stopped."""
 
 
-def environment() -> Mapping[str, str]:
+def kind_environment() -> Mapping[str, str]:
     """Return the variables for programs that would else choose another engine than Docker."""
-    return {**engine_environment(), "KIND_EXPERIMENTAL_PROVIDER": "docker"}
+    return {**docker_environment(), "KIND_EXPERIMENTAL_PROVIDER": "docker"}
 
 
-def engine_environment() -> dict[str, str]:
+def docker_environment() -> dict[str, str]:
     """Return the variables with which Docker is asked: those of the person's that name theirs."""
     # Its home as it is, though nothing may be written there: the logins of registries lie in it.
-    named = {k: v for k, v in os.environ.items() if k.startswith(DOCKERS)}
-    return subprocess_env.made(**named)
+    named = {k: v for k, v in os.environ.items() if k.startswith(DOCKER_VARIABLE_PREFIXES)}
+    return subprocess_env.for_program(**named)
 
 
 def clusters() -> list[str]:
@@ -56,7 +56,7 @@ def create(name: str, image: str, region: str, kubeconfig: Path) -> None:
     }
     wanted = {"kind": "Cluster", "apiVersion": "kind.x-k8s.io/v1alpha4", "nodes": [node]}
     flags = ("--name", name, "--kubeconfig", kubeconfig, "--config", "-")
-    limit = polling.limits().cluster
+    limit = polling.timeouts().cluster
     try:
         _kind("create", "cluster", *flags, stdin=yaml.safe_dump(wanted), timeout=limit)
     except Rejected as error:
@@ -103,9 +103,9 @@ def start(name: str) -> None:
     _docker("start", _container(name))
 
 
-def balancers(cluster: str = "") -> list[str]:
+def load_balancers(cluster: str = "") -> list[str]:
     """Return the containers that are load balancers of a cluster, or of all."""
-    wanted = f"label={BALANCED}={cluster}" if cluster else f"label={BALANCED}"
+    wanted = f"label={LOAD_BALANCER_LABEL}={cluster}" if cluster else f"label={LOAD_BALANCER_LABEL}"
     return _docker("ps", "--all", "--filter", wanted, "--format", "{{.Names}}").split()
 
 
@@ -114,7 +114,7 @@ def remove(containers: list[str]) -> None:
     _docker("rm", "--force", "--volumes", *containers)
 
 
-def engine() -> str:
+def docker_host_os() -> str:
     """Return on what Docker runs: `Debian GNU/Linux 13`; raises Rejected if it is silent."""
     return _docker("info", "--format", "{{.OperatingSystem}}").strip()
 
@@ -124,8 +124,8 @@ def _container(name: str) -> str:
 
 
 def _kind(*arguments: object, stdin: str | None = None, timeout: float = 120) -> str:
-    return shell.run(["kind", *arguments], stdin=stdin, timeout=timeout, env=environment())
+    return shell.run(["kind", *arguments], stdin=stdin, timeout=timeout, env=kind_environment())
 
 
 def _docker(*arguments: object) -> str:
-    return shell.run(["docker", *arguments], env=engine_environment())
+    return shell.run(["docker", *arguments], env=docker_environment())

@@ -11,7 +11,7 @@ from isthmus.stacks import load
 
 DESKTOP = "Docker Desktop"
 """It runs containers in a virtual machine, whose addresses this machine does not reach."""
-PUBLISHED = {"1.36": "1.36.4"}
+NODE_IMAGE_VERSIONS = {"1.36": "1.36.4"}
 """Patch versions of which there is a node image, where the stack's has none: kind 0.33's notes."""
 VERSION = re.compile(r":v?(\d+\.\d+[^:]*)$")
 
@@ -23,7 +23,7 @@ def node_image(environment: Environment) -> str:
     """Return the image of every node: the environment's, else that of the stack's Kubernetes."""
     version = load(environment.stack).versions.kubernetes
     minor = version.rpartition(".")[0]
-    return environment.kind.image or f"kindest/node:v{PUBLISHED.get(minor, version)}"
+    return environment.kind.image or f"kindest/node:v{NODE_IMAGE_VERSIONS.get(minor, version)}"
 
 
 def check_machine(environment: Environment) -> None:
@@ -52,7 +52,7 @@ def _programs() -> list[MissingPrerequisite]:
 
 def _engine() -> list[MissingPrerequisite]:
     try:
-        system = commands.engine()
+        system = commands.docker_host_os()
     except Rejected as error:
         if "permission denied" in error.message:
             return [("you may not use Docker", "sudo usermod -aG docker $USER, and log in again")]
@@ -63,7 +63,7 @@ def _engine() -> list[MissingPrerequisite]:
 
 
 def _addresses() -> list[MissingPrerequisite]:
-    lack = cloud_provider.lack()
+    lack = cloud_provider.unavailable_reason()
     return [(lack, cloud_provider.INSTALL)] if lack else []
 
 

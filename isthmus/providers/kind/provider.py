@@ -26,13 +26,13 @@ class KindProvider:
     def ensure(self, environment: Environment, cluster: ClusterSpec) -> Access:
         """Make the cluster exist, its API server answer, and its Services get addresses."""
         name = records.full_name(environment.name, cluster.name)
-        if not _stands(environment, cluster, name):
+        if not _is_complete(environment, cluster, name):
             _create(environment, cluster, name)
         commands.start(name)
         cloud_provider.ensure()
         access = _access(environment.name, cluster.name, name)
         what = "the API server's answer"
-        limit = polling.limits().api_server
+        limit = polling.timeouts().api_server
         uid = polling.until(lambda: _uid(access), what, timeout=limit, cluster=cluster.name)
         return access.model_copy(update={"uid": uid})
 
@@ -50,7 +50,7 @@ class KindProvider:
         """Leave nothing of one cluster; a cluster that somebody put in its place stays."""
         if cluster.name in records.read(environment.name):
             _delete(environment.name, cluster.name, commands.clusters())
-            records.drop(environment.name, cluster.name)
+            records.remove(environment.name, cluster.name)
 
     def delete(self, environment: Environment) -> None:
         """Leave no kind cluster of the environment and none of its load balancers."""
@@ -59,9 +59,9 @@ class KindProvider:
         for cluster in known:
             _delete(environment.name, cluster, there)
         shutil.rmtree(_folder(environment.name), ignore_errors=True)
-        records.forget(environment.name)
+        records.remove_all(environment.name)
         if known:
-            cloud_provider.release()
+            cloud_provider.stop_if_unused()
 
 
 def _delete(environment: str, cluster: str, there: list[str]) -> None:
@@ -70,17 +70,17 @@ def _delete(environment: str, cluster: str, there: list[str]) -> None:
         if records.is_foreign(environment, cluster):
             return  # somebody has put another in its place
         commands.delete(name, _kubeconfig(environment, cluster))
-    cloud_provider.remove_of(name)
+    cloud_provider.remove_load_balancers(name)
 
 
-def _stands(environment: Environment, cluster: ClusterSpec, name: str) -> bool:
+def _is_complete(environment: Environment, cluster: ClusterSpec, name: str) -> bool:
     """Tell whether the cluster is there as a whole; one that was left half-made is deleted."""
     if name not in commands.clusters():
         return False
     if records.is_foreign(environment.name, cluster.name):
         what, hint = preflight.clash(name)
         raise Unprepared(what, cluster=cluster.name, hint=hint)
-    if records.read(environment.name)[cluster.name] == records.BEGUN:
+    if records.read(environment.name)[cluster.name] == records.CREATING:
         commands.delete(name, _kubeconfig(environment.name, cluster.name))
         return False
     return True
@@ -88,12 +88,12 @@ def _stands(environment: Environment, cluster: ClusterSpec, name: str) -> bool:
 
 def _create(environment: Environment, cluster: ClusterSpec, name: str) -> None:
     # Written before anything is made, so that `down` knows of it whatever happens next.
-    records.note(environment.name, cluster.name, records.BEGUN)
+    records.add(environment.name, cluster.name, records.CREATING)
     path = _kubeconfig(environment.name, cluster.name)
     path.parent.mkdir(exist_ok=True, mode=0o700)
     commands.create(name, preflight.node_image(environment), cluster.region, path)
-    records.note(environment.name, cluster.name, commands.node(name).identity)
-    kube.forget()  # one of the same name before it had other keys
+    records.add(environment.name, cluster.name, commands.node(name).identity)
+    kube.clear_clients()  # one of the same name before it had other keys
 
 
 def _access(environment: str, cluster: str, name: str) -> Access:
@@ -101,7 +101,7 @@ def _access(environment: str, cluster: str, name: str) -> Access:
     # Asked each time: Docker may have given the node another port or address since.
     server, text = commands.server(name), commands.kubeconfig(name)
     if not path.exists() or path.read_text() != text:
-        state.private(path, text)
+        state.write_private(path, text)
     return Access(cluster=cluster, kubeconfig=path, context=commands.context(name), server=server)
 
 

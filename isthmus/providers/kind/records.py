@@ -9,7 +9,7 @@ from isthmus import state
 from isthmus.providers.kind import commands
 
 FILE = "kind.json"
-BEGUN = ""
+CREATING = ""
 """Stands for a cluster whose creation has not ended yet, or never did."""
 
 
@@ -25,23 +25,23 @@ def read(environment: str) -> dict[str, str]:
     return found
 
 
-def note(environment: str, cluster: str, identity: str) -> None:
+def add(environment: str, cluster: str, identity: str) -> None:
     """Write down a cluster; several may be written side by side."""
     path = _path(environment)
     state.ensure_folder(environment)
     with FileLock(path.with_suffix(".lock")):
-        state.private(path, json.dumps({**read(environment), cluster: identity}))
+        state.write_private(path, json.dumps({**read(environment), cluster: identity}))
 
 
-def drop(environment: str, cluster: str) -> None:
+def remove(environment: str, cluster: str) -> None:
     """Leave no record of one cluster."""
     path = _path(environment)
     with FileLock(path.with_suffix(".lock")):
         rest = {name: identity for name, identity in read(environment).items() if name != cluster}
-        state.private(path, json.dumps(rest))
+        state.write_private(path, json.dumps(rest))
 
 
-def forget(environment: str) -> None:
+def remove_all(environment: str) -> None:
     """Leave no record: none of the environment's clusters exists any more."""
     for path in (_path(environment), _path(environment).with_suffix(".lock")):
         path.unlink(missing_ok=True)
@@ -55,7 +55,7 @@ def environments() -> list[str]:
 def is_foreign(environment: str, cluster: str) -> bool:
     """Tell of a kind cluster that exists under a cluster's name whether somebody else made it."""
     known = read(environment).get(cluster)
-    if known in (None, BEGUN):
+    if known in (None, CREATING):
         return known is None
     return known != commands.node(full_name(environment, cluster)).identity
 

@@ -9,11 +9,11 @@ from urllib.parse import urlsplit
 
 from isthmus.errors import BadEnvironment
 
-SHARED = ipaddress.ip_network("100.64.0.0/10")
+CGNAT_NETWORK = ipaddress.ip_network("100.64.0.0/10")
 """Addresses behind a carrier's NAT (RFC 6598), which `is_private` does not count."""
 
 
-def kind(server: str) -> str:
+def classify_address(server: str) -> str:
     """Return `loopback`, `unspecified`, `private`, or nothing for any other place."""
     host = (urlsplit(server).hostname or "").rstrip(".").lower()
     if host == "localhost" or host.endswith(".localhost"):
@@ -26,7 +26,7 @@ def kind(server: str) -> str:
         address = address.ipv4_mapped
     if address.is_loopback or address.is_unspecified:
         return "loopback" if address.is_loopback else "unspecified"
-    shared = address.version == 4 and address in SHARED
+    shared = address.version == 4 and address in CGNAT_NETWORK
     return "private" if address.is_private or address.is_link_local or shared else ""
 
 
@@ -43,7 +43,7 @@ def unusable(cluster: str, server: str, whose: str) -> list[BadEnvironment]:
 
     `whose` are the pods that must reach it: `pods of beijing`.
     """
-    found = kind(server)
+    found = classify_address(server)
     if found not in ("loopback", "unspecified"):
         return []
     message = (

@@ -8,38 +8,43 @@ from contextlib import contextmanager
 
 from isthmus import images
 from isthmus.adapters import pod_failures
-from isthmus.adapters.diff import LABEL, Manifest
+from isthmus.adapters.diff import ENVIRONMENT_LABEL, Manifest
 from isthmus.adapters.kube import Kube
 from isthmus.environment import ClusterSpec, Environment, Images
 from isthmus.errors import Rejected, Unprepared
 from isthmus.providers.kubeconfig import requirements
-from isthmus.providers.kubeconfig.conflicts import SPACES
-from isthmus.providers.kubeconfig.inspection import SYSTEM
+from isthmus.providers.kubeconfig.conflicts import MESH_NAMESPACES
+from isthmus.providers.kubeconfig.inspection import ISTIO_NAMESPACE
 from isthmus.render import render
 
 
-def try_pods(environment: Environment, cluster: ClusterSpec, client: Kube, space: str) -> None:
+def dry_run_pods(environment: Environment, cluster: ClusterSpec, client: Kube, space: str) -> None:
     """Have the API server look at the pods that are to run in a namespace, and make none.
 
     Raises Unprepared, in its words, if it would refuse one for good. Where some of ours are, they
     were let in, and count in its quotas.
     """
-    if client.objects("Deployment", space, "apps/v1", f"{LABEL}={environment.name}"):
+    if client.objects("Deployment", space, "apps/v1", f"{ENVIRONMENT_LABEL}={environment.name}"):
         return
-    with told(client, [space] if space in SPACES else SPACES):
-        for manifest in _tried(environment, cluster, space):
-            client.would_take(manifest)
+    with explain_rejection(client, [space] if space in MESH_NAMESPACES else MESH_NAMESPACES):
+        for manifest in _dry_run_manifests(environment, cluster, space):
+            client.dry_run_apply(manifest)
 
 
-def _tried(environment: Environment, cluster: ClusterSpec, space: str) -> list[Manifest]:
+def _dry_run_manifests(
+    environment: Environment, cluster: ClusterSpec, space: str
+) -> list[Manifest]:
     """Return the control plane's pods for its own namespace, else one with a sidecar.
 
     Only there: policies tend to spare istio-system by its name, so that no other stands for it.
     """
-    chosen, wanted = images.chosen(environment, Images()), requirements.requests(environment)
-    proxy = images.of_istio(chosen, "proxyv2")
-    if space == SYSTEM:
-        istiod = images.of_istio(chosen, "pilot")
+    chosen, wanted = (
+        images.select_images(environment, Images()),
+        requirements.component_requests(environment),
+    )
+    proxy = images.istio_image(chosen, "proxyv2")
+    if space == ISTIO_NAMESPACE:
+        istiod = images.istio_image(chosen, "pilot")
         return render(
             "probe/control-plane.yaml.j2",
             space=space,
@@ -59,12 +64,12 @@ def _has_cni(environment: Environment) -> bool:
 
 
 @contextmanager
-def told(client: Kube, spaces: Sequence[str] = SPACES) -> Iterator[None]:
+def explain_rejection(client: Kube, spaces: Sequence[str] = MESH_NAMESPACES) -> Iterator[None]:
     """Say in the cluster's words why it takes none such, and what to do for these namespaces."""
     try:
         yield
     except Rejected as error:
-        if failure := pod_failures.of_refusal(error.message, ", ".join(spaces)):
-            text = f"pods like the mesh's may not run in it: {failure.said}"
+        if failure := pod_failures.admission_failure(error.message, ", ".join(spaces)):
+            text = f"pods like the mesh's may not run in it: {failure.message}"
             raise Unprepared(text, cluster=client.access.cluster, hint=failure.hint) from None
         raise

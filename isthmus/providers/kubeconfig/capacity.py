@@ -19,8 +19,8 @@ SUFFIXES: dict[str, Fraction | int] = {
     "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "Pi": 2**50, "Ei": 2**60,
 }  # fmt: skip
 QUANTITY = re.compile(r"^([0-9.]+(?:[eE][-+]?[0-9]+)?)([KMGTPE]i|[numkMGTPE]|)$")
-ENDED = ("Succeeded", "Failed")
-NEAR = Fraction(95, 100)
+TERMINAL_PHASES = ("Succeeded", "Failed")
+MIN_MEMORY_FRACTION = Fraction(95, 100)
 """A machine that is sold with 8 GB reports less, as its firmware and kernel keep some."""
 
 
@@ -39,7 +39,7 @@ class ResourceTotals:
         """Return what is left of each."""
         return ResourceTotals(self.cpu - other.cpu, self.memory - other.memory)
 
-    def holds(self, other: "ResourceTotals") -> bool:
+    def can_fit(self, other: "ResourceTotals") -> bool:
         """Tell whether there is as much of each."""
         return self.cpu >= other.cpu and self.memory >= other.memory
 
@@ -48,13 +48,15 @@ class ResourceTotals:
         return f"{float(self.cpu):.2f} cores, {float(self.memory / 2**30):.2f} GiB"
 
 
-def amount(given: dict[str, str] | None) -> ResourceTotals:
+def parse_resources(given: dict[str, str] | None) -> ResourceTotals:
     """Return what a container requests or a node has; what is not said is nothing."""
     given = given or {}
-    return ResourceTotals(quantity(given.get("cpu", "0")), quantity(given.get("memory", "0")))
+    return ResourceTotals(
+        parse_quantity(given.get("cpu", "0")), parse_quantity(given.get("memory", "0"))
+    )
 
 
-def quantity(text: str) -> Fraction:
+def parse_quantity(text: str) -> Fraction:
     """Return a Kubernetes quantity as a number."""
     match = QUANTITY.match(str(text))
     return Fraction(match[1]) * SUFFIXES[match[2]] if match else Fraction(0)
@@ -65,22 +67,25 @@ def total(amounts: Iterable[ResourceTotals]) -> ResourceTotals:
     return sum(amounts, ResourceTotals())
 
 
-def free(nodes: Sequence[Manifest], pods: Iterable[Manifest]) -> list[ResourceTotals]:
+def free_per_node(nodes: Sequence[Manifest], pods: Iterable[Manifest]) -> list[ResourceTotals]:
     """Return what each node that takes pods has left."""
-    left = {n["metadata"]["name"]: amount(n["status"].get("allocatable")) for n in usable(nodes)}
+    left = {
+        n["metadata"]["name"]: parse_resources(n["status"].get("allocatable"))
+        for n in schedulable_nodes(nodes)
+    }
     for pod in pods:
         node = pod["spec"].get("nodeName", "")
-        if node in left and pod.get("status", {}).get("phase") not in ENDED:
-            left[node] -= requested(pod)
+        if node in left and pod.get("status", {}).get("phase") not in TERMINAL_PHASES:
+            left[node] -= pod_requests(pod)
     return list(left.values())
 
 
-def usable(nodes: Sequence[Manifest]) -> list[Manifest]:
+def schedulable_nodes(nodes: Sequence[Manifest]) -> list[Manifest]:
     """Return the nodes on which a pod without tolerations may be put."""
     return [n for n in nodes if not n.get("spec", {}).get("unschedulable") and not _tainted(n)]
 
 
-def requested(pod: Manifest) -> ResourceTotals:
+def pod_requests(pod: Manifest) -> ResourceTotals:
     """Return what the scheduler counts for a pod: its containers, or a larger init container."""
     spec = pod["spec"]
     side_by_side = total(_requests(c) for c in spec.get("containers", []))
@@ -91,7 +96,7 @@ def requested(pod: Manifest) -> ResourceTotals:
     )
 
 
-def judge(
+def find_insufficient_capacity(
     cluster: str, left: Sequence[ResourceTotals], pods: Sequence[ResourceTotals]
 ) -> list[Unprepared]:
     """Return the refusal if these pods do not fit, all of them and each on one node."""
@@ -101,21 +106,21 @@ def judge(
     need, have = total(pods), total(left)
     widest = max(pods, key=lambda pod: (pod.memory, pod.cpu), default=ResourceTotals())
     hint = "add a node, or ask for less by `resources` in the environment file"
-    if not have.holds(need):
+    if not have.can_fit(need):
         message = f"has {have} left for requests; the mesh requests {need}"
-    elif not any(node.holds(widest) for node in left):
+    elif not any(node.can_fit(widest) for node in left):
         message = f"has no node with {widest} left, which one pod of the mesh requests"
     else:
         return []
     return [Unprepared(message, cluster=cluster, hint=hint)]
 
 
-def judge_size(
+def find_undersized_host(
     cluster: str, nodes: Sequence[Manifest], wanted: ResourceTotals, stack: str
 ) -> list[Unprepared]:
     """Return the refusal if a host's nodes are smaller in all than its stack says."""
-    have = total(amount(n["status"].get("capacity")) for n in usable(nodes))
-    if have.cpu >= wanted.cpu and have.memory >= wanted.memory * NEAR:
+    have = total(parse_resources(n["status"].get("capacity")) for n in schedulable_nodes(nodes))
+    if have.cpu >= wanted.cpu and have.memory >= wanted.memory * MIN_MEMORY_FRACTION:
         return []
     message = f"its nodes have {have}; stack {stack} wants {wanted} of a host"
     hint = "add a node, or say by `resources` in the environment file that less will do"
@@ -123,7 +128,7 @@ def judge_size(
 
 
 def _requests(container: Manifest) -> ResourceTotals:
-    return amount((container.get("resources") or {}).get("requests"))
+    return parse_resources((container.get("resources") or {}).get("requests"))
 
 
 def _tainted(node: Manifest) -> bool:

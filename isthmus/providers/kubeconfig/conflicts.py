@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from isthmus.adapters.diff import KEEP, LABEL, Manifest, is_kept, owner_of
+from isthmus.adapters.diff import ENVIRONMENT_LABEL, KEEP, Manifest, is_kept, owner_of
 from isthmus.errors import Unprepared
 
 ISTIO, KUBEFED = "istio.io", "kubefed.io"
-SPACES = ("istio-system", "sample")
-KUBEFED_SPACE = "kube-federation-system"
-SHOWN = 4
+MESH_NAMESPACES = ("istio-system", "sample")
+KUBEFED_NAMESPACE = "kube-federation-system"
+MAX_LISTED_CRDS = 4
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class ClusterContent:
     """NAMESPACE/NAME of those that there are."""
 
 
-def judge(
+def find_conflicts(
     cluster: str, environment: str, content: ClusterContent, *, kubefed: bool, carried: bool = True
 ) -> list[Unprepared]:
     """Return a refusal for everything that is of another mesh or federation.
@@ -32,7 +32,7 @@ def judge(
     """
     found = [
         *_spaces(environment, content, kubefed, carried),
-        *(_kept(environment, content) if carried else ()),
+        *(_kept_namespace_conflicts(environment, content) if carried else ()),
         *_webhooks(environment, content),
         *_definitions(environment, content, kubefed),
     ]
@@ -58,13 +58,13 @@ def _advice(manifests: Iterable[Manifest], command: str) -> str:
 def _spaces(
     environment: str, content: ClusterContent, kubefed: bool, carried: bool
 ) -> Iterator[tuple[str, str]]:
-    watched = (*SPACES, KUBEFED_SPACE) if kubefed else SPACES
+    watched = (*MESH_NAMESPACES, KUBEFED_NAMESPACE) if kubefed else MESH_NAMESPACES
     for space in content.namespaces:
         name = space["metadata"]["name"]
         if name in watched and not is_ours(space, environment):
             advice = _advice([space], f"kubectl delete namespace {name}")
             if not (carried or owner_of(space)):
-                labels = f"{LABEL}={environment} {KEEP}=true"
+                labels = f"{ENVIRONMENT_LABEL}={environment} {KEEP}=true"
                 advice += f"; or hand it over: kubectl label namespace {name} {labels}"
             yield (
                 f"Namespace {name} is there and belongs to {_whose(space)}; it must be ours",
@@ -72,10 +72,12 @@ def _spaces(
             )
 
 
-def _kept(environment: str, content: ClusterContent) -> Iterator[tuple[str, str]]:
+def _kept_namespace_conflicts(
+    environment: str, content: ClusterContent
+) -> Iterator[tuple[str, str]]:
     for space in content.namespaces:
         name = space["metadata"]["name"]
-        if name in SPACES and is_ours(space, environment) and is_kept(space):
+        if name in MESH_NAMESPACES and is_ours(space, environment) and is_kept(space):
             yield (
                 f"Namespace {name} is to be kept (label {KEEP}), and KubeFed would take its other "
                 "labels off, and delete it with the mesh",
@@ -89,7 +91,7 @@ def _webhooks(environment: str, content: ClusterContent) -> Iterator[tuple[str, 
         if is_ours(webhook, environment) or not _is_istios(webhook):
             continue
         kind, name = webhook["kind"], webhook["metadata"]["name"]
-        dead = ", ".join(sorted(_dead(webhook) - content.services))
+        dead = ", ".join(sorted(_required_services(webhook) - content.services))
         refusing = f"; it refuses every pod it is asked about: Service {dead} is gone"
         yield (
             f"{kind} {name} of another Istio is there{refusing if dead else ''}",
@@ -103,7 +105,7 @@ def _is_istios(configuration: Manifest) -> bool:
     return any(name.endswith(f".{ISTIO}") for name in called)
 
 
-def _dead(configuration: Manifest) -> set[str]:
+def _required_services(configuration: Manifest) -> set[str]:
     """Return the Services without which a configuration refuses all that it watches."""
     failing = [w for w in configuration.get("webhooks") or [] if w.get("failurePolicy") == "Fail"]
     services = [w["clientConfig"].get("service") or {} for w in failing]
@@ -115,21 +117,21 @@ def _definitions(
 ) -> Iterator[tuple[str, str]]:
     istios = [d for d in content.definitions if _group(d).endswith(ISTIO)]
     if foreign := [d for d in istios if not is_ours(d, environment)]:
-        yield _found(foreign, "Istio")
+        yield _describe_crds(foreign, "Istio")
     # Helm puts no label of ours on KubeFed's kinds: they are ours if its namespace is.
-    spaces = [s for s in content.namespaces if s["metadata"]["name"] == KUBEFED_SPACE]
+    spaces = [s for s in content.namespaces if s["metadata"]["name"] == KUBEFED_NAMESPACE]
     kinds = [d for d in content.definitions if _group(d).endswith(KUBEFED)]
     if kubefed and kinds and not any(is_ours(s, environment) for s in spaces):
-        yield _found(kinds, "KubeFed")
+        yield _describe_crds(kinds, "KubeFed")
 
 
-def _found(definitions: list[Manifest], what: str) -> tuple[str, str]:
+def _describe_crds(definitions: list[Manifest], what: str) -> tuple[str, str]:
     names = [d["metadata"]["name"] for d in definitions]
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    more = f" and {len(names) - MAX_LISTED_CRDS} more" if len(names) > MAX_LISTED_CRDS else ""
     # With its kinds goes every object of them, so that it is said which to look at first.
     look = f"kubectl get {names[0]} -A, then kubectl delete customresourcedefinition NAME"
     return (
-        f"kinds of another {what} are there: {', '.join(names[:SHOWN])}{more}",
+        f"kinds of another {what} are there: {', '.join(names[:MAX_LISTED_CRDS])}{more}",
         _advice(definitions, look),
     )
 

@@ -14,9 +14,9 @@ from isthmus.providers.kubeconfig.conflicts import ClusterContent
 from isthmus.stacks import load
 from isthmus.step_results import Access
 
-SIDE_BY_SIDE = 8
+MAX_CONCURRENT_REVIEWS = 8
 """Questions about rights at once: there are a hundred, and a far server needs 0.2 s for each."""
-SYSTEM = "istio-system"
+ISTIO_NAMESPACE = "istio-system"
 DEFINITIONS = "apiextensions.k8s.io/v1"
 ADMISSION = "admissionregistration.k8s.io/v1"
 NETWORKING = ("networking.istio.io/v1", "networking.istio.io/v1alpha3")
@@ -34,36 +34,40 @@ class ClusterInspection:
     """URL at which the other clusters reach its API server."""
     version: str = ""
     uid: str = ""
-    own: str = ""
+    cluster_ca: str = ""
     """The cluster's own CA (PEM), as its ServiceAccounts get it."""
-    authority: str = ""
+    server_ca_bundle: str = ""
     """The CAs (PEM) by which pods elsewhere will know its API server."""
-    server_name: str = ""
+    tls_server_name: str = ""
     """The name by which they will, if it is not that of the URL."""
-    gateway: str = ""
+    gateway_address: str = ""
     """Address of our gateway, if one stands there already."""
-    listens: bool = False
+    gateway_listening: bool = False
     """Whether that gateway has all that it needs to be listening; a build may have ended before."""
-    kept: list[str] = field(default_factory=list)
+    kept_namespaces: list[str] = field(default_factory=list)
     """Namespaces that were handed over: others decide what may run in them."""
     refusals: list[IsthmusError] = field(default_factory=list)
 
 
-def look(environment: Environment, cluster: ClusterSpec, access: Access) -> ClusterInspection:
+def inspect_cluster(
+    environment: Environment, cluster: ClusterSpec, access: Access
+) -> ClusterInspection:
     """Return what a cluster shows; what cannot be asked for want of an answer is left out."""
     sight = ClusterInspection(cluster, access)
     try:
         client = kube.connect(access)
-        server, sight.version = connectivity.reach(client)
+        server, sight.version = connectivity.get_server_version(client)
         sight.server = access.server or server
         sight.refusals += _version(environment, sight)
         sight.refusals += _server(environment, sight)
-        if environment.federation == "kubefed" and (error := kubeconfigs.unfederable(access)):
+        if environment.federation == "kubefed" and (
+            error := kubeconfigs.federation_blocker(access)
+        ):
             sight.refusals.append(error)
         if missing := _missing(client, environment, cluster):
-            sight.refusals += rbac.lacking(cluster.name, missing)
-        if not any(right.verb in rbac.READ for right in missing):
-            _look_inside(environment, sight, client)
+            sight.refusals += rbac.missing_permission_errors(cluster.name, missing)
+        if not any(right.verb in rbac.READ_VERBS for right in missing):
+            _inspect_contents(environment, sight, client)
     except IsthmusError as error:
         error.cluster = error.cluster or cluster.name
         error.hint = error.hint or _advice(error.message)
@@ -77,37 +81,38 @@ def _advice(said: str) -> str:
     return "set that right, then run the same command again"
 
 
-def _look_inside(environment: Environment, sight: ClusterInspection, client: Kube) -> None:
+def _inspect_contents(environment: Environment, sight: ClusterInspection, client: Kube) -> None:
     name, is_host = sight.cluster.name, sight.cluster == environment.host
     carried = environment.federation == "kubefed"
     # In a remote `join` makes KubeFed's namespace, without our label.
     kubefed = is_host and carried
     sight.uid = client.uid()
-    sight.own = _authority(client)
-    sight.authority = cross_cluster_access.authorities(client.access, sight.own)
+    sight.cluster_ca = _authority(client)
+    sight.server_ca_bundle = cross_cluster_access.ca_bundle(client.access, sight.cluster_ca)
     # KubeFed has no such name.
-    sight.server_name = "" if carried else kubeconfigs.server_name(client.access)
+    sight.tls_server_name = "" if carried else kubeconfigs.server_name(client.access)
     content = _content(client)
-    sight.refusals += conflicts.judge(
+    sight.refusals += conflicts.find_conflicts(
         name, environment.name, content, kubefed=kubefed, carried=carried
     )
     spaces = [s for s in content.namespaces if conflicts.is_ours(s, environment.name)]
     ours = {space["metadata"]["name"] for space in spaces}
-    sight.kept = [space["metadata"]["name"] for space in spaces if is_kept(space)]
-    sight.refusals += _room(environment, sight.cluster, client, ours)
-    if SYSTEM in ours:
+    sight.kept_namespaces = [space["metadata"]["name"] for space in spaces if is_kept(space)]
+    sight.refusals += _find_capacity_refusals(environment, sight.cluster, client, ours)
+    if ISTIO_NAMESPACE in ours:
         gateway = load(environment.stack).gateway.name
-        sight.gateway = readiness.current_address(client, gateway, SYSTEM) or ""
-        sight.listens = readiness.is_available(client, gateway, SYSTEM)
+        sight.gateway_address = readiness.current_address(client, gateway, ISTIO_NAMESPACE) or ""
+        listening = readiness.is_available(client, gateway, ISTIO_NAMESPACE)
         if is_host:
-            sight.listens = sight.listens and _tells_gateways(environment, client)
+            listening = listening and _is_gateway_configured(environment, client)
+        sight.gateway_listening = listening
 
 
-def _tells_gateways(environment: Environment, client: Kube) -> bool:
+def _is_gateway_configured(environment: Environment, client: Kube) -> bool:
     """Tell whether the host's istiod runs and has been told where gateways are to listen."""
-    control = client.objects("Deployment", SYSTEM, "apps/v1", "app=istiod")
+    control = client.objects("Deployment", ISTIO_NAMESPACE, "apps/v1", "app=istiod")
     port = load(environment.stack).gateway.port
-    gateways = [g for api in NETWORKING for g in client.objects("Gateway", SYSTEM, api)]
+    gateways = [g for api in NETWORKING for g in client.objects("Gateway", ISTIO_NAMESPACE, api)]
     servers = [server for g in gateways for server in g["spec"].get("servers") or []]
     told = any(server.get("port", {}).get("number") == port for server in servers)
     return told and bool(control) and all(map(readiness.is_rolled_out, control))
@@ -126,28 +131,30 @@ def _version(environment: Environment, sight: ClusterInspection) -> list[Unprepa
 
 
 def _server(environment: Environment, sight: ClusterInspection) -> list[IsthmusError]:
-    if not is_called(environment, sight.cluster):
+    if not is_api_server_called(environment, sight.cluster):
         return []
     whose = f"pods of {environment.host.name}"
     return [*addresses.unusable(sight.cluster.name, sight.server, whose)]
 
 
-def is_called(environment: Environment, cluster: ClusterSpec) -> bool:
+def is_api_server_called(environment: Environment, cluster: ClusterSpec) -> bool:
     """Tell whether pods of the host call the cluster's API server; KubeFed calls the host's too."""
     return cluster != environment.host or environment.federation == "kubefed"
 
 
 def _missing(client: Kube, environment: Environment, cluster: ClusterSpec) -> list[rbac.Permission]:
-    rules = rbac.needed(
+    rules = rbac.required_rules(
         host=cluster == environment.host,
         kubefed=environment.federation == "kubefed",
         istiod=cluster == environment.host or load(environment.stack).istiod_in_remotes,
     )
-    if _may(client, rbac.EVERYTHING):
+    if _may(client, rbac.CLUSTER_ADMIN):
         return []
-    wanted = [right for rule in rules for right in rule.each()]
-    with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
-        allowed = list(pool.map(polling.carried(lambda right: _may(client, right)), wanted))
+    wanted = [right for rule in rules for right in rule.permissions()]
+    with ThreadPoolExecutor(MAX_CONCURRENT_REVIEWS) as pool:
+        allowed = list(
+            pool.map(polling.in_current_context(lambda right: _may(client, right)), wanted)
+        )
     return [right for right, may in zip(wanted, allowed, strict=True) if not may]
 
 
@@ -174,18 +181,20 @@ def _content(client: Kube) -> ClusterContent:
     )
 
 
-def _room(
+def _find_capacity_refusals(
     environment: Environment, cluster: ClusterSpec, client: Kube, ours: set[str]
 ) -> list[Unprepared]:
     """Judge the room without what our own pods take, if some run already."""
     nodes = client.objects("Node")
     pods = [p for p in client.objects("Pod") if p["metadata"]["namespace"] not in ours]
-    found = capacity.judge(
-        cluster.name, capacity.free(nodes, pods), requirements.pods(environment, cluster)
+    found = capacity.find_insufficient_capacity(
+        cluster.name,
+        capacity.free_per_node(nodes, pods),
+        requirements.requests_per_pod(environment, cluster),
     )
     stack = load(environment.stack)
     if stack.host_size and cluster == environment.host and environment.resources == Resources():
-        found += capacity.judge_size(
-            cluster.name, nodes, capacity.amount(stack.host_size), stack.name
+        found += capacity.find_undersized_host(
+            cluster.name, nodes, capacity.parse_resources(stack.host_size), stack.name
         )
     return found

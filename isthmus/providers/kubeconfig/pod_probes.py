@@ -11,7 +11,7 @@ from isthmus.adapters import connectivity
 from isthmus.environment import Environment
 from isthmus.errors import IsthmusError, NotReady, Unprepared
 from isthmus.providers.kubeconfig import probe_namespace, reachability, requirements, token_login
-from isthmus.providers.kubeconfig.inspection import ClusterInspection, is_called
+from isthmus.providers.kubeconfig.inspection import ClusterInspection, is_api_server_called
 from isthmus.step_results import join_host_port
 
 T = TypeVar("T")
@@ -21,18 +21,18 @@ T = TypeVar("T")
 class ProbedCluster:
     """A cluster with a pod that calls, and the address at which others call it."""
 
-    sight: ClusterInspection
+    inspection: ClusterInspection
     address: str
 
     @property
-    def answers(self) -> bool:
+    def must_listen(self) -> bool:
         """Whether something must listen there: a stand-in, or a gateway that was told to."""
-        return self.sight.listens or not self.sight.gateway
+        return self.inspection.gateway_listening or not self.inspection.gateway_address
 
     @property
     def name(self) -> str:
         """The cluster's name."""
-        return self.sight.cluster.name
+        return self.inspection.cluster.name
 
 
 def probe(environment: Environment, sights: Sequence[ClusterInspection]) -> list[IsthmusError]:
@@ -41,29 +41,34 @@ def probe(environment: Environment, sights: Sequence[ClusterInspection]) -> list
     def prepared(sight: ClusterInspection) -> ProbedCluster:
         return ProbedCluster(sight, probe_namespace.prepare(environment, sight))
 
-    attempt = polling.carried(_attempt)
+    attempt = polling.in_current_context(_attempt)
     with ThreadPoolExecutor(len(sights)) as pool:
         futures = [pool.submit(attempt, partial(prepared, sight)) for sight in sights]
         try:
             outcomes = [future.result() for future in futures]
             places = [place for place, _ in outcomes if place]
             refusals = [error for _, found in outcomes for error in found]
-            refusals += _ways(environment, places)
+            refusals += _probe_connections(environment, places)
         finally:
             wait(futures)  # or one would make what has just been removed
             ended = list(pool.map(attempt, [partial(probe_namespace.remove, s) for s in sights]))
     return refusals + [error for _, found in ended for error in found]
 
 
-def _ways(environment: Environment, places: Sequence[ProbedCluster]) -> list[IsthmusError]:
+def _probe_connections(
+    environment: Environment, places: Sequence[ProbedCluster]
+) -> list[IsthmusError]:
     """Return a refusal for each way that leads nowhere; all are tried at once."""
-    wanted = [(place, call) for place in places for call in _calls(environment, place, places)]
-    actions = [partial(_call, *way) for way in wanted]
-    hosts = [p for p in places if p.sight.cluster == environment.host and p.answers]
+    wanted = [
+        (place, call) for place in places for call in _required_probes(environment, place, places)
+    ]
+    actions = [partial(_await_answer, *way) for way in wanted]
+    hosts = [p for p in places if p.inspection.cluster == environment.host and p.must_listen]
     actions += [partial(_connect, host) for host in hosts]
-    called = [p.sight for p in places if is_called(environment, p.sight.cluster)]
-    actions += [partial(token_login.check, sight) for sight in called]
-    attempt = polling.carried(_attempt)
+    found = [p.inspection for p in places]
+    called = [i for i in found if is_api_server_called(environment, i.cluster)]
+    actions += [partial(token_login.check, inspection) for inspection in called]
+    attempt = polling.in_current_context(_attempt)
     with ThreadPoolExecutor(max(len(actions), 1)) as pool:
         return [error for _, found in pool.map(attempt, actions) for error in found]
 
@@ -73,46 +78,47 @@ def _attempt(action: Callable[[], T]) -> tuple[T | None, list[IsthmusError]]:
     try:
         return action(), []
     except IsthmusError as error:
-        polling.go_on()
+        polling.raise_if_stopped()
         return None, [error]
 
 
-def _calls(
+def _required_probes(
     environment: Environment, place: ProbedCluster, places: Sequence[ProbedCluster]
 ) -> Iterator[reachability.ReachabilityProbe]:
     """Give what its pods must reach: gateways from everywhere, API servers from the host."""
-    if place.sight.cluster == environment.host:
+    if place.inspection.cluster == environment.host:
         for other in places:
-            if is_called(environment, other.sight.cluster):
-                sight = other.sight
-                yield reachability.server(
-                    other.name, sight.server, sight.authority, sight.server_name
+            if is_api_server_called(environment, other.inspection.cluster):
+                sight = other.inspection
+                yield reachability.api_server_probe(
+                    other.name, sight.server, sight.server_ca_bundle, sight.tls_server_name
                 )
     for other in places:
-        if other == place or (place.sight.gateway and other.sight.gateway):
+        both = place.inspection.gateway_address and other.inspection.gateway_address
+        if other == place or both:
             continue
-        if other.answers:
-            for port in requirements.ports(environment, other.sight.cluster).values():
-                stands = bool(other.sight.gateway)
-                yield reachability.gateway(other.name, other.address, port, stands=stands)
+        if other.must_listen:
+            for port in requirements.ports(environment, other.inspection.cluster).values():
+                stands = bool(other.inspection.gateway_address)
+                yield reachability.gateway_probe(other.name, other.address, port, stands=stands)
 
 
-def _call(place: ProbedCluster, call: reachability.ReachabilityProbe) -> None:
+def _await_answer(place: ProbedCluster, call: reachability.ReachabilityProbe) -> None:
     """Wait until one address answers a cluster's pod."""
-    client, said = probe_namespace.client_of(place.sight), ""
+    client, said = probe_namespace.client_of(place.inspection), ""
 
     def answers() -> bool | None:
         nonlocal said
         printed = client.execute("caller", probe_namespace.NAMESPACE, "caller", call.command)
-        said = reachability.problem(call, printed.out, printed.err)
+        said = reachability.parse_curl_error(call, printed.out, printed.err)
         return None if said else True
 
-    limits = polling.limits()
-    limit = limits.answer if call.to == "stand-in" else limits.connect
+    limits = polling.timeouts()
+    limit = limits.answer if call.target_kind == "stand-in" else limits.connect
     try:
         polling.until(answers, call.url, timeout=limit, interval=1.0, cluster=place.name)
     except NotReady:
-        raise reachability.refusal(place.name, call, said) from None
+        raise reachability.unreachable_error(place.name, call, said) from None
 
 
 def _connect(host: ProbedCluster) -> None:
@@ -121,11 +127,11 @@ def _connect(host: ProbedCluster) -> None:
 
     def connects() -> bool | None:
         nonlocal said
-        said = connectivity.connect(host.address, port)
+        said = connectivity.tcp_error(host.address, port)
         return None if said else True
 
-    limits = polling.limits()
-    limit = limits.connect if host.sight.gateway else limits.answer
+    limits = polling.timeouts()
+    limit = limits.connect if host.inspection.gateway_address else limits.answer
     try:
         polling.until(connects, "a connection", timeout=limit, interval=1.0, cluster=host.name)
     except NotReady:

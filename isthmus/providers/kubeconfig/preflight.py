@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from isthmus import events, polling
 from isthmus.environment import ClusterSpec, Environment
-from isthmus.errors import BadEnvironment, IsthmusError, together
+from isthmus.errors import BadEnvironment, IsthmusError, combine_errors
 from isthmus.providers.kubeconfig import inspection, pod_probes
 from isthmus.providers.kubeconfig.inspection import ClusterInspection
 from isthmus.step_results import Access
@@ -18,26 +18,26 @@ from isthmus.step_results import Access
 
 def check(environment: Environment, accesses: Sequence[Access]) -> None:
     """Raise one error that says everything for which these clusters are refused."""
-    if refusals := look(environment, accesses):
+    if refusals := find_refusals(environment, accesses):
         name = environment.name
         message = f"{name} cannot be built on these clusters yet; nothing of it was changed:"
-        raise together(refusals, message, "do what the list says, then run the same again")
+        raise combine_errors(refusals, message, "do what the list says, then run the same again")
 
 
-def look(environment: Environment, accesses: Sequence[Access]) -> list[IsthmusError]:
+def find_refusals(environment: Environment, accesses: Sequence[Access]) -> list[IsthmusError]:
     """Return every refusal, in the order of the clusters; what was probed is removed again."""
-    events.say(f"asking {', '.join(c.name for c in environment.clusters)}")
+    events.report_progress(f"asking {', '.join(c.name for c in environment.clusters)}")
     pairs = list(zip(environment.clusters, accesses, strict=True))
 
     def look_at(pair: tuple[ClusterSpec, Access]) -> ClusterInspection:
-        return inspection.look(environment, *pair)
+        return inspection.inspect_cluster(environment, *pair)
 
     with ThreadPoolExecutor(len(pairs)) as pool:
-        sights = list(pool.map(polling.carried(look_at), pairs))
-    _refuse_twins(sights)
-    _expect_listeners(environment, sights)
+        sights = list(pool.map(polling.in_current_context(look_at), pairs))
+    _refuse_duplicates(sights)
+    _excuse_silent_gateways(environment, sights)
     refusals = [error for sight in sights for error in sight.refusals]
-    if not all(sight.gateway for sight in sights):
+    if not all(sight.gateway_address for sight in sights):
         refusals += _probe(environment, [sight for sight in sights if not sight.refusals])
     return refusals
 
@@ -45,21 +45,23 @@ def look(environment: Environment, accesses: Sequence[Access]) -> list[IsthmusEr
 def _probe(environment: Environment, sound: Sequence[ClusterInspection]) -> list[IsthmusError]:
     if not sound:
         return []
-    events.say(f"probing {', '.join(s.cluster.name for s in sound)} by pods and load balancers")
+    events.report_progress(
+        f"probing {', '.join(s.cluster.name for s in sound)} by pods and load balancers"
+    )
     return pod_probes.probe(environment, sound)
 
 
-def _expect_listeners(environment: Environment, sights: Sequence[ClusterInspection]) -> None:
+def _excuse_silent_gateways(environment: Environment, sights: Sequence[ClusterInspection]) -> None:
     """Demand a listener of no gateway before the host's istiod can have told it to listen.
 
     A build that was ended half-way leaves such gateways; to refuse them would end every later one.
     """
-    told = all(sight.listens for sight in sights if sight.cluster == environment.host)
+    told = all(sight.gateway_listening for sight in sights if sight.cluster == environment.host)
     for sight in sights:
-        sight.listens = sight.listens and told
+        sight.gateway_listening = sight.gateway_listening and told
 
 
-def _refuse_twins(sights: Sequence[ClusterInspection]) -> None:
+def _refuse_duplicates(sights: Sequence[ClusterInspection]) -> None:
     """Refuse each cluster that another name leads to already."""
     seen: dict[str, str] = {}
     for sight in sights:

@@ -17,7 +17,7 @@ from isthmus.render import render, with_pods
 from isthmus.stacks import load
 
 NAMESPACE = "isthmus-probe"
-MARK = "isthmus/probe=true"
+PROBE_LABEL = "isthmus/probe=true"
 
 
 def prepare(environment: Environment, sight: ClusterInspection) -> str:
@@ -30,13 +30,13 @@ def prepare(environment: Environment, sight: ClusterInspection) -> str:
     wanted = _objects(environment, sight)
     client.apply(wanted[:1])
     _await_account(client)
-    for space in (NAMESPACE, *sight.kept):
-        admission.try_pods(environment, sight.cluster, client, space)
+    for space in (NAMESPACE, *sight.kept_namespaces):
+        admission.dry_run_pods(environment, sight.cluster, client, space)
     _apply_pods(client, wanted[1:])
     for pod in (m["metadata"]["name"] for m in wanted if m["kind"] == "Pod"):
         _await_pod(client, pod, name)
-    if sight.gateway:
-        return sight.gateway
+    if sight.gateway_address:
+        return sight.gateway_address
     address = _await_address(client, name)
     _check_address(environment, name, address)
     return address
@@ -54,14 +54,14 @@ def _check_address(environment: Environment, cluster: str, address: str) -> None
 def remove(sight: ClusterInspection) -> None:
     """Leave no namespace of a probe, be it another run's that was killed."""
     client = client_of(sight)
-    for space in client.objects("Namespace", labels=MARK):
+    for space in client.objects("Namespace", labels=PROBE_LABEL):
         client.delete(space)
     polling.until(
-        lambda: None if client.objects("Namespace", labels=MARK) else True,
+        lambda: None if client.objects("Namespace", labels=PROBE_LABEL) else True,
         f"the end of namespace {NAMESPACE}",
-        timeout=polling.limits().deletion,
+        timeout=polling.timeouts().deletion,
         cluster=client.access.cluster,
-        seen=lambda: "; ".join(_holding(client)),
+        seen=lambda: "; ".join(_deletion_blockers(client)),
     )
 
 
@@ -73,8 +73,8 @@ def client_of(sight: ClusterInspection) -> Kube:
 
 def _objects(environment: Environment, sight: ClusterInspection) -> list[Manifest]:
     """Return what is made: where our gateway stands, it is probed itself, and not a stand-in."""
-    chosen, cluster = images.chosen(environment, Images()), sight.cluster
-    annotations, fields = requirements.balancer(environment, cluster)
+    chosen, cluster = images.select_images(environment, Images()), sight.cluster
+    annotations, fields = requirements.load_balancer_settings(environment, cluster)
     is_host = cluster == environment.host
     objects = render(
         "probe/ground.yaml.j2",
@@ -89,7 +89,7 @@ def _objects(environment: Environment, sight: ClusterInspection) -> list[Manifes
         more=fields,
         labels=environment.namespaces.labels,
     )
-    needless = ("answerer", "gateway") if sight.gateway else ()
+    needless = ("answerer", "gateway") if sight.gateway_address else ()
     wanted = [m for m in objects if m["metadata"]["name"] not in needless]
     return with_pods(wanted, **dict(environment.pods))
 
@@ -99,24 +99,24 @@ def _await_account(client: Kube) -> None:
     polling.until(
         lambda: client.get("ServiceAccount", "default", NAMESPACE),
         f"ServiceAccount {NAMESPACE}/default",
-        timeout=polling.limits().deployment,
+        timeout=polling.timeouts().deployment,
         cluster=client.access.cluster,
     )
 
 
 def _apply_pods(client: Kube, wanted: list[Manifest]) -> None:
-    with admission.told(client):
+    with admission.explain_rejection(client):
         client.apply(wanted)
 
 
 def _await_pod(client: Kube, pod: str, cluster: str) -> None:
     labels = f"app={pod}"
     standing = FailureDebouncer(client, f"Pod {NAMESPACE}/{pod} does not come to run: ")
-    limit = polling.limits().deployment
+    limit = polling.timeouts().deployment
 
     def runs() -> list[Manifest] | None:
         found = client.objects("Pod", NAMESPACE, labels=labels)
-        standing.look(lambda: next(filter(None, map(pod_failures.of_pod, found)), None))
+        standing.check(lambda: next(filter(None, map(pod_failures.pod_failure, found)), None))
         return readiness.running_pods(client, NAMESPACE, labels) or None
 
     try:
@@ -127,7 +127,7 @@ def _await_pod(client: Kube, pod: str, cluster: str) -> None:
             cluster=cluster,
         )
     except NotReady:
-        said = readiness.complaints(client, NAMESPACE, labels)
+        said = readiness.waiting_messages(client, NAMESPACE, labels)
         said += readiness.last_warning(client, NAMESPACE, pod)
         raise Unprepared(
             f"a pod does not run within {limit} s: {'; '.join(said) or 'nothing is said'}",
@@ -137,9 +137,9 @@ def _await_pod(client: Kube, pod: str, cluster: str) -> None:
 
 
 def _await_address(client: Kube, cluster: str) -> str:
-    limit = polling.limits().load_balancer
+    limit = polling.timeouts().load_balancer
     try:
-        return readiness.address_of(client, "gateway", NAMESPACE)
+        return readiness.await_address(client, "gateway", NAMESPACE)
     except NotReady:
         said = "".join(f" ({w})" for w in readiness.last_warning(client, NAMESPACE, "gateway"))
         raise Unprepared(
@@ -151,8 +151,8 @@ def _await_address(client: Kube, cluster: str) -> str:
         ) from None
 
 
-def _holding(client: Kube) -> list[str]:
+def _deletion_blockers(client: Kube) -> list[str]:
     """Return what a namespace that ends says it waits for."""
-    spaces = client.objects("Namespace", labels=MARK)
+    spaces = client.objects("Namespace", labels=PROBE_LABEL)
     conditions = [c for s in spaces for c in s.get("status", {}).get("conditions", [])]
     return [c["message"] for c in conditions if c["status"] == "True" and c.get("message")]

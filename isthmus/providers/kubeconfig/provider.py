@@ -2,7 +2,7 @@
 
 from isthmus.adapters import kube
 from isthmus.environment import ClusterSpec, Environment
-from isthmus.errors import Unprepared, together
+from isthmus.errors import Unprepared, combine_errors
 from isthmus.providers.base import ProviderDefaults
 from isthmus.providers.kubeconfig import preflight
 from isthmus.step_results import Access
@@ -29,10 +29,10 @@ class KubeconfigProvider:
             if not (c.kubeconfig and c.kubeconfig.is_file())
         ]
         if missing:
-            raise together(
+            raise combine_errors(
                 missing, "kubeconfig files are missing:", "correct that, then run the same again"
             )
-        preflight.check(environment, [_way(environment, c) for c in environment.clusters])
+        preflight.check(environment, [_build_access(environment, c) for c in environment.clusters])
 
     def ensure(self, environment: Environment, cluster: ClusterSpec) -> Access:
         """Return how to reach the cluster; it must answer."""
@@ -40,7 +40,7 @@ class KubeconfigProvider:
 
     def access(self, environment: Environment, cluster: ClusterSpec) -> Access:
         """Return how to reach the cluster; raises ClusterUnreachable if it is silent."""
-        access = _way(environment, cluster).model_copy(update={"environment": ""})
+        access = _build_access(environment, cluster).model_copy(update={"environment": ""})
         return access.model_copy(update={"uid": kube.connect(access).uid()})
 
     def release(self, environment: Environment, cluster: ClusterSpec) -> None:
@@ -50,7 +50,7 @@ class KubeconfigProvider:
         """Leave the clusters: they are not ours."""
 
 
-def _way(environment: Environment, cluster: ClusterSpec) -> Access:
+def _build_access(environment: Environment, cluster: ClusterSpec) -> Access:
     """Return how a cluster is to be reached, without a look whether it can be."""
     if cluster.kubeconfig is None or cluster.context is None:
         raise Unprepared("no kubeconfig and context in the environment", cluster=cluster.name)

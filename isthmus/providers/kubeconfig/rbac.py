@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 from isthmus.errors import Unprepared
 
-READ = ("get", "list")
-MAKE = ("create", "patch", "delete")
+READ_VERBS = ("get", "list")
+APPLY_VERBS = ("create", "patch", "delete")
 """Server-side apply is a patch, and a create where the object is not there yet."""
-UPDATED = ("create", "patch", "update", "delete")
+WRITE_VERBS = ("create", "patch", "update", "delete")
 """What Helm and kubefedctl write too: with updates."""
 PAGE = "docs/kubeconfig.md"
 
@@ -25,9 +25,9 @@ class PolicyRule:
 
     group: str
     resources: tuple[str, ...]
-    verbs: tuple[str, ...] = MAKE
+    verbs: tuple[str, ...] = APPLY_VERBS
 
-    def each(self) -> "Iterator[Permission]":
+    def permissions(self) -> "Iterator[Permission]":
         """Give every single right."""
         for resource in self.resources:
             yield from (Permission(verb, resource, self.group) for verb in self.verbs)
@@ -58,41 +58,45 @@ class Permission:
         }
 
 
-EVERYTHING = Permission("*", "*", "*")
+CLUSTER_ADMIN = Permission("*", "*", "*")
 """What an administrator has; asked first, because it makes all others needless."""
 RBAC = "rbac.authorization.k8s.io"
-EVERYWHERE = (
-    PolicyRule("*", ("*",), READ),
-    PolicyRule("", ("namespaces", "secrets", "configmaps", "services", "serviceaccounts"), UPDATED),
+COMMON_RULES = (
+    PolicyRule("*", ("*",), READ_VERBS),
+    PolicyRule(
+        "", ("namespaces", "secrets", "configmaps", "services", "serviceaccounts"), WRITE_VERBS
+    ),
     PolicyRule("", ("pods",)),
     PolicyRule("", ("pods/exec",), ("create",)),
-    PolicyRule("apps", ("deployments",), UPDATED),
+    PolicyRule("apps", ("deployments",), WRITE_VERBS),
     PolicyRule("autoscaling", ("horizontalpodautoscalers",)),
     PolicyRule("policy", ("poddisruptionbudgets",)),
-    PolicyRule(RBAC, ("clusterroles", "roles"), (*UPDATED, "escalate", "bind")),
-    PolicyRule(RBAC, ("clusterrolebindings", "rolebindings"), UPDATED),
-    PolicyRule("apiextensions.k8s.io", ("customresourcedefinitions",), UPDATED),
+    PolicyRule(RBAC, ("clusterroles", "roles"), (*WRITE_VERBS, "escalate", "bind")),
+    PolicyRule(RBAC, ("clusterrolebindings", "rolebindings"), WRITE_VERBS),
+    PolicyRule("apiextensions.k8s.io", ("customresourcedefinitions",), WRITE_VERBS),
     PolicyRule(
         "admissionregistration.k8s.io",
         ("mutatingwebhookconfigurations", "validatingwebhookconfigurations"),
-        UPDATED,
+        WRITE_VERBS,
     ),
 )
-OF_ISTIOD = (
+ISTIOD_RULES = (
     PolicyRule(
         "networking.istio.io",
         ("gateways", "virtualservices", "destinationrules", "envoyfilters"),
     ),
 )
 """Where an istiod runs; the last two are made by the stack guide only."""
-OF_REMOTES = {
+REMOTE_RULES = {
     True: PolicyRule("", ("endpoints",)),
     False: PolicyRule("discovery.k8s.io", ("endpointslices",)),
 }
 """How a remote knows the host's istiod, by whether it has an istiod of its own (stack guide)."""
-OF_KUBEFED = (
+KUBEFED_RULES = (
     PolicyRule(
-        "core.kubefed.io", ("kubefedclusters", "kubefedconfigs", "federatedtypeconfigs"), UPDATED
+        "core.kubefed.io",
+        ("kubefedclusters", "kubefedconfigs", "federatedtypeconfigs"),
+        WRITE_VERBS,
     ),
     PolicyRule(
         "types.kubefed.io", ("federatednamespaces", "federatedsecrets", "federateddeployments")
@@ -101,17 +105,17 @@ OF_KUBEFED = (
 """On the host; the members give KubeFed's own account its rights by a role that `join` makes."""
 
 
-def needed(*, host: bool, kubefed: bool, istiod: bool) -> tuple[PolicyRule, ...]:
+def required_rules(*, host: bool, kubefed: bool, istiod: bool) -> tuple[PolicyRule, ...]:
     """Return the rules of an account for a cluster of this role; `istiod`: it will run one."""
     return (
-        *EVERYWHERE,
-        *(OF_ISTIOD if istiod else ()),
-        *(() if host else (OF_REMOTES[istiod],)),
-        *(OF_KUBEFED if host and kubefed else ()),
+        *COMMON_RULES,
+        *(ISTIOD_RULES if istiod else ()),
+        *(() if host else (REMOTE_RULES[istiod],)),
+        *(KUBEFED_RULES if host and kubefed else ()),
     )
 
 
-def lacking(cluster: str, missing: Iterable[Permission]) -> list[Unprepared]:
+def missing_permission_errors(cluster: str, missing: Iterable[Permission]) -> list[Unprepared]:
     """Return one refusal that names every right that an account lacks, or none."""
     if not (names := ", ".join(map(str, missing))):
         return []

@@ -10,9 +10,9 @@ from isthmus.providers.kubeconfig import addresses
 from isthmus.step_results import join_host_port
 
 FILE = "/tmp/isthmus-{}.crt"
-UNTRUSTED = (51, 60)
+CURL_TLS_ERRORS = (51, 60)
 """What curl ends with if the server's certificate is of another CA, or for another name."""
-UNCONNECTED = (5, 6, 7, 28)
+CURL_CONNECT_ERRORS = (5, 6, 7, 28)
 """What curl ends with if it came to no connection: no proxy, no name, refused, out of time."""
 TRUST = (
     "the server's certificate must have that address and be of the cluster's own CA or of the one "
@@ -29,10 +29,10 @@ class ReachabilityProbe:
     """The cluster that is called."""
     url: str
     command: list[str]
-    to: TargetKind
+    target_kind: TargetKind
 
 
-def server(target: str, url: str, authority: str, name: str = "") -> ReachabilityProbe:
+def api_server_probe(target: str, url: str, authority: str, name: str = "") -> ReachabilityProbe:
     """Return the call of a remote's API server, known by the CA that istiod will know it by.
 
     `name` is that in the server's certificate, if it is not the URL's host (`tls-server-name`).
@@ -58,14 +58,14 @@ def _named(url: str, name: str) -> tuple[str, str]:
     return asked, f" --connect-to '::{join_host_port(parts.hostname or '', port)}'"
 
 
-def gateway(target: str, address: str, port: int, *, stands: bool) -> ReachabilityProbe:
+def gateway_probe(target: str, address: str, port: int, *, stands: bool) -> ReachabilityProbe:
     """Return the call of the port of a gateway that stands, or of its stand-in's."""
     url = f"http://{join_host_port(address, port)}/"
     command = ["sh", "-c", f'{_curl()} "$0"', url]
     return ReachabilityProbe(target, url, command, "gateway" if stands else "stand-in")
 
 
-def problem(call: ReachabilityProbe, out: str, err: str) -> str:
+def parse_curl_error(call: ReachabilityProbe, out: str, err: str) -> str:
     """Return nothing if there was an answer, else what curl says.
 
     Any HTTP status is an answer: that of a server which wants an account, too. A gateway that
@@ -74,7 +74,7 @@ def problem(call: ReachabilityProbe, out: str, err: str) -> str:
     code, said = out.strip()[-3:], err.strip().splitlines()[-1:] or ["no answer"]
     if code.isdigit() and code != "000":
         return ""
-    if call.to == "gateway" and not _ended(said[0], UNCONNECTED):
+    if call.target_kind == "gateway" and not _ended(said[0], CURL_CONNECT_ERRORS):
         return ""
     return said[0]
 
@@ -85,23 +85,23 @@ def _ended(said: str, numbers: tuple[int, ...]) -> bool:
 
 def _curl() -> str:
     """Return what asks, and gives up when a connection's limit has run out."""
-    limit = f"--max-time {polling.limits().connect:g}"
+    limit = f"--max-time {polling.timeouts().connect:g}"
     return f"curl -q -sS --noproxy '*' {limit} -o /dev/null -w '%{{http_code}}'"
 
 
-def refusal(cluster: str, call: ReachabilityProbe, said: str) -> IsthmusError:
+def unreachable_error(cluster: str, call: ReachabilityProbe, said: str) -> IsthmusError:
     """Return what it means that a cluster's pods get no answer."""
-    if call.to != "server":
+    if call.target_kind != "server":
         message = f"its pods do not reach {call.target}'s load balancer at {call.url}: {said}"
         hint = (
             f"open that port of {call.target}'s load balancer (and its nodes) to {cluster}: "
             "security groups, firewalls, routes"
         )
         return Unprepared(message, cluster=cluster, hint=hint)
-    if _ended(said, UNTRUSTED):
+    if _ended(said, CURL_TLS_ERRORS):
         message = f"pods of {cluster} do not trust its API server at {call.url}: {said}"
         return BadEnvironment(message, cluster=call.target, hint=TRUST)
-    private = addresses.kind(call.url) == "private"
+    private = addresses.classify_address(call.url) == "private"
     which = ", a private address" if private else ""
     message = f"pods of {cluster} do not reach its API server at {call.url}{which}: {said}"
     hint = f"open it to {cluster}, or {addresses.override(call.target)}"

@@ -4,21 +4,23 @@ from typing import Any
 
 from isthmus.environment import ClusterSpec, Environment
 from isthmus.environment import ResourceRequests as Wanted
-from isthmus.providers.kubeconfig.capacity import ResourceTotals, amount
+from isthmus.providers.kubeconfig.capacity import ResourceTotals, parse_resources
 from isthmus.stacks import load
 
 ISTIOD = Wanted(cpu="500m", memory="2Gi")
 PROXY = Wanted(cpu="100m", memory="128Mi")
 """Istio's own requests, the same in every stack (manifests/charts, values `resources`)."""
-KUBEFED = amount({"cpu": "10m", "memory": "64Mi"})
+KUBEFED = parse_resources({"cpu": "10m", "memory": "64Mi"})
 """Each of KubeFed's two pods (isthmus/istio_manifests.py, kubefed_values)."""
 ISTIOD_PORT, WEBHOOK_PORT = 15012, 15017
 """Where remotes come to the host's gateway for istiod; its injector too if they have none."""
 
 
-def pods(environment: Environment, cluster: ClusterSpec) -> list[ResourceTotals]:
+def requests_per_pod(environment: Environment, cluster: ClusterSpec) -> list[ResourceTotals]:
     """Return what each pod of the mesh will request in a cluster, the sample's two included."""
-    each = {part: amount(wanted) for part, wanted in requests(environment).items()}
+    each = {
+        part: parse_resources(wanted) for part, wanted in component_requests(environment).items()
+    }
     found = [each["gateway"], each["sidecar"], each["sidecar"]]
     if runs_istiod(environment, cluster):
         found.append(each["istiod"])
@@ -27,13 +29,13 @@ def pods(environment: Environment, cluster: ClusterSpec) -> list[ResourceTotals]
     return found
 
 
-def requests(environment: Environment) -> dict[str, dict[str, str]]:
+def component_requests(environment: Environment) -> dict[str, dict[str, str]]:
     """Return what each part of Istio will request, as Kubernetes has it."""
     wanted = environment.resources
     chosen = {
-        "istiod": wanted.istiod.over(ISTIOD),
-        "gateway": wanted.gateway.over(PROXY),
-        "sidecar": wanted.sidecar.over(PROXY),
+        "istiod": wanted.istiod.with_defaults(ISTIOD),
+        "gateway": wanted.gateway.with_defaults(PROXY),
+        "sidecar": wanted.sidecar.with_defaults(PROXY),
     }
     return {part: {"cpu": a.cpu or "0", "memory": a.memory or "0"} for part, a in chosen.items()}
 
@@ -43,7 +45,9 @@ def runs_istiod(environment: Environment, cluster: ClusterSpec) -> bool:
     return cluster == environment.host or load(environment.stack).istiod_in_remotes
 
 
-def balancer(environment: Environment, cluster: ClusterSpec) -> tuple[dict[str, str], Any]:
+def load_balancer_settings(
+    environment: Environment, cluster: ClusterSpec
+) -> tuple[dict[str, str], Any]:
     """Return the annotations and the fields that an overlay gives the gateway's Service.
 
     They say to many clouds which load balancer it is to be: the probe must get the same.

@@ -18,13 +18,14 @@ def check(sight: ClusterInspection) -> None:
     """
     client = probe_namespace.client_of(sight)
     found = cross_cluster_access.await_token(client, "login", probe_namespace.NAMESPACE, "default")
-    if said := cross_cluster_access.refused(client.access, found["token"], sight.own):
+    token = found["token"]
+    if said := cross_cluster_access.token_login_error(client.access, token, sight.cluster_ca):
         raise BadEnvironment(
             f"{sight.server} takes no token of its ServiceAccounts ({said}), and istiod logs in "
             "with one",
             cluster=sight.cluster.name,
             hint="take a context that leads to the API server itself, in Rancher that of the "
-            f"authorized cluster endpoint ({kubeconfigs.look(client.access)}); or set `server: "
-            "https://ADDRESS:PORT` to the API server's own; or have the proxy take such tokens "
-            "(Rancher 2.9 and later: JWT authentication of the cluster)",
+            f"authorized cluster endpoint ({kubeconfigs.get_contexts_command(client.access)}); "
+            "or set `server: https://ADDRESS:PORT` to the API server's own; or have the proxy "
+            "take such tokens (Rancher 2.9 and later: JWT authentication of the cluster)",
         )

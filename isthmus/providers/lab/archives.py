@@ -5,26 +5,30 @@ from pathlib import Path
 
 from isthmus.environment import Environment, Images
 from isthmus.errors import Unprepared
-from isthmus.images import Archive, find, needed, whole
+from isthmus.images import Archive, find, normalize_name, required_images
 from isthmus.images.archives import KINDS
 from isthmus.providers.lab.images import names
 from isthmus.releases.fetching import MIRROR
 
-MADE = {
+LAB_IMAGES = {
     *(names.PAUSE, names.COREDNS, names.KUBEFED, names.CALLER, names.PILOT, names.PROXY),
     *map(names.helloworld, ("v1", "v2")),
 }
 """Every image that the lab makes itself."""
 
 
-def wanted(environment: Environment, images: Images) -> list[Archive]:
+def required_archives(environment: Environment, images: Images) -> list[Archive]:
     """Return the archives that the environment names, and those of the mirror that it needs.
 
     `images` are the lab's own. Raises Unprepared if an archive is broken, or if an image that a
     build runs is neither one that the lab makes nor in an archive.
     """
     named = _named(environment)
-    lacking = [n for n in map(whole, needed(environment, images)) if n not in {*MADE, *named}]
+    lacking = [
+        n
+        for n in map(normalize_name, required_images(environment, images))
+        if n not in {*LAB_IMAGES, *named}
+    ]
     mirrored = find([place]) if lacking and (place := mirror()) else {}
     if missing := [name for name in lacking if name not in mirrored]:
         raise _nowhere(environment, missing)

@@ -15,19 +15,21 @@ from isthmus.step_results import Access, changed
 def bring_up(place: region.Region, tools: Toolchain, golden: Path) -> None:
     """Make the region's programs run, its API server answer and its DNS be asked for."""
     network.connect(place.network, place.cluster, place.index)
-    if region.supervisor(place) is None:
+    if region.find_supervisor(place) is None:
         region.prepare(place, tools, golden)
         region.start(place)
-    region.launch(place, list(components.BASE))
+    region.start_programs(place, list(components.FIRST_PROGRAMS))
     client = kube.connect(
         Access(cluster=place.cluster, kubeconfig=place.kubeconfig, context=place.cluster)
     )
-    events.say("waiting for its API server")
+    events.report_progress("waiting for its API server")
     _wait_for_api(place, client)
-    region.launch(place, list(components.REST))
-    made = client.apply(render("lab/coredns.yaml.j2", image=names.COREDNS, address=components.DNS))
+    region.start_programs(place, list(components.LATER_PROGRAMS))
+    made = client.apply(
+        render("lab/coredns.yaml.j2", image=names.COREDNS, address=components.CLUSTER_DNS)
+    )
     if made:
-        events.say(changed(place.cluster, made).found)
+        events.report_progress(changed(place.cluster, made).found)
 
 
 def _wait_for_api(place: region.Region, client: kube.Kube) -> None:
@@ -39,7 +41,7 @@ def _wait_for_api(place: region.Region, client: kube.Kube) -> None:
     polling.until(
         ready,
         f"API server (log: {place.folder}/logs/apiserver.log)",
-        timeout=polling.limits().api_server,
+        timeout=polling.timeouts().api_server,
         interval=0.1,
         cluster=place.cluster,
         seen=lambda: "ready, without namespace kube-system",

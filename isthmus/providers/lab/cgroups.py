@@ -10,7 +10,7 @@ from isthmus.errors import NotReady
 ROOT = Path("/sys/fs/cgroup")
 CONTAINERS = "k8s.io"
 """Where containerd puts containers that it was told no parent for: its namespace's name."""
-ENDING = 5.0
+REMOVAL_TIMEOUT = 5.0
 """Seconds for the last processes of a region that was killed; milliseconds are usual."""
 
 
@@ -26,7 +26,7 @@ def remove(parent: str, folder: Path) -> None:
         polling.until(
             lambda: None if _left(names) else True,
             "end of the region's control groups",
-            timeout=ENDING,
+            timeout=REMOVAL_TIMEOUT,
             interval=0.05,
         )
 

@@ -12,16 +12,16 @@ HOME = Path("/run/region")
 PKI = HOME / "pki"
 ETC = HOME / "etc"
 KUBECONFIG = ETC / "kubeconfig"
-BASE = ("etcd", "apiserver", "containerd")
+FIRST_PROGRAMS = ("etcd", "apiserver", "containerd")
 """Started first; the others give up or back off if these do not answer yet."""
-REST = ("controller-manager", "scheduler", "kubelet", "kube-proxy", "load-balancer")
-PODS = "10.244.0.0/16"
-SERVICES = "10.96.0.0/16"
-DNS = "10.96.0.10"
+LATER_PROGRAMS = ("controller-manager", "scheduler", "kubelet", "kube-proxy", "load-balancer")
+POD_CIDR = "10.244.0.0/16"
+SERVICE_CIDR = "10.96.0.0/16"
+CLUSTER_DNS = "10.96.0.10"
 RUNTIME = f"unix://{HOME}/containerd.sock"
-CRI_ALONE = 24
+DOCKERSHIM_REMOVED_MINOR = 24
 """Minor from which a kubelet knows no other kind of container runtime (dockershim was removed)."""
-RUNTIME_IN_FILE = 27
+ENDPOINT_IN_CONFIG_MINOR = 27
 """Minor from which its configuration file says where the runtime is."""
 
 
@@ -59,7 +59,7 @@ def supervisor_config(commands: dict[str, list[str]]) -> str:
     logs = HOME / "logs"
     sections = {
         name: supervisord.program(
-            command, logs / f"{name}.log", autostart=str(name in BASE).lower()
+            command, logs / f"{name}.log", autostart=str(name in FIRST_PROGRAMS).lower()
         )
         for name, command in commands.items()
     }
@@ -104,7 +104,7 @@ def _apiserver(bin_dir: Path, node: RegionNode) -> list[str]:
         "--service-account-issuer=https://kubernetes.default.svc",
         # istiod asks for tokens of its own audience.
         "--api-audiences=https://kubernetes.default.svc,api,istio-ca",
-        f"--service-cluster-ip-range={SERVICES}",
+        f"--service-cluster-ip-range={SERVICE_CIDR}",
         f"--token-auth-file={PKI}/tokens.csv",
         "--authorization-mode=Node,RBAC",
         "--allow-privileged=true",
@@ -124,14 +124,14 @@ def _controller_manager(bin_dir: Path) -> list[str]:
         f"--cluster-signing-key-file={PKI}/ca.key",
         "--use-service-account-credentials",
         "--allocate-node-cidrs",
-        f"--cluster-cidr={PODS}",
+        f"--cluster-cidr={POD_CIDR}",
         "--leader-elect=false",
     )
 
 
 def _kubelet(tools: Toolchain, node: RegionNode) -> list[str]:
-    old = ["--container-runtime=remote"] if tools.minor < CRI_ALONE else []
-    if tools.minor < RUNTIME_IN_FILE:
+    old = ["--container-runtime=remote"] if tools.minor < DOCKERSHIM_REMOVED_MINOR else []
+    if tools.minor < ENDPOINT_IN_CONFIG_MINOR:
         old.append(f"--container-runtime-endpoint={RUNTIME}")
     labels = f"topology.kubernetes.io/region={node.region}"
     return _with_kubeconfig(

@@ -5,21 +5,21 @@ import json
 from typing import Any
 
 from isthmus.providers.lab.components import (
-    DNS,
+    CLUSTER_DNS,
+    ENDPOINT_IN_CONFIG_MINOR,
     ETC,
     HOME,
     KUBECONFIG,
     PKI,
-    PODS,
+    POD_CIDR,
     RUNTIME,
-    RUNTIME_IN_FILE,
 )
 from isthmus.providers.lab.images import names
 
 POD_SUBNET = "10.244.0.0/24"
-SINCE = {
+KUBELET_KEY_MINORS = {
     "localStorageCapacityIsolation": 25,
-    "containerRuntimeEndpoint": RUNTIME_IN_FILE,
+    "containerRuntimeEndpoint": ENDPOINT_IN_CONFIG_MINOR,
     "podLogsDir": 29,
     "failCgroupV1": 31,
 }
@@ -88,7 +88,7 @@ def kubelet(cgroup: str, minor: int) -> dict[str, Any]:
         "localStorageCapacityIsolation": False,
         "evictionHard": {"nodefs.available": "1%", "imagefs.available": "1%"},
         "imageGCHighThresholdPercent": 100,
-        "clusterDNS": [DNS],
+        "clusterDNS": [CLUSTER_DNS],
         "clusterDomain": "cluster.local",
         "podCIDR": POD_SUBNET,
         "podLogsDir": f"{HOME}/podlogs",
@@ -97,7 +97,7 @@ def kubelet(cgroup: str, minor: int) -> dict[str, Any]:
         "registryPullQPS": 0,
         "eventRecordQPS": 0,
     }
-    known = {key: value for key, value in whole.items() if minor >= SINCE.get(key, 0)}
+    known = {key: value for key, value in whole.items() if minor >= KUBELET_KEY_MINORS.get(key, 0)}
     if "localStorageCapacityIsolation" not in known:
         known["featureGates"] = {"LocalStorageCapacityIsolation": False}
     return known
@@ -110,7 +110,7 @@ def kube_proxy(cluster: str) -> dict[str, Any]:
         "kind": "KubeProxyConfiguration",
         "mode": "iptables",
         "clientConnection": {"kubeconfig": str(KUBECONFIG)},
-        "clusterCIDR": PODS,
+        "clusterCIDR": POD_CIDR,
         "hostnameOverride": cluster,
         "iptables": {"minSyncPeriod": "100ms"},
         "conntrack": {

@@ -15,7 +15,9 @@ SMALL = ResourceRequests(cpu="10m", memory="40Mi")
 RESOURCES = Resources(
     istiod=ResourceRequests(cpu="10m", memory="128Mi"), gateway=SMALL, sidecar=SMALL
 )
-ONE_GATEWAY = {"gateways": {"istio-ingressgateway": {"autoscaleEnabled": False, "replicaCount": 1}}}
+SINGLE_REPLICA_VALUES = {
+    "gateways": {"istio-ingressgateway": {"autoscaleEnabled": False, "replicaCount": 1}}
+}
 """A region has no metrics server for an autoscaler to ask."""
 
 _MADE_HERE = Images(
@@ -33,13 +35,13 @@ _HOST = {
         "env": {"PILOT_ENABLE_METADATA_EXCHANGE": "false", "PILOT_ENABLE_ALPN_FILTER": "false"},
     },
     "telemetry": {"enabled": False},
-    **ONE_GATEWAY,
+    **SINGLE_REPLICA_VALUES,
 }
 DEFAULTS = ProviderDefaults(
     images=_MADE_HERE,
     resources=RESOURCES,
     host_overlay={"values": _HOST},
-    remote_overlay={"values": ONE_GATEWAY},
+    remote_overlay={"values": SINGLE_REPLICA_VALUES},
 )
 
 
@@ -61,7 +63,7 @@ def _guide() -> ProviderDefaults:
                 "env": {"PILOT_ENABLE_TCP_METADATA_EXCHANGE": "false"},
             },
             "telemetry": {"enabled": False, "v2": {"enabled": False}},
-            **ONE_GATEWAY,
+            **SINGLE_REPLICA_VALUES,
         },
     }
     return ProviderDefaults(

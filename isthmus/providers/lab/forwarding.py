@@ -13,18 +13,18 @@ IPTABLES = ("iptables", "-w")
 
 def allow(bridge: str) -> None:
     """Make the rule stand, be it that a firewall's restart took it away."""
-    if _stands(bridge) or not shell.succeeds([*IPTABLES, "-S", "FORWARD"]):
+    if _has_rule(bridge) or not shell.succeeds([*IPTABLES, "-S", "FORWARD"]):
         return  # a kernel without a packet filter drops nothing
     shell.run([*IPTABLES, "-I", "FORWARD", *_rule(bridge)])
 
 
 def forbid(bridge: str) -> None:
     """Leave no such rule."""
-    while _stands(bridge):
+    while _has_rule(bridge):
         shell.run([*IPTABLES, "-D", "FORWARD", *_rule(bridge)])
 
 
-def _stands(bridge: str) -> bool:
+def _has_rule(bridge: str) -> bool:
     return shell.succeeds([*IPTABLES, "-C", "FORWARD", *_rule(bridge)])
 
 

@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 GB = 1_000_000_000
-REGION_MEMORY = int(1.2 * GB)
+REGION_MEMORY_BYTES = int(1.2 * GB)
 """Bytes for one region at work: its programs take 0.3 GB, istiod, gateway and sample the rest."""
-BASE_MEMORY = GB
+BASE_MEMORY_BYTES = GB
 """Bytes for Prefect's server, the run itself and what the machine needs to stay well."""
-REGION_DISK = GB
+REGION_DISK_BYTES = GB
 """Bytes that a region writes: etcd, logs, writable layers; its images are links."""
-BASE_DISK = 2 * GB
+BASE_DISK_BYTES = 2 * GB
 """Bytes for the images, made once, and Prefect's database."""
-COLD_DISK = 10 * GB
+FIRST_BUILD_DISK_BYTES = 10 * GB
 """Bytes of a first compilation: modules 2.6 GB, Go's build cache 6.1, programs 0.95."""
 PACKAGES = {
     "containerd": "containerd",
@@ -47,15 +47,15 @@ FOLDERS = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin"
 class MissingRequirement:
     """One thing that is missing, and what a person does about it."""
 
-    what: str
-    do: str
+    problem: str
+    remedy: str
 
     def __str__(self) -> str:
         """Return two lines of a list for a person."""
-        return f"- {self.what}\n    {self.do}"
+        return f"- {self.problem}\n    {self.remedy}"
 
 
-def rights() -> list[MissingRequirement]:
+def missing_privileges() -> list[MissingRequirement]:
     """Find what this process may not do: namespaces and network links need root on Linux."""
     if sys.platform != "linux":
         return [
@@ -81,7 +81,9 @@ def rights() -> list[MissingRequirement]:
     return []
 
 
-def kernel(home: Path, cgroups: Path = Path("/sys/fs/cgroup")) -> list[MissingRequirement]:
+def missing_kernel_features(
+    home: Path, cgroups: Path = Path("/sys/fs/cgroup")
+) -> list[MissingRequirement]:
     """Find what the kernel does not offer: control groups to write to, overlays on this disk."""
     lacks = []
     unified = (cgroups / "cgroup.controllers").exists()
@@ -101,26 +103,32 @@ def kernel(home: Path, cgroups: Path = Path("/sys/fs/cgroup")) -> list[MissingRe
 
 def missing_packages() -> list[str]:
     """Return the Debian packages, sorted, of all programs and files that are not here."""
-    return sorted({package for name, package in PACKAGES.items() if not _is_here(name)})
+    return sorted({package for name, package in PACKAGES.items() if not _is_installed(name)})
 
 
-def programs() -> list[MissingRequirement]:
+def missing_programs() -> list[MissingRequirement]:
     """Find the programs that are not installed."""
     lacks: list[MissingRequirement] = []
     if packages := missing_packages():
-        names = [n for n, package in PACKAGES.items() if package in packages and not _is_here(n)]
+        names = [
+            n for n, package in PACKAGES.items() if package in packages and not _is_installed(n)
+        ]
         do = f"apt-get update && apt-get install -y {' '.join(packages)}"
         lacks.append(MissingRequirement(f"not installed: {', '.join(names)}", do))
     return lacks
 
 
-def room(home: Path, cache: Path, new_regions: int, cold: bool) -> list[MissingRequirement]:
+def disk_shortages(
+    home: Path, cache: Path, new_regions: int, cold: bool
+) -> list[MissingRequirement]:
     """Find where the disks are too small; `cold`: a toolchain has to be compiled from nothing."""
-    in_home = BASE_DISK + new_regions * REGION_DISK if new_regions else 0
-    in_cache = COLD_DISK if cold else 0
+    in_home = BASE_DISK_BYTES + new_regions * REGION_DISK_BYTES if new_regions else 0
+    in_cache = FIRST_BUILD_DISK_BYTES if cold else 0
     if device(home) == device(cache):
-        return _room(home, in_home + in_cache)
-    return _room(home, in_home) + _room(cache, in_cache + (BASE_DISK if new_regions else 0))
+        return _disk_shortage(home, in_home + in_cache)
+    return _disk_shortage(home, in_home) + _disk_shortage(
+        cache, in_cache + (BASE_DISK_BYTES if new_regions else 0)
+    )
 
 
 def noexec(variable: str, path: Path) -> list[MissingRequirement]:
@@ -134,9 +142,9 @@ def noexec(variable: str, path: Path) -> list[MissingRequirement]:
     ]
 
 
-def memory(new_regions: int) -> list[MissingRequirement]:
+def memory_shortage(new_regions: int) -> list[MissingRequirement]:
     """Find whether so many more regions fit into the memory that is free."""
-    needed = BASE_MEMORY + new_regions * REGION_MEMORY if new_regions else 0
+    needed = BASE_MEMORY_BYTES + new_regions * REGION_MEMORY_BYTES if new_regions else 0
     if (free := available_memory()) >= needed:
         return []
     what = f"memory: {free / GB:.1f} GB available, {needed / GB:.1f} GB needed"
@@ -173,7 +181,7 @@ def filesystem(path: Path, mounts: Path = Path("/proc/self/mounts")) -> str:
     return max(above, key=lambda row: len(row[1]))[2] if above else "unknown"
 
 
-def _room(path: Path, needed: int) -> list[MissingRequirement]:
+def _disk_shortage(path: Path, needed: int) -> list[MissingRequirement]:
     if (free := free_disk(path)) >= needed:
         return []
     what = f"disk: {free / GB:.1f} GB free at {path}, {needed / GB:.1f} GB needed"
@@ -194,7 +202,7 @@ def _is_writable(path: Path) -> bool:
     return path.exists() and (os.geteuid() != 0 or os.access(path, os.W_OK))
 
 
-def _is_here(name: str) -> bool:
+def _is_installed(name: str) -> bool:
     if name == "/bin/busybox":
         return _is_static(Path(name))
     return Path(name).exists() if "/" in name else bool(_which(name))

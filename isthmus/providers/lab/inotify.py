@@ -11,14 +11,14 @@ INSTANCES = {0: 16, 1337: 14}
 (kubelet 6, controller-manager 5, API server 3), of Istio's proxies pilot-agent's 3 and Envoy's."""
 
 
-def lacking(new_regions: int, limit: Path = LIMIT) -> list[MissingRequirement]:
+def inotify_shortage(new_regions: int, limit: Path = LIMIT) -> list[MissingRequirement]:
     """Find whether the kernel lets the users of so many more regions watch files.
 
     Without an instance kubelet ends as soon as it has begun, and says so in its own log alone.
     """
     if not new_regions or not limit.exists():
         return []
-    most, used = int(limit.read_text()), watching()
+    most, used = int(limit.read_text()), count_instances()
     wanted = {user: used.get(user, 0) + new_regions * count for user, count in INSTANCES.items()}
     if (needed := max(wanted.values())) <= most:
         return []
@@ -27,7 +27,7 @@ def lacking(new_regions: int, limit: Path = LIMIT) -> list[MissingRequirement]:
     return [MissingRequirement(what, do)]
 
 
-def watching(processes: Path = Path("/proc")) -> dict[int, int]:
+def count_instances(processes: Path = Path("/proc")) -> dict[int, int]:
     """Return how many inotify instances each user's processes have."""
     found: dict[int, int] = {}
     for process in processes.glob("[0-9]*"):

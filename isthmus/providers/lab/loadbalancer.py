@@ -57,20 +57,22 @@ class LoadBalancer:
     def __init__(self, api: RegionApi, pool: list[str]) -> None:
         self.api = api
         self.pool = pool
-        self.given: dict[str, str] = {}
+        self.assigned_addresses: dict[str, str] = {}
 
     def reconcile(self) -> None:
         """Serve Services until the watch ends; those that are gone free their addresses."""
         listed = json.load(self.api.request("GET", "/api/v1/services"))["items"]
-        self.given = {_key(s): a for s in listed for a in addresses(s) if a in self.pool}
+        self.assigned_addresses = {
+            _key(s): a for s in listed for a in addresses(s) if a in self.pool
+        }
         for service in self.api.services():
-            if is_asked(service["spec"]):
+            if wants_load_balancer(service["spec"]):
                 self.serve(service)
 
     def serve(self, service: Service) -> None:
         """Make the Service's address answer in this region, and say it in its status."""
         kept = next((a for a in addresses(service) if a in self.pool), None)
-        address = kept or self.free(_key(service))
+        address = kept or self.assign_address(_key(service))
         if address is None:
             print(f"no address left for {_key(service)}", flush=True)
             return
@@ -83,18 +85,18 @@ class LoadBalancer:
             ).read()
             print(f"{_key(service)}: {address}", flush=True)
 
-    def free(self, key: str) -> str | None:
+    def assign_address(self, key: str) -> str | None:
         """Return the address that the Service has or may have."""
-        if key not in self.given:
-            used = set(self.given.values())
+        if key not in self.assigned_addresses:
+            used = set(self.assigned_addresses.values())
             found = next((a for a in self.pool if a not in used), None)
             if found is None:
                 return None
-            self.given[key] = found
-        return self.given[key]
+            self.assigned_addresses[key] = found
+        return self.assigned_addresses[key]
 
 
-def is_asked(spec: dict[str, Any]) -> bool:
+def wants_load_balancer(spec: dict[str, Any]) -> bool:
     """Tell whether a Service wants a load balancer, and not one of a class that we are not."""
     return spec["type"] == "LoadBalancer" and not spec.get("loadBalancerClass")
 

@@ -13,14 +13,14 @@ from isthmus.adapters import shell
 from isthmus.errors import Unprepared
 from isthmus.providers.lab import forwarding
 
-POOLS = ("198.18.0.0/16", "198.19.0.0/16", "100.96.0.0/16", "172.29.0.0/16")
+DEFAULT_RANGES = ("198.18.0.0/16", "198.19.0.0/16", "100.96.0.0/16", "172.29.0.0/16")
 """Ranges, each with a /24 for every environment; the first with room is used: benchmarks (RFC 2544,
 which VPNs and "fake-ip" proxies like too), providers' inner networks (RFC 6598), private ones."""
-RANGE = "ISTHMUS_LAB_RANGE"
+RANGE_VARIABLE = "ISTHMUS_LAB_RANGE"
 """Variable that names another one."""
-SPAN = 20
+ADDRESSES_PER_REGION = 20
 """Addresses a region has: its node's, then its load balancer's pool."""
-SERVICES = "10.96.0.0/16"
+SERVICE_CIDR = "10.96.0.0/16"
 NETNS = Path("/run/netns")
 LOCAL = 0x02
 """First byte of a hardware address that nobody has assigned (IEEE 802: locally administered)."""
@@ -47,7 +47,7 @@ class LabNetwork(BaseModel):
         """Name of the machine's end of a region's cable."""
         return f"isth-{self.id}-{index}"
 
-    def hardware(self, index: int) -> str:
+    def mac_address(self, index: int) -> str:
         """Address of the region's end of its cable, the same for whoever has this place.
 
         Neighbours remember for a minute which cable an address was at.
@@ -57,11 +57,14 @@ class LabNetwork(BaseModel):
 
     def node(self, index: int) -> str:
         """Address of the region's node."""
-        return str(self.subnet[index * SPAN + 2])
+        return str(self.subnet[index * ADDRESSES_PER_REGION + 2])
 
     def pool(self, index: int) -> list[str]:
         """Addresses that the region's load balancer gives away."""
-        return [str(self.subnet[index * SPAN + 3 + k]) for k in range(SPAN - 4)]
+        return [
+            str(self.subnet[index * ADDRESSES_PER_REGION + 3 + k])
+            for k in range(ADDRESSES_PER_REGION - 4)
+        ]
 
 
 def ensure_network(folder: Path) -> LabNetwork:
@@ -79,7 +82,7 @@ def ensure_network(folder: Path) -> LabNetwork:
     return network
 
 
-def known_network(folder: Path) -> LabNetwork | None:
+def find_network(folder: Path) -> LabNetwork | None:
     """Return the network that was made for this folder, if one was."""
     record = folder / "network.json"
     return LabNetwork.model_validate_json(record.read_text()) if record.exists() else None
@@ -94,7 +97,7 @@ def connect(network: LabNetwork, cluster: str, index: int) -> None:
     disconnect(network, cluster, index)
     link = network.link(index)
     shell.run(["ip", "netns", "add", name])
-    end = ["name", "eth0", "address", network.hardware(index), "netns", name]
+    end = ["name", "eth0", "address", network.mac_address(index), "netns", name]
     shell.run(["ip", "link", "add", link, "type", "veth", "peer", *end])
     shell.run(["ip", "link", "set", link, "master", network.bridge, "up"])
     for command in _inside(network.node(index)):
@@ -112,7 +115,7 @@ def disconnect(network: LabNetwork, cluster: str, index: int) -> None:
 
 def remove_network(folder: Path) -> None:
     """Leave no bridge of this environment, and no rule for it."""
-    network = known_network(folder)
+    network = find_network(folder)
     if network:
         forwarding.forbid(network.bridge)
     if network and shell.succeeds(["ip", "link", "show", network.bridge]):
@@ -127,7 +130,7 @@ def _inside(node: str) -> list[str]:
         "ip link set lo up",
         "ip link set eth0 up",
         f"ip addr add {node}/24 dev eth0",
-        f"ip route add {SERVICES} dev eth0 src {node}",
+        f"ip route add {SERVICE_CIDR} dev eth0 src {node}",
         "sysctl -qw net.ipv4.ip_forward=1",
     ]
 
@@ -152,7 +155,7 @@ def _free_subnet(folder: Path) -> ipaddress.IPv4Network:
             if not any(subnet.overlaps(other) for other in taken):
                 return subnet
     blocking = sorted(f"{n} ({link})" for n, link in taken.items() if any(map(n.overlaps, pools)))
-    ranges, named = ", ".join(map(str, pools)), f"{RANGE}=10.77.0.0/16"
+    ranges, named = ", ".join(map(str, pools)), f"{RANGE_VARIABLE}=10.77.0.0/16"
     raise Unprepared(
         f"no free /24 in {ranges}: this machine has {', '.join(blocking)}",
         hint=f"end what uses them (a lab: isthmus down NAME), or name a free range: {named}",
@@ -161,13 +164,17 @@ def _free_subnet(folder: Path) -> ipaddress.IPv4Network:
 
 def _pools() -> list[ipaddress.IPv4Network]:
     """Return the ranges to choose from; raises Unprepared if the shell names none that is one."""
-    named = os.environ.get(RANGE)
+    named = os.environ.get(RANGE_VARIABLE)
     try:
-        pools = [ipaddress.IPv4Network(text) for text in ([named] if named else POOLS)]
+        pools = [ipaddress.IPv4Network(text) for text in ([named] if named else DEFAULT_RANGES)]
     except ValueError as error:
-        raise Unprepared(f"{RANGE}: {error}", hint=f"as in {RANGE}=10.77.0.0/16") from None
+        raise Unprepared(
+            f"{RANGE_VARIABLE}: {error}", hint=f"as in {RANGE_VARIABLE}=10.77.0.0/16"
+        ) from None
     if pools[0].prefixlen > 24:
-        raise Unprepared(f"{RANGE}: {named} is smaller than a /24", hint="name a /24 or more")
+        raise Unprepared(
+            f"{RANGE_VARIABLE}: {named} is smaller than a /24", hint="name a /24 or more"
+        )
     return pools
 
 

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from isthmus.certificates import Key, builder, key_pem, new_key, pem
-from isthmus.state import private
+from isthmus.state import write_private
 
 USAGES = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
 
@@ -29,13 +29,13 @@ def ensure_pki(folder: Path, node: str) -> None:
     ]
     _leaf(folder, "api", "kube-apiserver", names, ca_key, ca)
     _leaf(folder, "kubelet", "kubelet", names[:1], ca_key, ca)
-    private(folder / "sa.key", key_pem(new_key()))
+    write_private(folder / "sa.key", key_pem(new_key()))
     # Two accounts: the audit log tells what people and Isthmus do from what the region does itself.
     tokens = {account: secrets.token_hex(24) for account in ("region", "admin")}
     lines = [f'{token},{name},{name},"system:masters"\n' for name, token in tokens.items()]
-    private(folder / "tokens.csv", "".join(lines))
+    write_private(folder / "tokens.csv", "".join(lines))
     for account, token in tokens.items():
-        private(folder / f"{account}.token", token)
+        write_private(folder / f"{account}.token", token)
 
 
 def _authority(folder: Path) -> tuple[Key, x509.Certificate]:
@@ -71,6 +71,6 @@ def _sign(
     signer: Key,
 ) -> x509.Certificate:
     certificate = unsigned.sign(signer, hashes.SHA256())
-    private(folder / f"{file}.key", key_pem(key))
-    private(folder / f"{file}.crt", pem(certificate))
+    write_private(folder / f"{file}.key", key_pem(key))
+    write_private(folder / f"{file}.crt", pem(certificate))
     return certificate

@@ -17,22 +17,26 @@ def check_machine(environment: Environment) -> None:
     """Raise Unprepared with everything that is missing here, each with what to do about it."""
     home, cache = state.home(), state.cache()
     new = _new_regions(environment)
-    known = tools.known_toolchain() is not None
+    known = tools.find_toolchain() is not None
     lacks = [
-        *host_requirements.rights(),
-        *host_requirements.programs(),
-        *host_requirements.kernel(home),
-        *host_requirements.room(home, cache, new, cold=not known and not tools.begun()),
+        *host_requirements.missing_privileges(),
+        *host_requirements.missing_programs(),
+        *host_requirements.missing_kernel_features(home),
+        *host_requirements.disk_shortages(
+            home, cache, new, cold=not known and not tools.is_build_started()
+        ),
         *host_requirements.noexec("ISTHMUS_CACHE", cache),
         *host_requirements.noexec("", Path(sys.prefix)),  # etcd and Envoy lie there
-        *host_requirements.memory(new),
-        *inotify.lacking(new),
+        *host_requirements.memory_shortage(new),
+        *inotify.inotify_shortage(new),
         *([] if known else _go()),
     ]
     if lacks:
         raise _unprepared(environment, lacks)
     if host_requirements.device(home) != host_requirements.device(cache):
-        events.say(f"{home} and {cache} are on two disks: every region gets copies of the images")
+        events.report_progress(
+            f"{home} and {cache} are on two disks: every region gets copies of the images"
+        )
 
 
 def _new_regions(environment: Environment) -> int:
@@ -45,7 +49,7 @@ def _go() -> list[MissingRequirement]:
     installed: Path = compiling.installed_go()
     if golang.find(installed) or importlib.util.find_spec("pip"):
         return []
-    seen = golang.seen(installed)
+    seen = golang.describe_found(installed)
     return [
         MissingRequirement(f"no Go {golang.dotted()} ({seen}), and no pip to get one", golang.HINT)
     ]

@@ -20,7 +20,7 @@ from isthmus.providers.lab import (
     preflight,
     region,
 )
-from isthmus.providers.lab.images import ensure_golden, supply
+from isthmus.providers.lab.images import ensure_golden, import_into_region
 from isthmus.step_results import Access
 
 
@@ -44,28 +44,28 @@ class LabProvider:
         """
         preflight.check_machine(environment)
         kubernetes_release.check(environment.stack)
-        archives.wanted(environment, self.defaults.images)
+        archives.required_archives(environment, self.defaults.images)
 
     def ensure(self, environment: Environment, cluster: ClusterSpec) -> Access:
         """Make the cluster's region run and its API server answer."""
         tools = kubernetes_release.ensure(environment.stack)
-        given = archives.wanted(environment, self.defaults.images)
+        given = archives.required_archives(environment, self.defaults.images)
         golden = ensure_golden(tools, given)
-        place = _place(environment, cluster)
+        place = _reserve_region(environment, cluster)
         bootstrap.bring_up(place, tools, golden)
-        supply(place.folder, given)
+        import_into_region(place.folder, given)
         return _access(place)
 
     def access(self, environment: Environment, cluster: ClusterSpec) -> Access:
         """Return how to reach a region; raises ClusterUnreachable if it does not run."""
         folder = state.folder(environment.name)
-        known = network.known_network(folder)
+        known = network.find_network(folder)
         index = _indices(folder).get(cluster.name)
         hint = f"isthmus up {environment.name}"
         if known is None or index is None:
             raise NotReady("was never built", cluster=cluster.name, hint=hint)
         place = _region(folder, known, cluster.name, cluster.region, index)
-        if region.supervisor(place) is None:
+        if region.find_supervisor(place) is None:
             # As of any cluster that does not answer; only that no second look helps is known here.
             away = ClusterUnreachable("its region does not run", cluster=cluster.name, hint=hint)
             away.timed_out = True
@@ -75,18 +75,18 @@ class LabProvider:
     def release(self, environment: Environment, cluster: ClusterSpec) -> None:
         """Leave nothing of the cluster's region; its place may be taken by another one."""
         folder = state.folder(environment.name)
-        known, index = network.known_network(folder), _indices(folder).get(cluster.name)
+        known, index = network.find_network(folder), _indices(folder).get(cluster.name)
         if known is None or index is None:
             return
         region.remove(_region(folder, known, cluster.name, cluster.region, index))
         with FileLock(folder / "regions.lock"):
             rest = {name: i for name, i in _indices(folder).items() if name != cluster.name}
-            state.private(folder / "regions.json", json.dumps(rest))
+            state.write_private(folder / "regions.json", json.dumps(rest))
 
     def delete(self, environment: Environment) -> None:
         """Leave no process, mount, namespace, bridge, cable, control group or folder of the lab."""
         folder = state.folder(environment.name)
-        known = network.known_network(folder)
+        known = network.find_network(folder)
         if known is None:
             return
         for name, index in _indices(folder).items():
@@ -96,7 +96,7 @@ class LabProvider:
         (folder / "regions").rmdir() if (folder / "regions").exists() else None
 
 
-def _place(environment: Environment, cluster: ClusterSpec) -> region.Region:
+def _reserve_region(environment: Environment, cluster: ClusterSpec) -> region.Region:
     folder = state.ensure_folder(environment.name)
     known = network.ensure_network(folder)
     with FileLock(folder / "regions.lock"):
@@ -105,7 +105,7 @@ def _place(environment: Environment, cluster: ClusterSpec) -> region.Region:
             free = next(i for i in range(len(indices) + 1) if i not in indices.values())
             indices[cluster.name] = free
             # Written before anything is made, so that `down` knows of it whatever happens next.
-            state.private(folder / "regions.json", json.dumps(indices))
+            state.write_private(folder / "regions.json", json.dumps(indices))
     return _region(folder, known, cluster.name, cluster.region, indices[cluster.name])
 
 

@@ -64,14 +64,14 @@ def prepare(region: Region, tools: Toolchain, golden: Path) -> None:
         shutil.rmtree(part, ignore_errors=True)
         copy_golden(golden, part)
         part.rename(region.folder / "containerd")
-    state.private(region.kubeconfig, _kubeconfig(region, "admin"))
-    state.private(region.folder / "etc/kubeconfig", _kubeconfig(region, "region"))
+    state.write_private(region.kubeconfig, _kubeconfig(region, "admin"))
+    state.write_private(region.folder / "etc/kubeconfig", _kubeconfig(region, "region"))
     _configure(region, tools)
 
 
 def start(region: Region) -> int:
     """Make the region's supervisor run, and return its process id as seen from the machine."""
-    if running := supervisor(region):
+    if running := find_supervisor(region):
         return running
     (region.folder / "supervisor.sock").unlink(missing_ok=True)
     cgroups.remove(region.cgroup[1:], region.folder)  # of a life that a power cut ended
@@ -87,12 +87,12 @@ def start(region: Region) -> int:
             start_new_session=True,
             cwd="/",
             # It outlives the run: neither its password nor a shell's proxy goes with it.
-            env=subprocess_env.alone(),
+            env=subprocess_env.for_region(),
             # A worker's own is 077, and pods could not read the layers that are unpacked for them.
             umask=0o022,
         )
     return polling.until(
-        lambda: supervisor(region) if (region.folder / "supervisor.sock").exists() else None,
+        lambda: find_supervisor(region) if (region.folder / "supervisor.sock").exists() else None,
         f"supervisor (log: {region.folder}/logs/start.log)",
         timeout=20,
         interval=0.05,
@@ -100,19 +100,19 @@ def start(region: Region) -> int:
     )
 
 
-def launch(region: Region, names: list[str]) -> None:
+def start_programs(region: Region, names: list[str]) -> None:
     """Make these programs of the region run, those that run already aside."""
     control = _control(region)
     for name in names:
         try:
-            supervisord.launch(control, name)
+            supervisord.start_program(control, name)
         except Fault as fault:
             raise NotReady(f"{name}: {fault.faultString}", cluster=region.cluster) from fault
 
 
 def stop(region: Region) -> None:
     """End every process of the region, pods included, and with them its mounts."""
-    pid = supervisor(region)
+    pid = find_supervisor(region)
     if pid is not None:
         os.kill(pid, signal.SIGKILL)
         polling.until(
@@ -155,7 +155,7 @@ def _delete(region: Region) -> None:
         raise NotReady(text, cluster=region.cluster, step="delete region", hint=hint) from None
 
 
-def supervisor(region: Region) -> int | None:
+def find_supervisor(region: Region) -> int | None:
     """Find the region's process 1 by what it sees as its folder; no file has to be believed."""
     if not region.folder.exists():
         return None
@@ -179,7 +179,9 @@ def _is_init_of(process: Path, home: os.stat_result) -> bool:
 
 def _control(region: Region) -> ServerProxy:
     # Through the process's own root: the path from outside may be too long for a socket.
-    return supervisord.control(f"/proc/{supervisor(region)}/root/run/region/supervisor.sock")
+    return supervisord.rpc_client(
+        f"/proc/{find_supervisor(region)}/root/run/region/supervisor.sock"
+    )
 
 
 def _kubeconfig(region: Region, account: str) -> str:
@@ -198,4 +200,4 @@ def _configure(region: Region, tools: Toolchain) -> None:
     texts = configuration.files(region.cgroup, region.cluster, tools.minor)
     texts["supervisord.conf"] = components.supervisor_config(components.programs(node, tools))
     for name, text in texts.items():
-        state.private(region.folder / "etc" / name, text)
+        state.write_private(region.folder / "etc" / name, text)

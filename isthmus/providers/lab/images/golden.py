@@ -18,11 +18,11 @@ from isthmus.adapters import shell, subprocess_env
 from isthmus.errors import Rejected
 from isthmus.images import Archive
 from isthmus.providers.lab.images.archive import write_archive
-from isthmus.providers.lab.images.loading import load
-from isthmus.providers.lab.images.recipes import READABLE, build
+from isthmus.providers.lab.images.loading import import_archives
+from isthmus.providers.lab.images.recipes import IMAGE_UMASK, build
 from isthmus.providers.lab.tools import Toolchain
 
-KEPT = 4
+MAX_GOLDEN_ROOTS = 4
 """Roots: with and without archives, of this toolchain and the one before; layers are shared."""
 SOURCES = ("recipes.py", "archive.py", "hello.py", "names.py")
 
@@ -77,25 +77,25 @@ def _ensured(key: str, make: Callable[[Path], None]) -> Path:
 def _make(part: Path, tools: Toolchain) -> None:
     work = part / "work"
     work.mkdir()
-    events.say("making images from packages and binaries")
+    events.report_progress("making images from packages and binaries")
     images = build(work, tools)
     archive = work / "images.tar"
     write_archive(archive, images)
     with _containerd(part) as socket:
-        events.say(f"unpacking {len(images)} images")
+        events.report_progress(f"unpacking {len(images)} images")
         shell.run(["ctr", "-a", socket, "-n", "k8s.io", "images", "import", archive], timeout=600)
 
 
 def _extend(part: Path, base: Path, archives: Sequence[Archive]) -> None:
     copy_golden(base, part / "root")
     with _containerd(part) as socket:
-        load(part / "root", socket, archives)
+        import_archives(part / "root", socket, archives)
 
 
 def _forget_older(parent: Path) -> None:
     # Regions keep their own links, so an old root is only what the next region would start from.
     roots = [old for old in parent.iterdir() if old.is_dir() and old.suffix != ".part"]
-    for old in sorted(roots, key=lambda root: root.stat().st_mtime)[:-KEPT]:
+    for old in sorted(roots, key=lambda root: root.stat().st_mtime)[:-MAX_GOLDEN_ROOTS]:
         shutil.rmtree(old, ignore_errors=True)
 
 
@@ -117,8 +117,8 @@ def _containerd(part: Path) -> Iterator[Path]:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            env=subprocess_env.alone(),
-            umask=READABLE,
+            env=subprocess_env.for_region(),
+            umask=IMAGE_UMASK,
         )
     try:
         polling.until(lambda: True if _answers(socket, process) else None, "containerd", timeout=30)

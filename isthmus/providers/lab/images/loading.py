@@ -16,11 +16,11 @@ from isthmus.images import Archive, contents
 
 RECORD = "archives.json"
 """In a containerd root: the keys of the archives in it. Never written to where regions share it."""
-TIMEOUT = 900.0
+IMPORT_TIMEOUT = 900.0
 """Seconds for one archive: as long as a disk needs to write some gigabytes of it twice."""
 
 
-def load(root: Path, socket: Path, archives: Sequence[Archive]) -> None:
+def import_archives(root: Path, socket: Path, archives: Sequence[Archive]) -> None:
     """Make the containerd of this root have every image of these archives, by whole names.
 
     What the root has already, by content, is not imported again. Raises Unprepared, naming the
@@ -31,16 +31,16 @@ def load(root: Path, socket: Path, archives: Sequence[Archive]) -> None:
     # Backwards: where two hold an image of one name, the first archive's is to stay.
     lacking = [archive for archive in reversed(archives) if archive.key() not in had]
     for archive in lacking:
-        events.say(f"importing {archive.path.name}: {len(archive.names)} images")
+        events.report_progress(f"importing {archive.path.name}: {len(archive.names)} images")
         _import(socket, archive)
     if lacking:
-        state.private(record, json.dumps([*had, *(archive.key() for archive in lacking)]))
+        state.write_private(record, json.dumps([*had, *(archive.key() for archive in lacking)]))
 
 
-def supply(region: Path, archives: Sequence[Archive]) -> None:
+def import_into_region(region: Path, archives: Sequence[Archive]) -> None:
     """Make the running region of this folder have them: it may be older than its environment."""
     with socket_of(region) as socket:
-        load(region / "containerd", socket, archives)
+        import_archives(region / "containerd", socket, archives)
 
 
 @contextmanager
@@ -62,13 +62,13 @@ def _import(socket: Path, archive: Archive) -> None:
         why = error.message.splitlines()[-1].removeprefix("ctr: ")
         text = f"{archive.path}: containerd does not take it: {why}"
         raise Unprepared(text, hint=contents.HINT) from None
-    for stored, name in zip(archive.stored, archive.names, strict=True):
+    for stored, name in zip(archive.containerd_names, archive.names, strict=True):
         # Nodes ask for the whole name, and an OCI layout may have been written with less.
         _ctr(socket, "tag", "--force", stored, name) if stored != name else None
 
 
 def _ctr(socket: Path, *what: object) -> None:
-    shell.run(["ctr", "-a", socket, "-n", "k8s.io", "images", *what], timeout=TIMEOUT)
+    shell.run(["ctr", "-a", socket, "-n", "k8s.io", "images", *what], timeout=IMPORT_TIMEOUT)
 
 
 @contextmanager

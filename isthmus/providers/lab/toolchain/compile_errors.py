@@ -5,7 +5,7 @@ import re
 from isthmus.adapters.golang import GoFailed
 from isthmus.errors import IsthmusError, Rejected, Unprepared
 
-TAIL = 12
+MAX_ERROR_LINES = 12
 """Lines of a compiler's complaint that a person gets to see."""
 SYMPTOMS = {
     "no space left on device": "the disk is full: make room (Go's own caches: go clean -cache)",
@@ -13,7 +13,7 @@ SYMPTOMS = {
     "cannot allocate memory": "memory is short: free some",
     "module lookup disabled by GOPROXY=off": "let Go fetch modules: unset GOPROXY",
 }
-LOST = re.compile(
+FETCH_FAILURE = re.compile(
     r"(?P<module>\S+@v\S+?): "
     r"(?P<why>.*(?:Get \"|reading |lookup |dial |EOF|timeout).*)"
 )
@@ -27,12 +27,12 @@ def explained(verb: str, failure: GoFailed) -> IsthmusError:
     for symptom, advice in SYMPTOMS.items():
         if symptom in text:
             return Unprepared(f"go {verb}: {symptom}", hint=f"{advice}; run again: it goes on")
-    if lost := LOST.search(text):
+    if lost := FETCH_FAILURE.search(text):
         return Unprepared(
             f"module {lost['module']} cannot be fetched: {lost['why']}",
             hint="check the network and GOPROXY, then run again: it goes on where it stopped",
         )
-    said = "\n".join(lines[-TAIL:])
+    said = "\n".join(lines[-MAX_ERROR_LINES:])
     return Rejected(
         f"`go {verb}` ended with {failure.returncode}:\n{said}",
         hint="run again: what is compiled stays compiled; if it ends the same, tell us",

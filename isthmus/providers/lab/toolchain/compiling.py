@@ -26,7 +26,7 @@ MODULES: dict[str, list[str]] = {".": ["-ldflags", LDFLAGS], "kubefed": []}
 """Folders with a go.mod, and the flags that their programs are built with."""
 OWN = {".": ["coredns/main.go"]}
 """Programs of our own in a module: files that change what comes out."""
-LEFT = (
+STALE_TEMPLATE = (
     '{{if .Stale}}{{if ne .StaleReason "not installed but available in build cache"}}'
     "{{.Standard}} {{.ImportPath}}\n{{end}}{{end}}"
 )
@@ -36,9 +36,9 @@ SHARED = (
     ("kubefed", "sigs.k8s.io/kubefed", "charts/kubefed", "kubefed-chart"),
 )
 """What is copied out of which module, and what it is called here."""
-A_PACKAGE = 1_150_000
+PACKAGE_BYTES = 1_150_000
 """Bytes that a compiled package takes in Go's build cache (6.1 GB for 5345 of them)."""
-PROGRAMS = 1_500_000_000
+PROGRAMS_BYTES = 1_500_000_000
 """Bytes of all programs (0.95 GB) and of the largest two being linked."""
 
 
@@ -62,30 +62,30 @@ class PackageCount:
     def __init__(self, left: dict[str, set[str]]) -> None:
         self._left = left
         self._total = sum(len(packages) for packages in left.values())
-        self._tell()
+        self._report()
 
-    def heard(self, line: str) -> None:
+    def count_line(self, line: str) -> None:
         """Count the package if the line names one that was left."""
         for packages in self._left.values():
             if line in packages:
                 packages.remove(line)
-                return self._tell()
+                return self._report()
 
     def finished(self, module: str) -> None:
         """Count the module as done, whatever Go printed or did not."""
         self._left[module].clear()
-        self._tell()
+        self._report()
 
-    def _tell(self) -> None:
+    def _report(self) -> None:
         left = sum(len(packages) for packages in self._left.values())
         done = self._total - left
         text = f"compiling {done} of {self._total} packages" if left else "linking programs"
-        events.say(text, done / self._total if self._total else None)
+        events.report_progress(text, done / self._total if self._total else None)
 
 
 def _fetching(line: str) -> None:
     if line.startswith("go: downloading "):
-        events.say(f"fetching modules: {line.removeprefix('go: downloading ')}")
+        events.report_progress(f"fetching modules: {line.removeprefix('go: downloading ')}")
 
 
 def _ignore(line: str) -> None:
@@ -108,18 +108,18 @@ class ToolchainBuilder:
         """Fetch what is not here and return each module's packages that have to be compiled."""
         found: dict[str, set[str]] = {}
         standard: set[str] = set()
-        events.say("fetching modules")
+        events.report_progress("fetching modules")
         for module, flags in MODULES.items():
-            args = ["list", "-deps", "-trimpath", *flags, "-f", LEFT, "tool"]
+            args = ["list", "-deps", "-trimpath", *flags, "-f", STALE_TEMPLATE, "tool"]
             rows = [line.split() for line in self._run(args, module, _fetching).splitlines()]
             found[module] = {row[1] for row in rows if row} - standard
             standard |= {row[1] for row in rows if row and row[0] == "true"}
         return found
 
-    def check_room(self, packages: int) -> None:
+    def check_disk_space(self, packages: int) -> None:
         """Raise Unprepared if the disk cannot take what that many packages become."""
         cache = host_requirements.existing(Path(self._run(["env", "GOCACHE"], ".").strip()))
-        needed = {cache: packages * A_PACKAGE, self._target: PROGRAMS}
+        needed = {cache: packages * PACKAGE_BYTES, self._target: PROGRAMS_BYTES}
         if cache.stat().st_dev == self._target.stat().st_dev:
             needed = {self._target: sum(needed.values())}
         for folder, size in needed.items():
@@ -134,7 +134,8 @@ class ToolchainBuilder:
         """Make all programs exist in bin."""
         for module, flags in MODULES.items():
             out = str(self._target / "bin")
-            self._run(["build", "-trimpath", "-v", *flags, "-o", out, "tool"], module, count.heard)
+            build = ["build", "-trimpath", "-v", *flags, "-o", out, "tool"]
+            self._run(build, module, count.count_line)
             count.finished(module)
         # One program that looks at the name by which it is called.
         name = self._target / "bin/kubefedctl"
@@ -162,10 +163,10 @@ def compile_all(target: Path) -> None:
 
     Raises Unprepared for a missing Go, a failed download, a full disk; Rejected for the compiler.
     """
-    events.say("looking for Go")
+    events.report_progress("looking for Go")
     builder = ToolchainBuilder(golang.ensure(installed_go(), SOURCES / "go.lock"), target)
     left = builder.fetch()
-    builder.check_room(sum(len(packages) for packages in left.values()))
+    builder.check_disk_space(sum(len(packages) for packages in left.values()))
     builder.compile(PackageCount(left))
     builder.share()
     shutil.rmtree(builder.scratch)
