@@ -6,13 +6,12 @@ from typing import Any
 from isthmus import images
 from isthmus.adapters.diff import ENVIRONMENT_LABEL
 from isthmus.environment import ClusterSpec, Environment, Images, ResourceRequests, Resources
+from isthmus.environment.namespaces import ISTIO_NAMESPACE, SAMPLE_NAMESPACE
 from isthmus.providers.base import ProviderDefaults
 from isthmus.render import Manifest, merge, render, with_pods
 from isthmus.stacks import Stack, load
 
 READER_SERVICE_ACCOUNT = "istio-reader-service-account"
-REMOTE_SECRET_PREFIX = "istio-remote-secret-"
-"""What the name of a remote's secret in the host begins with, as istioctl has it."""
 STARTED_LAST = ("Deployment", "HorizontalPodAutoscaler", "PodDisruptionBudget")
 """Kinds of the gateway that wait for the injector: without it no pod of theirs can be made."""
 INJECTOR = "istio-sidecar-injector"
@@ -84,7 +83,7 @@ class ResolvedEnvironment:
     def expose_istiod_manifests(self) -> list[Manifest]:
         """Return what lets the host's gateway pass the control plane to remotes."""
         made = render(f"{self.stack.templates}/expose-istiod.yaml.j2")
-        return [*made, *self._provided(self.host, "istio-system")]
+        return [*made, *self._provided(self.host, ISTIO_NAMESPACE)]
 
     def expose_services_manifests(self, cluster: str) -> list[Manifest]:
         """Return what lets gateways pass other networks' requests, as far as a cluster has it.
@@ -99,7 +98,7 @@ class ResolvedEnvironment:
         """Return the sample's Service and the pod that calls it."""
         given = {"image": self.images.caller, "pull_policy": self.images.pull_policy}
         made = with_pods(render("sample/callers.yaml.j2", **given), **dict(self.environment.pods))
-        return [*made, *self._provided(cluster, "sample")]
+        return [*made, *self._provided(cluster, SAMPLE_NAMESPACE)]
 
     @property
     def host(self) -> str:

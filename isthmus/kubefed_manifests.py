@@ -2,14 +2,12 @@
 
 from dataclasses import dataclass, field
 
-from isthmus.adapters import kubefed
 from isthmus.adapters.diff import ENVIRONMENT_LABEL
 from isthmus.environment import Environment
+from isthmus.environment.namespaces import ISTIO_NAMESPACE, KUBEFED_NAMESPACE, SAMPLE_NAMESPACE
 from isthmus.render import Manifest, render
 from isthmus.stacks import load
 
-ISTIO_NAMESPACE = "istio-system"
-SAMPLE_NAMESPACE = "sample"
 CACERTS = "cacerts"
 
 SecretData = dict[str, str]
@@ -82,7 +80,7 @@ def sample_namespace_spec(environment: Environment) -> NamespaceSpec:
 def kubefed_namespace_spec(environment: Environment) -> NamespaceSpec:
     """Return the namespace of KubeFed's own pods, in the host."""
     host = environment.host.name
-    return NamespaceSpec(kubefed.NAMESPACE, environment.namespaces.labels, {host: {}})
+    return NamespaceSpec(KUBEFED_NAMESPACE, environment.namespaces.labels, {host: {}})
 
 
 def _nothing(environment: Environment) -> dict[str, dict[str, str]]:

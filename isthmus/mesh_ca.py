@@ -28,6 +28,7 @@ from isthmus.certificates import (
     new_key,
     pem,
 )
+from isthmus.environment.namespaces import ISTIOD_SAN
 
 ROOT_COMMON_NAME = "isthmus root CA"
 """Common name of every root that we make; its locality is the environment."""
@@ -131,7 +132,7 @@ def _issue(
     key = new_key(kind)
     name = _name("isthmus intermediate CA", cluster)
     certificate = _builder(name, root.subject, key, 0).add_extension(
-        x509.SubjectAlternativeName([x509.DNSName("istiod.istio-system.svc")]), False
+        x509.SubjectAlternativeName([x509.DNSName(ISTIOD_SAN)]), False
     )
     issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(root_key.public_key())
     certificate = certificate.add_extension(issuer, False)

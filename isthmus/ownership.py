@@ -7,8 +7,9 @@ from contextlib import suppress
 from isthmus import mesh_ca, providers, state
 from isthmus.adapters import kube
 from isthmus.environment import Environment
+from isthmus.environment.namespaces import ISTIO_NAMESPACE
 from isthmus.errors import Rejected, TransientError, Unprepared
-from isthmus.kubefed_manifests import CACERTS, ISTIO_NAMESPACE
+from isthmus.kubefed_manifests import CACERTS
 from isthmus.step_results import Access
 
 

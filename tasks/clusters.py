@@ -2,7 +2,7 @@
 
 from isthmus import environment_store, polling, providers
 from isthmus.adapters import kube
-from isthmus.adapters.diff import Manifest
+from isthmus.adapters.diff import is_ready
 from isthmus.environment import ClusterSpec, Environment
 from isthmus.errors import Usage
 from isthmus.step_results import Access, Done
@@ -47,7 +47,7 @@ def await_nodes(access: Access) -> Done:
     client = kube.connect(access)
 
     def ready() -> int | None:
-        return sum(map(_is_ready, client.objects("Node"))) or None
+        return sum(map(is_ready, client.objects("Node"))) or None
 
     nodes = polling.until(
         ready, "a Ready node", timeout=polling.timeouts().node, cluster=access.cluster
@@ -72,8 +72,3 @@ def _refuse_to_buy(environment: Environment, anew: bool) -> None:
 def _with_names(environment: Environment, cluster: ClusterSpec, access: Access) -> Access:
     member = access.member or cluster.member or ""
     return access.model_copy(update={"environment": environment.name, "member": member})
-
-
-def _is_ready(node: Manifest) -> bool:
-    conditions = node.get("status", {}).get("conditions", [])
-    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)

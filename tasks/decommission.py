@@ -8,9 +8,8 @@ from isthmus import environment_store, events, mesh_ca, polling, providers, stat
 from isthmus.adapters import envoy, kube, kubefed, prune, readiness
 from isthmus.adapters.diff import ENVIRONMENT_LABEL, Manifest, owner_of
 from isthmus.environment import ClusterSpec, Environment
+from isthmus.environment.namespaces import ISTIO_NAMESPACE, KUBEFED_NAMESPACE, REMOTE_SECRET_PREFIX
 from isthmus.errors import ClusterUnreachable, NotReady, Rejected, TransientError, Unprepared
-from isthmus.istio_manifests import REMOTE_SECRET_PREFIX
-from isthmus.kubefed_manifests import ISTIO_NAMESPACE
 from isthmus.reporting import redact
 from isthmus.stacks import load
 from isthmus.step_results import Access, Done, RemovedCluster
@@ -97,10 +96,10 @@ def leave_federation(
         return unjoin(environment, host, leaver.access)
     client = kube.connect(host)
     known_as = leaver.member or leaver.cluster
-    member = client.get("KubeFedCluster", known_as, kubefed.NAMESPACE, kubefed.CORE_API)
+    member = client.get("KubeFedCluster", known_as, KUBEFED_NAMESPACE, kubefed.CORE_API)
     if not member:
         return Done(cluster=leaver.cluster, found="was no member")
-    name, space = member["spec"].get("secretRef", {}).get("name", ""), kubefed.NAMESPACE
+    name, space = member["spec"].get("secretRef", {}).get("name", ""), KUBEFED_NAMESPACE
     if secret := client.get("Secret", name, space) if name else None:
         client.delete(secret)
     client.delete(member)
@@ -135,7 +134,7 @@ def _removed_names_on_host(environment: Environment, host: kube.Kube) -> list[st
         s.removeprefix(REMOTE_SECRET_PREFIX) for s in secrets if s.startswith(REMOTE_SECRET_PREFIX)
     ]
     if is_own_federation(environment, host):
-        names += map(_name, host.objects("KubeFedCluster", kubefed.NAMESPACE, kubefed.CORE_API))
+        names += map(_name, host.objects("KubeFedCluster", KUBEFED_NAMESPACE, kubefed.CORE_API))
     clusters = [*environment.clusters, *environment_store.removed_clusters(environment)]
     known = {name for c in clusters for name in (c.name, c.member_name)}
     return [name for name in names if name not in known]

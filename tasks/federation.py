@@ -11,6 +11,7 @@ from isthmus.adapters import helm, kube, kubeconfigs, kubefed, kubefedctl, orpha
 from isthmus.adapters.diff import Manifest
 from isthmus.adapters.kubefed import CONTROLLERS, RELEASE, WEBHOOK
 from isthmus.environment import Environment
+from isthmus.environment.namespaces import ISTIO_NAMESPACE, KUBEFED_NAMESPACE
 from isthmus.errors import Rejected
 from isthmus.kubefed_manifests import NamespaceSpec
 from isthmus.providers.kce import console_federation
@@ -29,19 +30,19 @@ def install_federation(environment: Environment, host: Access) -> Done:
     made = client.apply(
         [kubefed_manifests.kubefed_namespace_spec(environment).namespace(host.cluster)]
     )
-    if not helm.is_installed(client, RELEASE, kubefed.NAMESPACE, chart, values):
-        helm.prepare(client, RELEASE, kubefed.NAMESPACE, chart)
+    if not helm.is_installed(client, RELEASE, KUBEFED_NAMESPACE, chart, values):
+        helm.prepare(client, RELEASE, KUBEFED_NAMESPACE, chart)
         program = binaries.ensure(environment, "helm")
-        helm.install(program, host, RELEASE, kubefed.NAMESPACE, chart, values)
+        helm.install(program, host, RELEASE, KUBEFED_NAMESPACE, chart, values)
         made.append(f"release {RELEASE}")
     # Whose webhook answers for its own objects.
-    parts = helm.get_manifest(client, RELEASE, kubefed.NAMESPACE, chart)
+    parts = helm.get_manifest(client, RELEASE, KUBEFED_NAMESPACE, chart)
     last = [part for part in parts if part["apiVersion"] == kubefed.CORE_API]
     made += client.apply([part for part in parts if part not in last], ours=False)
     if made:
         readiness.await_served(client, kubefed.CORE_API, {part["kind"] for part in last})
         readiness.await_served(client, kubefed.TYPES_API, kubefed.TARGETS)
-    readiness.await_deployment(client, WEBHOOK, kubefed.NAMESPACE)
+    readiness.await_deployment(client, WEBHOOK, KUBEFED_NAMESPACE)
     made += client.apply(last, ours=False)
     return changed(host.cluster, made)
 
@@ -50,8 +51,8 @@ def install_federation(environment: Environment, host: Access) -> Done:
 def start_federation(host: Access, installed: Done) -> Done:
     """Make KubeFed's controllers run and carry every kind."""
     client = kube.connect(host)
-    started = readiness.start_deployment(client, CONTROLLERS, kubefed.NAMESPACE)
-    readiness.await_deployment(client, CONTROLLERS, kubefed.NAMESPACE)
+    started = readiness.start_deployment(client, CONTROLLERS, KUBEFED_NAMESPACE)
+    readiness.await_deployment(client, CONTROLLERS, KUBEFED_NAMESPACE)
     kubefed.await_types(client)
     return Done(cluster=host.cluster, found="started" if started else "unchanged")
 
@@ -133,7 +134,7 @@ def federate_secret(
 
 def _is_joined(host: kube.Kube, member: Access) -> bool:
     """Tell whether the federation knows this very cluster, and not one that it replaced."""
-    found = host.get("KubeFedCluster", member.member_name, kubefed.NAMESPACE, kubefed.CORE_API)
+    found = host.get("KubeFedCluster", member.member_name, KUBEFED_NAMESPACE, kubefed.CORE_API)
     if not found or not kubefed.member_is_ready(host, member.member_name):
         return False
     server, _ = kubeconfigs.server(member)
@@ -182,9 +183,7 @@ def _apply_system_namespace(environment: Environment, access: Access) -> list[st
 
 def _check_root(environment: Environment, access: Access) -> None:
     """Refuse to put another root under a mesh that runs: its parts would trust nobody any more."""
-    live = kube.connect(access).get(
-        "Secret", kubefed_manifests.CACERTS, kubefed_manifests.ISTIO_NAMESPACE
-    )
+    live = kube.connect(access).get("Secret", kubefed_manifests.CACERTS, ISTIO_NAMESPACE)
     ours = _encoded(environment, access.cluster)["root-cert.pem"]
     if live and live.get("data", {}).get("root-cert.pem") != ours:
         said = ownership.foreign_root_origin(environment, access)

@@ -11,14 +11,11 @@ from prefect.context import TaskRunContext
 from isthmus import events, mesh_ca, polling, state
 from isthmus.adapters import kube, readiness, tls
 from isthmus.environment import Environment
+from isthmus.environment.namespaces import ISTIO_NAMESPACE, ISTIOD_SAN
 from isthmus.errors import ClusterUnreachable, Rejected
-from isthmus.kubefed_manifests import ISTIO_NAMESPACE
 from isthmus.step_results import Access, Done, GatewayAddress, IstiodEndpoint, changed
 from tasks.install import host_manifests, remote_manifests, resolve_environment
 from tasks.policies import step
-
-ISTIOD_SAN = "istiod.istio-system.svc"
-"""The name in istiod's own certificate (pilot/pkg/bootstrap/certcontroller.go)."""
 
 
 @step("expose host", of="host")

@@ -4,8 +4,8 @@ from isthmus import binaries, mesh_ca, providers, state
 from isthmus.adapters import istioctl, kube, readiness
 from isthmus.adapters.diff import Manifest
 from isthmus.environment import Environment
+from isthmus.environment.namespaces import ISTIO_NAMESPACE
 from isthmus.istio_manifests import ResolvedEnvironment, resolve
-from isthmus.kubefed_manifests import ISTIO_NAMESPACE
 from isthmus.render import merge
 from isthmus.step_results import Access, Done, IstiodEndpoint, changed
 from tasks.policies import step

@@ -5,8 +5,8 @@ from typing import Any
 
 from isthmus import events, polling
 from isthmus.adapters import cross_cluster_access, kube, readiness
+from isthmus.environment.namespaces import ISTIO_NAMESPACE, REMOTE_SECRET_PREFIX
 from isthmus.istio_manifests import INJECTOR, READER_SERVICE_ACCOUNT
-from isthmus.kubefed_manifests import ISTIO_NAMESPACE
 from isthmus.render import render
 from isthmus.step_results import Access, Done, changed
 from tasks.policies import step
@@ -41,7 +41,7 @@ def _has_root_cert(remote: Access) -> bool:
 def _has_remote_secret(host: Access, remote: Access) -> bool:
     """Tell whether the host has a reader of the remote: of one whose namespace was deleted, too."""
     return bool(
-        kube.connect(host).get("Secret", f"istio-remote-secret-{remote.cluster}", ISTIO_NAMESPACE)
+        kube.connect(host).get("Secret", f"{REMOTE_SECRET_PREFIX}{remote.cluster}", ISTIO_NAMESPACE)
     )
 
 

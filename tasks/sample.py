@@ -2,7 +2,7 @@
 
 from isthmus.adapters import kube, readiness
 from isthmus.environment import Environment
-from isthmus.kubefed_manifests import ISTIO_NAMESPACE, SAMPLE_NAMESPACE
+from isthmus.environment.namespaces import ISTIO_NAMESPACE, SAMPLE_NAMESPACE
 from isthmus.stacks import load
 from isthmus.step_results import Access, Done, changed
 from tasks.federation import propagate, with_member_names

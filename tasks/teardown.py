@@ -4,6 +4,7 @@ from isthmus import binaries, environment_store, mesh_ca, ownership, providers, 
 from isthmus.adapters import helm, kube, kubefed, kubefedctl, prune
 from isthmus.adapters.diff import owner_of
 from isthmus.environment import Environment
+from isthmus.environment.namespaces import KUBEFED_NAMESPACE
 from isthmus.errors import Rejected
 from isthmus.step_results import Access, Done
 from tasks.policies import step
@@ -55,7 +56,7 @@ def remove_federation(environment: Environment, host: Access, left: list[Done]) 
     # Their finalizers are taken off by the controller that is about to go.
     prune.remove_all(client, kubefed.CORE_API, "FederatedTypeConfig")
     program = binaries.ensure(environment, "helm")
-    helm.uninstall(program, host, kubefed.RELEASE, kubefed.NAMESPACE)
+    helm.uninstall(program, host, kubefed.RELEASE, KUBEFED_NAMESPACE)
     prune.remove_crds(client, "kubefed.io")
     return Done(cluster=host.cluster, found="removed")
 
@@ -87,7 +88,7 @@ def forget_environment(environment: Environment, deleted: Done) -> Done:
 def unjoin(environment: Environment, host: Access, member: Access) -> Done:
     """Leave nothing of the membership, in the host or in the member."""
     client, name, known_as = kube.connect(host), member.cluster, member.member_name
-    if not client.get("KubeFedCluster", known_as, kubefed.NAMESPACE, kubefed.CORE_API):
+    if not client.get("KubeFedCluster", known_as, KUBEFED_NAMESPACE, kubefed.CORE_API):
         return Done(cluster=name, found="was no member")
     kubefedctl.unjoin(binaries.ensure(environment, "kubefedctl"), host, member)
     return Done(cluster=name, found="left")
@@ -95,5 +96,5 @@ def unjoin(environment: Environment, host: Access, member: Access) -> Done:
 
 def is_own_federation(environment: Environment, host: kube.Kube) -> bool:
     """Tell whether the federation in the host was made for this environment."""
-    space = host.get("Namespace", kubefed.NAMESPACE)
+    space = host.get("Namespace", KUBEFED_NAMESPACE)
     return bool(space) and owner_of(space) == environment.name

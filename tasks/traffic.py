@@ -7,8 +7,8 @@ from isthmus.adapters import readiness
 from isthmus.adapters.diff import Manifest
 from isthmus.adapters.kube import Kube
 from isthmus.environment import Environment
+from isthmus.environment.namespaces import SAMPLE_NAMESPACE
 from isthmus.errors import NotReady
-from isthmus.kubefed_manifests import SAMPLE_NAMESPACE
 from isthmus.verification import (
     Answers,
     ClientVerdict,

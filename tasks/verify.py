@@ -3,7 +3,7 @@
 from isthmus import events, polling
 from isthmus.adapters import envoy, kube, readiness
 from isthmus.environment import Environment
-from isthmus.kubefed_manifests import ISTIO_NAMESPACE, SAMPLE_NAMESPACE
+from isthmus.environment.namespaces import ISTIO_NAMESPACE, SAMPLE_NAMESPACE
 from isthmus.stacks import load
 from isthmus.step_results import Access, GatewayAddress
 from isthmus.verification import (

@@ -12,6 +12,7 @@ from fakes import FakeKube, limit
 from isthmus import binaries, providers
 from isthmus.adapters import helm, istioctl, kube, kubeconfigs, kubefed, kubefedctl, tls
 from isthmus.environment import ClusterSpec, Environment, VerificationSpec
+from isthmus.environment.namespaces import KUBEFED_NAMESPACE
 from isthmus.providers.base import ProviderDefaults
 from isthmus.step_results import Access
 from tasks import federation
@@ -126,7 +127,7 @@ class World:
             {
                 "apiVersion": kubefed.CORE_API,
                 "kind": "KubeFedCluster",
-                "metadata": {"name": name, "namespace": kubefed.NAMESPACE},
+                "metadata": {"name": name, "namespace": KUBEFED_NAMESPACE},
                 "spec": kubeconfigs.kubefed_cluster_spec(access),
                 "status": {"conditions": [{"type": "Ready", "status": "True"}]},
             }
@@ -134,7 +135,7 @@ class World:
 
     def _unjoin(self, program, host, access):
         self.joins.remove(access.cluster)
-        where = (kubefed.CORE_API, "kubefedclusters", kubefed.NAMESPACE, access.member_name)
+        where = (kubefed.CORE_API, "kubefedclusters", KUBEFED_NAMESPACE, access.member_name)
         self.host.store.pop(where)
 
 

@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import json
-import re
 from fractions import Fraction
 from typing import Any
 
@@ -21,11 +20,6 @@ MARK = "isthmus/manifest"
 KEYS = ("name", "containerPort", "port", "mountPath", "key", "type", "ip")
 AMOUNTS = ("requests", "limits", "capacity", "sizeLimit", "averageValue")
 """Fields whose values are quantities: elsewhere "1.10" is a text and not another "1.1"."""
-SUFFIXES: dict[str, Fraction | int] = {
-    "": Fraction(1), "m": Fraction(1, 1000), "k": 10**3, "M": 10**6, "G": 10**9,
-    "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40,
-}  # fmt: skip
-QUANTITY = re.compile(r"^(\d+(?:\.\d+)?)(m|k|M|G|Ki|Mi|Gi|Ti)?$")
 
 
 def describe(manifest: Manifest) -> str:
@@ -68,6 +62,23 @@ def deletion_blockers(live: Manifest) -> str:
     said = [c["message"] for c in conditions if c.get("status") == "True" and c.get("message")]
     said += [f"finalizer {name}" for name in live.get("metadata", {}).get("finalizers", [])]
     return f" ({', '.join(said)})" if said else ""
+
+
+def is_ready(manifest: Manifest) -> bool:
+    """Tell whether its condition Ready is True: a Pod's, a Node's, a KubeFedCluster's."""
+    conditions = manifest.get("status", {}).get("conditions") or []
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+
+
+def parse_quantity(value: Any) -> Fraction | None:
+    """Return a Kubernetes quantity as a number, in cores or bytes; None if it is none."""
+    # Imported here: a command that asks no cluster would wait for all of the client.
+    from kubernetes.utils.quantity import parse_quantity as parse
+
+    try:
+        return Fraction(parse(str(value)))
+    except (ValueError, OverflowError):
+        return None
 
 
 def is_scaled_to_zero(manifest: Manifest) -> bool:
@@ -148,7 +159,7 @@ def _within(wanted: Any, live: Any, amount: bool = False) -> bool:
         )
     if isinstance(wanted, list):
         return isinstance(live, list) and _lists(wanted, live)
-    return wanted == live or (amount and _quantity(wanted) == _quantity(live) is not None)
+    return wanted == live or (amount and parse_quantity(wanted) == parse_quantity(live) is not None)
 
 
 def _lists(wanted: list[Any], live: list[Any]) -> bool:
@@ -171,8 +182,3 @@ def _empty(value: Any) -> bool:
     return (
         value is None or value == {} or value == [] or value == "" or value is False or value == 0
     )
-
-
-def _quantity(value: Any) -> Fraction | None:
-    match = QUANTITY.match(str(value)) if isinstance(value, str | int | float) else None
-    return Fraction(match[1]) * SUFFIXES[match[2] or ""] if match else None

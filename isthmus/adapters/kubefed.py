@@ -4,8 +4,9 @@ import time
 from collections.abc import Mapping
 
 from isthmus import polling
-from isthmus.adapters.diff import Manifest, deletion_blockers, describe
+from isthmus.adapters.diff import Manifest, deletion_blockers, describe, is_ready
 from isthmus.adapters.kube import Kube
+from isthmus.environment.namespaces import KUBEFED_NAMESPACE
 
 CORE_API = "core.kubefed.io/v1beta1"
 TYPES_API = "types.kubefed.io/v1beta1"
@@ -16,7 +17,6 @@ TARGETS = {
 }
 """Kinds that we federate, and what KubeFed makes of each in the members: API and kind."""
 TERMINATING = "still ending"
-NAMESPACE = "kube-federation-system"
 RELEASE = "kubefed"
 WEBHOOK = "kubefed-admission-webhook"
 CONTROLLERS = "kubefed-controller-manager"
@@ -32,13 +32,13 @@ def set_api_endpoint(host: Kube, name: str, server: str, authority: str) -> bool
     `authority` (base64 of PEM) is the CA that the kubeconfig has now; without one, what is there
     stays.
     """
-    spec = (host.get("KubeFedCluster", name, NAMESPACE, CORE_API) or {}).get("spec", {})
+    spec = (host.get("KubeFedCluster", name, KUBEFED_NAMESPACE, CORE_API) or {}).get("spec", {})
     wanted: dict[str, object] = {"apiEndpoint": server}
     if authority and spec.get("disabledTLSValidations"):
         wanted |= {"disabledTLSValidations": None, "caBundle": authority}
     if all(spec.get(key) == value for key, value in wanted.items()):
         return False
-    host.merge_patch("KubeFedCluster", name, {"spec": wanted}, NAMESPACE, CORE_API)
+    host.merge_patch("KubeFedCluster", name, {"spec": wanted}, KUBEFED_NAMESPACE, CORE_API)
     return True
 
 
@@ -55,7 +55,7 @@ def await_types(host: Kube) -> None:
 
 def idle_types(host: Kube) -> list[str]:
     """Return the kinds that KubeFed knows and does not carry yet."""
-    found = host.objects("FederatedTypeConfig", NAMESPACE, CORE_API)
+    found = host.objects("FederatedTypeConfig", KUBEFED_NAMESPACE, CORE_API)
     return [
         t["metadata"]["name"]
         for t in found
@@ -80,15 +80,14 @@ def await_member(host: Kube, name: str) -> None:
         f"KubeFedCluster {name} to be Ready",
         timeout=polling.timeouts().federation,
         cluster=name,
-        seen=lambda: _conditions(host.get("KubeFedCluster", name, NAMESPACE, CORE_API)),
+        seen=lambda: _conditions(host.get("KubeFedCluster", name, KUBEFED_NAMESPACE, CORE_API)),
     )
 
 
 def member_is_ready(host: Kube, name: str) -> bool:
     """Tell whether the federation has this member and its health check passes."""
-    found = host.get("KubeFedCluster", name, NAMESPACE, CORE_API) or {}
-    conditions = found.get("status", {}).get("conditions", [])
-    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+    found = host.get("KubeFedCluster", name, KUBEFED_NAMESPACE, CORE_API) or {}
+    return is_ready(found)
 
 
 def missing_in_members(manifest: Manifest, members: Mapping[str, Kube]) -> list[str]:

@@ -10,7 +10,6 @@ from isthmus.adapters import api_proxy, kube, kubeconfigs, shell
 from isthmus.errors import ClusterUnreachable, NotReady, Rejected
 from isthmus.step_results import Access
 
-NAMESPACE = "kube-federation-system"
 Verb = Literal["join", "unjoin"]
 FLAGS: dict[Verb, str] = {"join": "--error-on-existing=false", "unjoin": "--force"}
 """What lets each verb be run again."""

@@ -3,7 +3,8 @@
 from isthmus import events, polling
 from isthmus.adapters.diff import Manifest, deletion_blockers, describe, owner_of
 from isthmus.adapters.kube import Kube
-from isthmus.adapters.kubefed import CORE_API, NAMESPACE, TYPES_API
+from isthmus.adapters.kubefed import CORE_API, TYPES_API
+from isthmus.environment.namespaces import KUBEFED_NAMESPACE
 from isthmus.errors import Rejected
 
 DEFINITIONS = "apiextensions.k8s.io/v1"
@@ -18,7 +19,7 @@ def finish_crd_deletion(client: Kube, environment: str) -> None:
     deleted in a member: what is there is taken over again, by its name, once its federated object
     is made anew. What others federate is theirs to let go.
     """
-    space = client.get("Namespace", NAMESPACE)
+    space = client.get("Namespace", KUBEFED_NAMESPACE)
     if space and owner_of(space) != environment:
         return  # Somebody else's federation: the apply of its namespace says so.
     left: list[Manifest] = []

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from isthmus import polling
 from isthmus.adapters import connectivity, load_balancer_failures, pod_failures, replicaset_backoff
 from isthmus.adapters.debounce import FailureDebouncer, events_about
-from isthmus.adapters.diff import Manifest
+from isthmus.adapters.diff import Manifest, is_ready
 from isthmus.adapters.kube import Kube
 from isthmus.adapters.pod_failures import PodFailure
 
@@ -167,12 +167,7 @@ def await_served(client: Kube, api: str, kinds: Iterable[str], timeout: float = 
 def running_pods(client: Kube, namespace: str, labels: str) -> list[Manifest]:
     """Return the pods that are Ready and not ending."""
     pods = client.objects("Pod", namespace, labels=labels)
-    return [p for p in pods if not p["metadata"].get("deletionTimestamp") and _ready(p)]
-
-
-def _ready(pod: Manifest) -> bool:
-    conditions = pod.get("status", {}).get("conditions", [])
-    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+    return [p for p in pods if not p["metadata"].get("deletionTimestamp") and is_ready(p)]
 
 
 def _selector(deployment: Manifest) -> str:

@@ -5,17 +5,17 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
 from isthmus import polling, providers
-from isthmus.adapters import kube, kubefedctl
+from isthmus.adapters import kube, kubefed
+from isthmus.adapters.diff import is_ready
 from isthmus.adapters.pod_exec import KubeletUnreachable
 from isthmus.cli.status_checks import ClusterState, ClusterStatus, ReadyCount
 from isthmus.environment import ClusterSpec, Environment
+from isthmus.environment.namespaces import ISTIO_NAMESPACE, KUBEFED_NAMESPACE, REMOTE_SECRET_PREFIX
 from isthmus.errors import ClusterUnreachable, IsthmusError
 from isthmus.providers.kubeconfig import capacity
 from isthmus.stacks import load
 from isthmus.step_results import Access
 
-FEDERATED = "core.kubefed.io/v1beta1"
-ISTIO_NAMESPACE = "istio-system"
 EXEC_PROBE_COMMAND = ["pilot-agent", "version"]
 """A command that every proxy has, and that asks nobody."""
 
@@ -97,7 +97,7 @@ def _unreachable_kubelets(reader: ClusterReader, gateways: list[Any]) -> Iterato
 
     All else goes on without them, and neither `exec` nor logs do. Who may not ask is told nothing.
     """
-    ready = [pod for pod in gateways if _is_ready(pod)]
+    ready = [pod for pod in gateways if is_ready(pod)]
     for pod in {pod.get("spec", {}).get("nodeName"): pod for pod in ready}.values():
         try:
             reader.execute(
@@ -112,17 +112,17 @@ def _unreachable_kubelets(reader: ClusterReader, gateways: list[Any]) -> Iterato
 def _remote_secrets(reader: ClusterReader, environment: Environment) -> tuple[str, ...]:
     names = [cluster.name for cluster in environment.remotes]
     return tuple(
-        n for n in names if reader.get("Secret", f"istio-remote-secret-{n}", ISTIO_NAMESPACE)
+        n for n in names if reader.get("Secret", f"{REMOTE_SECRET_PREFIX}{n}", ISTIO_NAMESPACE)
     )
 
 
 def _ready_members(reader: ClusterReader) -> tuple[str, ...]:
-    found = reader.objects("KubeFedCluster", kubefedctl.NAMESPACE, api=FEDERATED)
-    return tuple(item["metadata"]["name"] for item in found if _is_ready(item))
+    found = reader.objects("KubeFedCluster", KUBEFED_NAMESPACE, api=kubefed.CORE_API)
+    return tuple(item["metadata"]["name"] for item in found if is_ready(item))
 
 
 def _ready(items: list[Any]) -> ReadyCount:
-    return ReadyCount(sum(map(_is_ready, items)), len(items))
+    return ReadyCount(sum(map(is_ready, items)), len(items))
 
 
 def _unschedulable_reason(node: Any) -> str:
@@ -130,11 +130,6 @@ def _unschedulable_reason(node: Any) -> str:
     taints = [f"taint {t['key']}:{t['effect']}" for t in spec.get("taints", [])]
     reasons = ["cordoned"] if spec.get("unschedulable") else taints
     return f"{node['metadata']['name']} ({', '.join(reasons)})"
-
-
-def _is_ready(item: Any) -> bool:
-    conditions = item.get("status", {}).get("conditions") or []
-    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
 
 
 def _address(service: Any) -> str:

@@ -7,8 +7,9 @@ from isthmus import binaries, kubefed_manifests, polling
 from isthmus.adapters import helm, kubefed, kubefedctl
 from isthmus.adapters.diff import Manifest
 from isthmus.environment import ClusterSpec, Environment
+from isthmus.environment.namespaces import ISTIO_NAMESPACE, KUBEFED_NAMESPACE, SAMPLE_NAMESPACE
 from isthmus.istio_manifests import ResolvedEnvironment
-from isthmus.kubefed_manifests import CACERTS, ISTIO_NAMESPACE, SAMPLE_NAMESPACE
+from isthmus.kubefed_manifests import CACERTS
 from isthmus.plan.manual_step import (
     FILE,
     MASK,
@@ -29,7 +30,7 @@ KEYS = {
     "cert-chain.pem": "{cluster}/cert-chain.pem",
 }
 """Key of `cacerts` -> file below the folder `ca`."""
-NAMESPACE_ARGS = ("-n", kubefed.NAMESPACE)
+NAMESPACE_ARGS = ("-n", KUBEFED_NAMESPACE)
 
 
 def entries(environment: Environment, mesh: ResolvedEnvironment) -> list[ManualStep]:
@@ -82,7 +83,7 @@ def _cacerts(environment: Environment, cluster: str) -> ManualStep:
 
 def _kubefed(host: str, mesh: ResolvedEnvironment) -> list[ManualStep]:
     space = kubefed_manifests.kubefed_namespace_spec(mesh.environment).namespace(host)
-    upgrade = helm.upgrade(kubefed.RELEASE, kubefed.NAMESPACE, binaries.CHART)
+    upgrade = helm.upgrade(kubefed.RELEASE, KUBEFED_NAMESPACE, binaries.CHART)
     install = shlex.join(["helm", *upgrade, f"--kube-context={host}"])
     scale = ("scale", f"deployment/{kubefed.CONTROLLERS}", "--replicas=1")
     running = "--for=jsonpath={.status.propagationController}=Running"
@@ -95,7 +96,7 @@ def _kubefed(host: str, mesh: ResolvedEnvironment) -> list[ManualStep]:
             stdin=mesh.kubefed_values(),
             commands=(
                 f"{install} < {FILE}",
-                rollout_status(host, kubefed.NAMESPACE, kubefed.WEBHOOK),
+                rollout_status(host, KUBEFED_NAMESPACE, kubefed.WEBHOOK),
             ),
         ),
         ManualStep(
@@ -103,7 +104,7 @@ def _kubefed(host: str, mesh: ResolvedEnvironment) -> list[ManualStep]:
             "controllers of kubefed, once its webhook is ready",
             commands=(
                 kubectl(host, *NAMESPACE_ARGS, *scale),
-                rollout_status(host, kubefed.NAMESPACE, kubefed.CONTROLLERS),
+                rollout_status(host, KUBEFED_NAMESPACE, kubefed.CONTROLLERS),
                 kubectl(host, *NAMESPACE_ARGS, *types),
             ),
         ),

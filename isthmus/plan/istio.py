@@ -7,8 +7,8 @@ from typing import Any
 from isthmus.adapters import istioctl
 from isthmus.adapters.diff import ENVIRONMENT_LABEL, Manifest
 from isthmus.environment import ClusterSpec, Environment
+from isthmus.environment.namespaces import ISTIO_NAMESPACE, ISTIOD_SAN
 from isthmus.istio_manifests import INJECTOR, READER_SERVICE_ACCOUNT, ResolvedEnvironment
-from isthmus.kubefed_manifests import ISTIO_NAMESPACE
 from isthmus.plan.manual_step import (
     ENDPOINT,
     ENVSUBST_COMMAND,
@@ -29,7 +29,6 @@ from isthmus.step_results import IstiodEndpoint
 PLACEHOLDER_ADDRESS = "203.0.113.1"
 """An address of nobody's (RFC 5737). For a word istioctl would make other objects: it takes it for
 a host name."""
-ISTIOD = "istiod.istio-system.svc"
 NAMESPACE_ARGS = ("-n", ISTIO_NAMESPACE)
 GENERATE = shlex.join(["istioctl", *istioctl.GENERATE])
 PRINTS = "# prints what the next files hold:"
@@ -134,7 +133,7 @@ def _gateway(mesh: ResolvedEnvironment, cluster: str, objects: list[Manifest]) -
 def _endpoint(mesh: ResolvedEnvironment) -> ManualStep:
     host, look = mesh.host, _look_up(mesh, mesh.host)
     where = IstiodEndpoint(cluster=host, address=ENDPOINT).found
-    names = f"-servername {ISTIOD} -verify_hostname {ISTIOD}"
+    names = f"-servername {ISTIOD_SAN} -verify_hostname {ISTIOD_SAN}"
     trust = "-CAfile ca/root-cert.pem -verify_return_error"
     handshake = f'openssl s_client -connect "{where}" {names} {trust} < /dev/null'
     commands = (f"export ISTIOD_REMOTE_EP=$({look})", until(handshake))

@@ -1,8 +1,8 @@
 """The sample by hand: its Service and a caller in every cluster, helloworld v1 and v2."""
 
 from isthmus.environment import Environment
+from isthmus.environment.namespaces import SAMPLE_NAMESPACE
 from isthmus.istio_manifests import ResolvedEnvironment
-from isthmus.kubefed_manifests import SAMPLE_NAMESPACE
 from isthmus.plan.federation import propagated
 from isthmus.plan.manual_step import ManualStep, apply_step, rollout_status
 

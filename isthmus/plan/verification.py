@@ -3,8 +3,8 @@
 import shlex
 
 from isthmus.environment import Environment
+from isthmus.environment.namespaces import ISTIO_NAMESPACE, SAMPLE_NAMESPACE
 from isthmus.istio_manifests import ResolvedEnvironment
-from isthmus.kubefed_manifests import ISTIO_NAMESPACE, SAMPLE_NAMESPACE
 from isthmus.plan.manual_step import ManualStep, kubectl
 from isthmus.verification import probe_script, targets
 

@@ -19,6 +19,7 @@ from live.files import write
 from isthmus import binaries
 from isthmus.adapters import helm, kubefed
 from isthmus.adapters.diff import ENVIRONMENT_LABEL, describe
+from isthmus.environment.namespaces import KUBEFED_NAMESPACE
 
 HOST, REMOTE = "lisbon", "osaka"
 WHOLE = {"Namespace", "CustomResourceDefinition", "FederatedNamespace"}
@@ -64,7 +65,7 @@ def ours(mesh, cluster):
     ]
     if cluster == HOST:
         chart = binaries.ensure(mesh.environment, binaries.CHART)
-        found += helm.get_manifest(there, kubefed.RELEASE, kubefed.NAMESPACE, chart)
+        found += helm.get_manifest(there, kubefed.RELEASE, KUBEFED_NAMESPACE, chart)
         found += there.objects("KubeFedCluster", api=kubefed.CORE_API)
     return {describe(m): m for m in found}
 

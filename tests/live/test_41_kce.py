@@ -8,6 +8,7 @@ from live.files import write
 from isthmus import binaries
 from isthmus.adapters import helm, kubefed, kubefedctl, readiness
 from isthmus.environment import load
+from isthmus.environment.namespaces import KUBEFED_NAMESPACE
 from isthmus.istio_manifests import resolve
 from isthmus.kubefed_manifests import NamespaceSpec
 from isthmus.providers.kce import api, credentials
@@ -59,13 +60,13 @@ def make_federation(file, clusters, identities):
         Access(cluster=name, kubeconfig=path, context=name) for name, path in clusters.items()
     ]
     kube = client(host.cluster, host.kubeconfig)
-    kube.apply([NamespaceSpec(kubefed.NAMESPACE, {}, {host.cluster: {}}).namespace(host.cluster)])
+    kube.apply([NamespaceSpec(KUBEFED_NAMESPACE, {}, {host.cluster: {}}).namespace(host.cluster)])
     values = resolve(of, defaults.DEFAULTS).kubefed_values()
     chart, program = binaries.ensure(of, binaries.CHART), binaries.ensure(of, "helm")
-    helm.install(program, host, kubefed.RELEASE, kubefed.NAMESPACE, chart, values)
-    readiness.await_deployment(kube, kubefed.WEBHOOK, kubefed.NAMESPACE)
-    readiness.start_deployment(kube, kubefed.CONTROLLERS, kubefed.NAMESPACE)
-    readiness.await_deployment(kube, kubefed.CONTROLLERS, kubefed.NAMESPACE)
+    helm.install(program, host, kubefed.RELEASE, KUBEFED_NAMESPACE, chart, values)
+    readiness.await_deployment(kube, kubefed.WEBHOOK, KUBEFED_NAMESPACE)
+    readiness.start_deployment(kube, kubefed.CONTROLLERS, KUBEFED_NAMESPACE)
+    readiness.await_deployment(kube, kubefed.CONTROLLERS, KUBEFED_NAMESPACE)
     join = binaries.ensure(of, "kubefedctl")
     for access in accesses:
         identity = identities[access.cluster]

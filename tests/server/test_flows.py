@@ -11,6 +11,7 @@ from world import CANARY, World, environment
 from isthmus import events, polling, state
 from isthmus.adapters import kubefed, readiness
 from isthmus.environment import Timeouts
+from isthmus.environment.namespaces import KUBEFED_NAMESPACE
 from isthmus.errors import ClusterUnreachable, Findings, NotReady, Rejected
 from isthmus.step_results import Done
 from tasks.policies import RETRIES
@@ -108,7 +109,7 @@ def join(world):
     return join(environment(), host, member, Done(cluster="beijing"))
 
 
-MEMBERS = "KubeFedCluster", kubefed.NAMESPACE, kubefed.CORE_API
+MEMBERS = "KubeFedCluster", KUBEFED_NAMESPACE, kubefed.CORE_API
 PRIVATE = "https://192.0.2.7:6443"
 
 

@@ -8,6 +8,7 @@ from world import GATEWAY, World
 
 from isthmus import state
 from isthmus.adapters import kubefed
+from isthmus.environment.namespaces import KUBEFED_NAMESPACE
 from isthmus.errors import Unprepared, Usage
 
 pytestmark = pytest.mark.usefixtures("prefect")
@@ -56,7 +57,7 @@ def member(identity):
     return {
         "apiVersion": kubefed.CORE_API,
         "kind": "KubeFedCluster",
-        "metadata": {"name": identity, "namespace": kubefed.NAMESPACE},
+        "metadata": {"name": identity, "namespace": KUBEFED_NAMESPACE},
         "status": {"conditions": [{"type": "Ready", "status": "True"}]},
     }
 
@@ -102,7 +103,7 @@ def test_without_a_federation_both_ways_to_go_on_are_said(console):
 
 
 def test_a_cluster_that_is_in_no_federation_is_named(console):
-    where = (kubefed.CORE_API, "kubefedclusters", kubefed.NAMESPACE, MEMBERS["shanghai"])
+    where = (kubefed.CORE_API, "kubefedclusters", KUBEFED_NAMESPACE, MEMBERS["shanghai"])
     console.host.store.pop(where)
     with pytest.raises(Unprepared, match=f"shanghai .{MEMBERS['shanghai']}") as caught:
         build(of())

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from isthmus import errors
+from isthmus.adapters import diff
 from isthmus.adapters.diff import ENVIRONMENT_LABEL, KEEP
 from isthmus.environment import Environment
 from isthmus.errors import BadEnvironment, ClusterUnreachable, NotReady, Rejected, Unprepared
@@ -112,7 +113,7 @@ def test_the_page_shows_the_role_that_is_asked_for():
      ("3920332Ki", 3920332 * 1024), ("100n", 1e-7), ("250u", 0.00025), ("1Ti", 2**40)],
 )  # fmt: skip
 def test_quantities_are_read(text, number):
-    assert float(capacity.parse_quantity(text)) == pytest.approx(number)
+    assert float(diff.parse_quantity(text)) == pytest.approx(number)
 
 
 def node(name="n", cpu="4", memory="8Gi", **spec):

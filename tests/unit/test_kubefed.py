@@ -5,6 +5,7 @@ from fakes import limited
 
 from isthmus.adapters import kube, kubefed
 from isthmus.adapters.diff import ENVIRONMENT_LABEL
+from isthmus.environment.namespaces import KUBEFED_NAMESPACE
 from isthmus.errors import NotReady
 from tasks.federation import propagate
 
@@ -92,7 +93,7 @@ def member(status):
     return {
         "apiVersion": kubefed.CORE_API,
         "kind": "KubeFedCluster",
-        "metadata": {"name": "xian", "namespace": kubefed.NAMESPACE},
+        "metadata": {"name": "xian", "namespace": KUBEFED_NAMESPACE},
         "status": {"conditions": [{"type": "Ready", "status": status, "reason": "ClusterReady"}]},
     }
 

@@ -13,6 +13,7 @@ import yaml
 from isthmus import state
 from isthmus.adapters import kubefed
 from isthmus.adapters.kube import Kube
+from isthmus.environment.namespaces import KUBEFED_NAMESPACE
 from isthmus.errors import Unprepared
 from isthmus.providers.kce import purchase_record
 from isthmus.step_results import Access
@@ -58,7 +59,7 @@ def check_members(host: Kube, federation: Path, members: list[Access]) -> None:
 
 def _is_member(host: Kube, member: Access) -> bool:
     name = member.member_name
-    return bool(host.get("KubeFedCluster", name, kubefed.NAMESPACE, kubefed.CORE_API))
+    return bool(host.get("KubeFedCluster", name, KUBEFED_NAMESPACE, kubefed.CORE_API))
 
 
 def _is_config(text: Any) -> bool:

@@ -11,10 +11,9 @@ from isthmus.adapters import pod_failures
 from isthmus.adapters.diff import ENVIRONMENT_LABEL, Manifest
 from isthmus.adapters.kube import Kube
 from isthmus.environment import ClusterSpec, Environment, Images
+from isthmus.environment.namespaces import ISTIO_NAMESPACE, MESH_NAMESPACES
 from isthmus.errors import Rejected, Unprepared
 from isthmus.providers.kubeconfig import requirements
-from isthmus.providers.kubeconfig.conflicts import MESH_NAMESPACES
-from isthmus.providers.kubeconfig.inspection import ISTIO_NAMESPACE
 from isthmus.render import render
 
 

@@ -5,20 +5,13 @@ others request, must hold what we shall request. A stack may also say how large 
 in all, as the guide does; whoever sets `resources` has thought of that, and is believed.
 """
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from isthmus.adapters.diff import Manifest
+from isthmus.adapters.diff import Manifest, parse_quantity
 from isthmus.errors import Unprepared
 
-SUFFIXES: dict[str, Fraction | int] = {
-    "": 1, "n": Fraction(1, 10**9), "u": Fraction(1, 10**6), "m": Fraction(1, 1000),
-    "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15, "E": 10**18,
-    "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "Pi": 2**50, "Ei": 2**60,
-}  # fmt: skip
-QUANTITY = re.compile(r"^([0-9.]+(?:[eE][-+]?[0-9]+)?)([KMGTPE]i|[numkMGTPE]|)$")
 TERMINAL_PHASES = ("Succeeded", "Failed")
 MIN_MEMORY_FRACTION = Fraction(95, 100)
 """A machine that is sold with 8 GB reports less, as its firmware and kernel keep some."""
@@ -52,14 +45,9 @@ def parse_resources(given: dict[str, str] | None) -> ResourceTotals:
     """Return what a container requests or a node has; what is not said is nothing."""
     given = given or {}
     return ResourceTotals(
-        parse_quantity(given.get("cpu", "0")), parse_quantity(given.get("memory", "0"))
+        parse_quantity(given.get("cpu")) or Fraction(0),
+        parse_quantity(given.get("memory")) or Fraction(0),
     )
-
-
-def parse_quantity(text: str) -> Fraction:
-    """Return a Kubernetes quantity as a number."""
-    match = QUANTITY.match(str(text))
-    return Fraction(match[1]) * SUFFIXES[match[2]] if match else Fraction(0)
 
 
 def total(amounts: Iterable[ResourceTotals]) -> ResourceTotals:

@@ -4,11 +4,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from isthmus.adapters.diff import ENVIRONMENT_LABEL, KEEP, Manifest, is_kept, owner_of
+from isthmus.environment.namespaces import KUBEFED_NAMESPACE, MESH_NAMESPACES
 from isthmus.errors import Unprepared
 
 ISTIO, KUBEFED = "istio.io", "kubefed.io"
-MESH_NAMESPACES = ("istio-system", "sample")
-KUBEFED_NAMESPACE = "kube-federation-system"
 MAX_LISTED_CRDS = 4
 
 

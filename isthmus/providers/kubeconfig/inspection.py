@@ -8,6 +8,7 @@ from isthmus.adapters import connectivity, cross_cluster_access, kube, kubeconfi
 from isthmus.adapters.diff import is_kept
 from isthmus.adapters.kube import Kube
 from isthmus.environment import ClusterSpec, Environment, Resources
+from isthmus.environment.namespaces import ISTIO_NAMESPACE
 from isthmus.errors import IsthmusError, Unprepared
 from isthmus.providers.kubeconfig import addresses, capacity, conflicts, rbac, requirements
 from isthmus.providers.kubeconfig.conflicts import ClusterContent
@@ -16,7 +17,6 @@ from isthmus.step_results import Access
 
 MAX_CONCURRENT_REVIEWS = 8
 """Questions about rights at once: there are a hundred, and a far server needs 0.2 s for each."""
-ISTIO_NAMESPACE = "istio-system"
 DEFINITIONS = "apiextensions.k8s.io/v1"
 ADMISSION = "admissionregistration.k8s.io/v1"
 NETWORKING = ("networking.istio.io/v1", "networking.istio.io/v1alpha3")
