@@ -108,7 +108,7 @@ def install(
         attached = start(
             install_tasks.install_remote, environment, remote, endpoint, federation.cacerts
         )
-        wired = start(remote_secret_tasks.create_remote_secret, host, remote, attached)
+        wired = start(remote_secret_tasks.create_remote_secret, environment, host, remote, attached)
         injectors.append(wired)
         gateways.append(start(gateway_tasks.open_gateway, environment, remote, wired, endpoint))
     services = start(gateway_tasks.expose_services, environment, clusters, injectors)

@@ -24,8 +24,6 @@ class Access(StepResult):
     context: str
     uid: str = ""
     """UID of the namespace kube-system: changes when the cluster is rebuilt."""
-    environment: str = ""
-    """Whose label every object bears that is made through this access."""
     server: str = ""
     """URL by which the other clusters reach its API server; empty: as in the kubeconfig."""
     member: str = ""

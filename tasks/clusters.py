@@ -28,17 +28,13 @@ def prepare(environment: Environment, buy: bool = False, anew: bool = False) -> 
 @step("create cluster", of="cluster", looks=True)
 def create_cluster(environment: Environment, cluster: ClusterSpec, prepared: Done) -> Access:
     """Make the cluster exist and its API server answer."""
-    return _with_names(
-        environment, cluster, providers.get_provider(environment).ensure(environment, cluster)
-    )
+    return _with_member(cluster, providers.get_provider(environment).ensure(environment, cluster))
 
 
 @step("find cluster", of="cluster", looks=True)
 def find_cluster(environment: Environment, cluster: ClusterSpec) -> Access:
     """Return how to reach a cluster that must exist."""
-    return _with_names(
-        environment, cluster, providers.get_provider(environment).access(environment, cluster)
-    )
+    return _with_member(cluster, providers.get_provider(environment).access(environment, cluster))
 
 
 @step("wait for nodes", of="access")
@@ -69,6 +65,6 @@ def _refuse_to_buy(environment: Environment, anew: bool) -> None:
         raise Usage(text, hint=hint)
 
 
-def _with_names(environment: Environment, cluster: ClusterSpec, access: Access) -> Access:
+def _with_member(cluster: ClusterSpec, access: Access) -> Access:
     member = access.member or cluster.member or ""
-    return access.model_copy(update={"environment": environment.name, "member": member})
+    return access.model_copy(update={"member": member})

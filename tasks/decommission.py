@@ -151,8 +151,8 @@ def _reached(environment: Environment, name: str, spec: ClusterSpec | None) -> R
         silence = redact(error.message)
         events.report_progress(f"{name} does not answer: {silence}")
         return RemovedCluster(cluster=name, member=spec.member_name, unreachable_reason=silence)
-    known = {"environment": environment.name, "member": access.member or spec.member_name}
-    return RemovedCluster(cluster=name, access=access.model_copy(update=known))
+    member = {"member": access.member or spec.member_name}
+    return RemovedCluster(cluster=name, access=access.model_copy(update=member))
 
 
 def _gateway(environment: Environment, leaver: RemovedCluster) -> list[str]:

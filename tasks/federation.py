@@ -27,9 +27,8 @@ def install_federation(environment: Environment, host: Access) -> Done:
     client, chart = kube.connect(host), binaries.ensure(environment, binaries.CHART)
     values = resolve_environment(environment).kubefed_values()
     orphans.finish_crd_deletion(client, environment.name)
-    made = client.apply(
-        [kubefed_manifests.kubefed_namespace_spec(environment).namespace(host.cluster)]
-    )
+    space = kubefed_manifests.kubefed_namespace_spec(environment).namespace(host.cluster)
+    made = client.apply([space], environment.name)
     if not helm.is_installed(client, RELEASE, KUBEFED_NAMESPACE, chart, values):
         helm.prepare(client, RELEASE, KUBEFED_NAMESPACE, chart)
         program = binaries.ensure(environment, "helm")
@@ -38,12 +37,13 @@ def install_federation(environment: Environment, host: Access) -> Done:
     # Whose webhook answers for its own objects.
     parts = helm.get_manifest(client, RELEASE, KUBEFED_NAMESPACE, chart)
     last = [part for part in parts if part["apiVersion"] == kubefed.CORE_API]
-    made += client.apply([part for part in parts if part not in last], ours=False)
+    first = [part for part in parts if part not in last]
+    made += client.apply(first, owner="", scale_up=False)
     if made:
         readiness.await_served(client, kubefed.CORE_API, {part["kind"] for part in last})
         readiness.await_served(client, kubefed.TYPES_API, kubefed.TARGETS)
     readiness.await_deployment(client, WEBHOOK, KUBEFED_NAMESPACE)
-    made += client.apply(last, ours=False)
+    made += client.apply(last, owner="", scale_up=False)
     return changed(host.cluster, made)
 
 
@@ -129,7 +129,7 @@ def federate_secret(
         return changed(host.cluster, made)
     clusters = {m.member_name: _encoded(environment, m.cluster) for m in members}
     manifest = kubefed_manifests.federated_cacerts_secret(environment.name, clusters)
-    return changed(host.cluster, propagate(host, manifest, members))
+    return changed(host.cluster, propagate(environment, host, manifest, members))
 
 
 def _is_joined(host: kube.Kube, member: Access) -> bool:
@@ -148,10 +148,11 @@ def _apply_namespace(
     made = [
         name
         for member in (members if direct else [host])
-        for name in kube.connect(member).apply([space.namespace(member.cluster)])
+        for name in kube.connect(member).apply([space.namespace(member.cluster)], environment.name)
     ]
     if not direct:
-        made += propagate(host, space.federated_namespace(environment.name), members)
+        manifest = space.federated_namespace(environment.name)
+        made += propagate(environment, host, manifest, members)
     return changed(host.cluster, made)
 
 
@@ -160,10 +161,12 @@ def with_member_names(environment: Environment, members: list[Access]) -> Enviro
     return environment.with_members({member.cluster: member.member_name for member in members})
 
 
-def propagate(host: Access, manifest: Manifest, members: list[Access]) -> list[str]:
+def propagate(
+    environment: Environment, host: Access, manifest: Manifest, members: list[Access]
+) -> list[str]:
     """Make a federated object reach every member; return what had to be changed, and where."""
     client = kube.connect(host)
-    made = client.apply([manifest])
+    made = client.apply([manifest], environment.name)
     there = {member.member_name: kube.connect(member) for member in members}
     if not made and kubefed.is_propagated(client, manifest, there):
         return []
@@ -176,9 +179,9 @@ def _apply_system_namespace(environment: Environment, access: Access) -> list[st
     space = kubefed_manifests.istio_namespace_spec(environment).namespace(access.cluster)
     secret = kubefed_manifests.cacerts_secret(_encoded(environment, access.cluster))
     client = kube.connect(access)
-    made = client.apply([space])
+    made = client.apply([space], environment.name)
     _check_root(environment, access)
-    return made + client.apply([secret])
+    return made + client.apply([secret], environment.name)
 
 
 def _check_root(environment: Environment, access: Access) -> None:

@@ -21,7 +21,8 @@ from tasks.policies import step
 @step("expose host", of="host")
 def expose_host(environment: Environment, host: Access, installed: Done) -> Done:
     """Let the host's gateway pass the control plane to remotes."""
-    made = kube.connect(host).apply(resolve_environment(environment).expose_istiod_manifests())
+    manifests = resolve_environment(environment).expose_istiod_manifests()
+    made = kube.connect(host).apply(manifests, environment.name)
     return changed(host.cluster, made)
 
 
@@ -36,7 +37,9 @@ def expose_services(environment: Environment, members: list[Access], wired: list
     made = [
         name
         for member in members
-        for name in kube.connect(member).apply(whole.expose_services_manifests(member.cluster))
+        for name in kube.connect(member).apply(
+            whole.expose_services_manifests(member.cluster), environment.name
+        )
     ]
     return changed(members[0].cluster, made)
 
@@ -53,7 +56,8 @@ def open_gateway(
         else host_manifests(environment, access)
     )
     whole = resolve_environment(environment)
-    if made := client.apply(m for m in wanted if whole.starts_last(m)):
+    last = [m for m in wanted if whole.starts_last(m)]
+    if made := client.apply(last, environment.name):
         events.report_progress(changed(access.cluster, made).found)
     gateway = whole.stack.gateway
     address = readiness.await_address(client, gateway.name, ISTIO_NAMESPACE)

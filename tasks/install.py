@@ -57,11 +57,12 @@ def _apply(client: kube.Kube, whole: ResolvedEnvironment, manifests: list[Manife
     """Make all of it true but what starts last; kinds that it defines itself come after that."""
     api = whole.stack.networking
     wanted = [m for m in manifests if not whole.starts_last(m)]
-    made = client.apply(m for m in wanted if m["apiVersion"] != api)
+    owner = whole.environment.name
+    made = client.apply((m for m in wanted if m["apiVersion"] != api), owner)
     own = [m for m in wanted if m["apiVersion"] == api]
     if made:
         readiness.await_served(client, api, {*NETWORKING_KINDS, *(m["kind"] for m in own)})
-    return made + client.apply(own)
+    return made + client.apply(own, owner)
 
 
 def _manifests(whole: ResolvedEnvironment, operator: Manifest, access: Access) -> list[Manifest]:

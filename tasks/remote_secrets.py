@@ -5,6 +5,7 @@ from typing import Any
 
 from isthmus import events, polling
 from isthmus.adapters import cross_cluster_access, kube, readiness
+from isthmus.environment import Environment
 from isthmus.environment.namespaces import ISTIO_NAMESPACE, REMOTE_SECRET_PREFIX
 from isthmus.istio_manifests import INJECTOR, READER_SERVICE_ACCOUNT
 from isthmus.render import render
@@ -16,17 +17,18 @@ ROOT_CERT_CONFIG_MAP = "istio-ca-root-cert"
 
 
 @step("wire", of="remote")
-def create_remote_secret(host: Access, remote: Access, installed: Done) -> Done:
+def create_remote_secret(
+    environment: Environment, host: Access, remote: Access, installed: Done
+) -> Done:
     """Give the host the remote's reader, and see the host act on it. The token stays in here."""
     known = _has_root_cert(remote) or _has_remote_secret(host, remote)
-    made = kube.connect(remote).apply(
-        render("wiring/token.yaml.j2", account=READER_SERVICE_ACCOUNT)
-    )
+    token = render("wiring/token.yaml.j2", account=READER_SERVICE_ACCOUNT)
+    made = kube.connect(remote).apply(token, environment.name)
     renewed = bool(made)
     manifest = render(
         "wiring/remote-secret.yaml.j2", cluster=remote.cluster, kubeconfig=_kubeconfig(remote)
     )
-    made += kube.connect(host).apply(manifest)
+    made += kube.connect(host).apply(manifest, environment.name)
     if known and renewed:
         _restart_istiod(host)
     _await_istiod(remote)

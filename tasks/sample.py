@@ -16,7 +16,7 @@ def deploy_caller(
 ) -> Done:
     """Make the sample's Service and a pod that calls it exist in the cluster."""
     client = kube.connect(access)
-    made = client.apply(resolve_environment(environment).callers(access.cluster))
+    made = client.apply(resolve_environment(environment).callers(access.cluster), environment.name)
     readiness.await_deployment(client, "sleep", SAMPLE_NAMESPACE)
     return changed(access.cluster, made)
 
@@ -33,11 +33,11 @@ def deploy_sample(
             name
             for member in members
             for name in kube.connect(member).apply(
-                [sample.helloworld(sample.sample_version(member.cluster))]
+                [sample.helloworld(sample.sample_version(member.cluster))], environment.name
             )
         ]
     else:
-        made = propagate(host, sample.federated_helloworld(), members)
+        made = propagate(environment, host, sample.federated_helloworld(), members)
     for member in members:
         readiness.await_deployment(kube.connect(member), "helloworld", SAMPLE_NAMESPACE)
     return changed(host.cluster, made)

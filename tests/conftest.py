@@ -17,11 +17,8 @@ os.environ.setdefault("DO_NOT_TRACK", "1")
 def cluster(tmp_path):
     """Return a function that makes a cluster in memory."""
 
-    def make(name="beijing", environment="pair"):
-        access = Access(
-            cluster=name, kubeconfig=tmp_path / name, context=name, uid="u", environment=environment
-        )
-        return FakeKube(access)
+    def make(name="beijing"):
+        return FakeKube(Access(cluster=name, kubeconfig=tmp_path / name, context=name, uid="u"))
 
     return make
 

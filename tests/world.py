@@ -78,7 +78,7 @@ class World:
         return self.access(environment, cluster)
 
     def access(self, environment, cluster):
-        return self.kubes[cluster.name].access.model_copy(update={"environment": ""})
+        return self.kubes[cluster.name].access
 
     def release(self, environment, cluster):
         self.released.append(cluster.name)
@@ -106,7 +106,7 @@ class World:
         path = self.folder / f"{name}.kubeconfig"
         path.write_text(yaml.safe_dump(kubeconfig(name, self.token)))
         uid = f"uid-of-{name}"
-        access = Access(cluster=name, kubeconfig=path, context="admin", uid=uid, environment="pair")
+        access = Access(cluster=name, kubeconfig=path, context="admin", uid=uid)
         made = Cluster(access, f"10.244.{number}.1", f"198.18.{number}.3", self)
         made.put({**node(), "metadata": {"name": name}})
         return made

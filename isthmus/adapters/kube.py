@@ -67,14 +67,16 @@ class Kube(ApiServer):
         """
         return self.kinds.has_resource("v1", "serviceaccounts/token")
 
-    def apply(self, manifests: Iterable[Manifest], *, ours: bool = True) -> list[str]:
+    def apply(
+        self, manifests: Iterable[Manifest], owner: str, *, scale_up: bool = True
+    ) -> list[str]:
         """Make each manifest true, in order; return the names of those that were not yet.
 
-        What is not `ours` is Helm's: it gets no label of ours, nobody is asked whose it is, and a
-        Deployment for which it wants no pod yet is let sleep.
+        Each gets the label of the environment that owns it. Without an owner, as what is Helm's,
+        it gets none, and nobody is asked whose it is. `scale_up` tells whether a Deployment that
+        was scaled to 0 gets a pod. Raises Rejected for an object of another owner.
         """
-        owner = self.access.environment if ours else ""
-        return [describe(m) for m in manifests if self._converge(m, owner, wakes=ours)]
+        return [describe(m) for m in manifests if self._converge(m, owner, scale_up)]
 
     def dry_run_apply(self, manifest: Manifest) -> None:
         """Raise Rejected, in the cluster's words, if it would refuse the object; none is made."""
@@ -114,7 +116,7 @@ class Kube(ApiServer):
         path = f"{self.kinds.path(api, kind, namespace)}/{name}"
         self.request("PATCH", path, patch, "application/merge-patch+json")
 
-    def _converge(self, manifest: Manifest, owner: str, *, wakes: bool) -> bool:
+    def _converge(self, manifest: Manifest, owner: str, scale_up: bool) -> bool:
         path = self.kinds.path_of(manifest)
         if not path:
             what = f"{describe(manifest)}: kind not served yet"
@@ -126,9 +128,9 @@ class Kube(ApiServer):
             check_owner(manifest, live, owner, self.access.cluster)
             wanted = without_istiod_fields(wanted)
             if not differs(wanted, live):
-                return wakes and self._scale_up(manifest, live)
+                return scale_up and self._scale_up(manifest, live)
         self._patch_as_ours(wanted, "&force=true")
-        if live is not None and wakes:
+        if live is not None and scale_up:
             self._scale_up(manifest, live)
         if live is None and manifest["kind"] == "ServiceAccount":
             self._renew_tokens(manifest["metadata"])

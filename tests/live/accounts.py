@@ -58,7 +58,7 @@ def account(name: str, kubeconfig: Path, role: dict, folder: Path) -> Iterator[P
             **binding,
         },
     ]
-    cluster.apply(objects)
+    cluster.apply(objects, owner="")
     secret = polling.until(
         lambda: (cluster.get("Secret", NAME, "kube-system") or {}).get("data", {}).get("token"),
         "a token",

@@ -114,7 +114,7 @@ def test_what_somebody_else_made_is_neither_taken_over_nor_deleted(isthmus, hand
 
     client = Kube(Access(cluster="one", kubeconfig=handed_over["one"], context="one"))
     theirs = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "istio-system"}}
-    client.apply([theirs])
+    client.apply([theirs], owner="")
     try:
         file = environment(tmp_path, handed_over, "direct")
         _, err = isthmus.run("up", file, code=69)

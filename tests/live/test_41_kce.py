@@ -60,7 +60,8 @@ def make_federation(file, clusters, identities):
         Access(cluster=name, kubeconfig=path, context=name) for name, path in clusters.items()
     ]
     kube = client(host.cluster, host.kubeconfig)
-    kube.apply([NamespaceSpec(KUBEFED_NAMESPACE, {}, {host.cluster: {}}).namespace(host.cluster)])
+    space = NamespaceSpec(KUBEFED_NAMESPACE, {}, {host.cluster: {}}).namespace(host.cluster)
+    kube.apply([space], owner="")
     values = resolve(of, defaults.DEFAULTS).kubefed_values()
     chart, program = binaries.ensure(of, binaries.CHART), binaries.ensure(of, "helm")
     helm.install(program, host, kubefed.RELEASE, KUBEFED_NAMESPACE, chart, values)
@@ -75,7 +76,9 @@ def make_federation(file, clusters, identities):
     text = "".join(f"- name: context-{identity}\n" for identity in identities.values())
     meta = {"name": "kubefedconfig", "namespace": "kube-system"}
     data = {"config": f"kind: Config\ncontexts:\n{text}"}
-    kube.apply([{"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": data}])
+    kube.apply(
+        [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": data}], owner=""
+    )
     return kube
 
 

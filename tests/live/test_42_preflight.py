@@ -212,7 +212,7 @@ def test_leftovers_of_another_mesh_are_told_together(isthmus, clusters, as_befor
             "webhooks": [webhook],
         },
     ]
-    cluster.apply(theirs)
+    cluster.apply(theirs, owner="")
     try:
         space, hook = refused(isthmus, environment(tmp_path, clusters), 69)
     finally:

@@ -29,7 +29,7 @@ def shore(lab_possible, isthmus, tmp_path_factory):
         load_image(ours, clusters[WORKER].parent)
         shore = Shore(ours, clusters, Runs(home / "server", folder))
         deploy(ours, folder)
-        shore.worker.apply([*given(shore, clusters), *worker(ours)])
+        shore.worker.apply([*given(shore, clusters), *worker(ours)], owner="")
         yield shore
         ours.run("server", "stop", "--now")
     assert machine.left_of(home / "environments") == []

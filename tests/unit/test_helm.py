@@ -164,6 +164,8 @@ def test_what_was_deleted_of_a_release_is_known_from_its_record_and_made_again(c
         ("Deployment", "space"),
     ]
     assert found[-1]["spec"] == {"paused": False}, "whether it runs is not the chart's to say"
-    assert len(client.apply(found, ours=False)) == 6
+    assert len(client.apply(found, owner="", scale_up=False)) == 6
     client.delete(found[-1])
-    assert client.apply(found, ours=False) == ["Deployment space/kubefed-controller-manager"]
+    assert client.apply(found, owner="", scale_up=False) == [
+        "Deployment space/kubefed-controller-manager"
+    ]

@@ -91,7 +91,7 @@ def access(api, tmp_path, monkeypatch):
     }
     path = tmp_path / "config"
     path.write_text(yaml.safe_dump(document))
-    return Access(cluster="beijing", kubeconfig=path, context="admin", environment="pair")
+    return Access(cluster="beijing", kubeconfig=path, context="admin")
 
 
 @pytest.fixture
@@ -116,7 +116,7 @@ def writes(api):
 
 
 def test_what_is_not_there_is_applied_by_the_server_in_our_name_and_labelled(api, client):
-    assert client.apply([MAP]) == ["ConfigMap istio-system/mesh"]
+    assert client.apply([MAP], "pair") == ["ConfigMap istio-system/mesh"]
     [(path, headers, body)] = writes(api)
     assert path == f"{PATH}?fieldManager=isthmus&force=true"
     assert headers["Content-Type"] == "application/apply-patch+yaml"
@@ -127,7 +127,7 @@ def test_what_is_not_there_is_applied_by_the_server_in_our_name_and_labelled(api
 
 def test_what_is_there_already_is_not_written_again(api, client):
     api.objects[PATH] = live(MAP, status={"what": "the server adds"})
-    assert client.apply([MAP]) == []
+    assert client.apply([MAP], "pair") == []
     assert not writes(api)
 
 
@@ -147,8 +147,10 @@ def test_a_deployment_that_was_scaled_to_0_is_woken_and_an_autoscaler_is_left_al
     served = {"resources": [resource("deployments", "Deployment", True)]}
     monkeypatch.setitem(DISCOVERY, "/apis/apps/v1", served)
     api.objects[DEPLOYED] = live({**DEPLOYMENT, "spec": {"paused": True, "replicas": replicas}})
-    assert client.apply([DEPLOYMENT], ours=False) == [], "when it starts is another step's to say"
-    assert bool(client.apply([DEPLOYMENT])) is woken
+    assert client.apply([DEPLOYMENT], owner="", scale_up=False) == [], (
+        "when it starts is another step's to say"
+    )
+    assert bool(client.apply([DEPLOYMENT], "pair")) is woken
     assert [body for *_, body in writes(api)] == [{"spec": {"replicas": 1}}] * woken
 
 
@@ -168,7 +170,7 @@ def test_what_was_deleted_and_is_still_held_is_waited_for_and_made_anew(cluster)
         return ask(method, path, body, content)
 
     client.request = request
-    assert client.apply([MAP]) == ["ConfigMap istio-system/mesh"]
+    assert client.apply([MAP], "pair") == ["ConfigMap istio-system/mesh"]
     assert len(looks) == 3 and client.get("ConfigMap", "mesh", "istio-system")
 
 
@@ -177,21 +179,21 @@ def test_what_does_not_end_is_told_with_what_holds_it(cluster):
     meta = {**MAP["metadata"], "deletionTimestamp": "now", "finalizers": ["example.com/hold"]}
     client.put({**MAP, "metadata": meta})
     with limited(deletion=0), pytest.raises(NotReady, match=r"deleted.*finalizer example.com/hold"):
-        client.apply([MAP])
+        client.apply([MAP], "pair")
 
 
 def test_a_namespace_that_is_being_deleted_takes_things_later(api, client):
     said = "unable to create new content in namespace sample because it is being terminated"
     api.refusal = 403, {"message": said}
     with pytest.raises(NotReady, match="being terminated"):
-        client.apply([MAP])
+        client.apply([MAP], "pair")
 
 
 def test_what_belongs_into_a_namespace_that_was_deleted_is_made_once_that_is_back(api, client):
     client.get("ConfigMap", "mesh", "istio-system")
     refuse_patches(api, 404, 'namespaces "istio-system" not found')
     with pytest.raises(NotReady, match="not found"):
-        client.apply([MAP])
+        client.apply([MAP], "pair")
 
 
 def test_pods_whose_account_was_deleted_are_made_anew(cluster):
@@ -201,9 +203,9 @@ def test_pods_whose_account_was_deleted_are_made_anew(cluster):
         meta = {"name": name, "namespace": "s"}
         spec = {"serviceAccountName": runs_as}
         client.put({"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec})
-    client.apply([account])
+    client.apply([account], "pair")
     assert [p["metadata"]["name"] for p in client.objects("Pod", "s")] == ["gateway-1"]
-    client.apply([account])
+    client.apply([account], "pair")
     assert client.writes == [
         "PATCH /api/v1/namespaces/s/serviceaccounts/istiod",
         "DELETE /api/v1/namespaces/s/pods/istiod-1",
@@ -212,7 +214,7 @@ def test_pods_whose_account_was_deleted_are_made_anew(cluster):
 
 def test_what_is_helms_gets_no_label_of_ours(api, client):
     api.objects[PATH] = live({**MAP, "data": {}}, owner="")
-    assert client.apply([MAP], ours=False) == ["ConfigMap istio-system/mesh"]
+    assert client.apply([MAP], owner="", scale_up=False) == ["ConfigMap istio-system/mesh"]
     assert "labels" not in writes(api)[0][2]["metadata"]
 
 
@@ -220,7 +222,7 @@ def test_what_differs_is_written_and_its_neighbours_are_not(api, client):
     other = {**MAP, "metadata": {**MAP["metadata"], "name": "other"}}
     api.objects[PATH] = live({**MAP, "data": {"version": "1.30"}})
     api.objects[PATH.replace("/mesh", "/other")] = live(other)
-    assert client.apply([other, MAP]) == ["ConfigMap istio-system/mesh"]
+    assert client.apply([other, MAP], "pair") == ["ConfigMap istio-system/mesh"]
     assert len(writes(api)) == 1
 
 
@@ -230,15 +232,15 @@ def test_what_differs_is_written_and_its_neighbours_are_not(api, client):
 def test_what_belongs_to_others_is_never_taken_over(api, client, owner, whose):
     api.objects[PATH] = live(MAP, owner=owner)
     with pytest.raises(Rejected, match=f"ConfigMap istio-system/mesh .* belongs to {whose}") as e:
-        client.apply([MAP])
+        client.apply([MAP], "pair")
     assert (e.value.cluster, bool(e.value.hint)) == ("beijing", True)
     assert not writes(api)
 
 
-def test_without_an_environment_nothing_is_labelled_and_everybodys_is_ours(api, access):
-    nobody = kube.Kube(access.model_copy(update={"environment": ""}))
+def test_without_an_owner_nothing_is_labelled_and_everybodys_is_ours(api, access):
+    client = kube.Kube(access)
     api.objects[PATH] = live({**MAP, "data": {}}, owner="pair")
-    nobody.apply([MAP])
+    client.apply([MAP], owner="")
     [(_, _, body)] = writes(api)
     assert "labels" not in body["metadata"]
 
@@ -246,11 +248,11 @@ def test_without_an_environment_nothing_is_labelled_and_everybodys_is_ours(api, 
 def test_a_kind_that_is_not_served_yet_may_be_served_later(api, client, monkeypatch):
     thing = {"apiVersion": "v1", "kind": "Thing", "metadata": {"name": "x"}}
     with pytest.raises(NotReady, match="Thing x: kind not served yet"):
-        client.apply([thing])
+        client.apply([thing], "pair")
     assert not client.serves("v1", "Thing")
     more = {"resources": [*DISCOVERY["/api/v1"]["resources"], resource("things", "Thing", False)]}
     monkeypatch.setitem(DISCOVERY, "/api/v1", more)
-    assert client.apply([thing]) == ["Thing x"]
+    assert client.apply([thing], "pair") == ["Thing x"]
 
 
 def test_what_is_not_there_is_none_and_no_error(api, client):
@@ -344,7 +346,7 @@ def test_a_cluster_is_known_by_what_no_other_has(api, client):
 def test_a_server_that_may_answer_later_is_unreachable(api, client, status):
     api.refusal = status, {"message": "come back"}
     with pytest.raises(ClusterUnreachable) as caught:
-        client.apply([MAP])
+        client.apply([MAP], "pair")
     assert caught.value.exit_code == 69
     assert_told(caught.value, f"cannot GET {PATH}", f"HTTP {status}", "come back")
 
@@ -398,7 +400,7 @@ CUT = [
 def test_what_passes_in_a_moment_is_not_seen_outside(api, access, monkeypatch, answers):
     monkeypatch.setattr(api_server, "RETRY_INTERVAL", 0.01)
     unkind(api, answers)
-    assert kube.Kube(access).apply([MAP]) == ["ConfigMap istio-system/mesh"]
+    assert kube.Kube(access).apply([MAP], "pair") == ["ConfigMap istio-system/mesh"]
     assert len(writes(api)) == 1 and not answers
 
 
@@ -420,7 +422,7 @@ def test_a_write_that_is_tried_again_asks_for_the_runs_turn_again(api, access, m
             raise Busy("the turn has ended")
 
     with polling.check_before_changes(check), pytest.raises(Busy):
-        kube.Kube(access).apply([MAP])
+        kube.Kube(access).apply([MAP], "pair")
     assert len(writes(api)) == 1
 
 
@@ -443,7 +445,7 @@ def test_a_server_that_wants_to_be_left_alone_for_long_says_so_to_whoever_waits(
 def test_a_server_that_says_no_means_it(api, client, status):
     api.refusal = status, {"message": "no, because"}
     with pytest.raises(Rejected) as caught:
-        client.apply([MAP])
+        client.apply([MAP], "pair")
     assert_told(caught.value, f"cannot GET {PATH}", f"HTTP {status}", "no, because")
 
 
@@ -452,7 +454,7 @@ def test_a_refused_write_names_what_was_written(api, client):
     client.get("ConfigMap", "mesh", "istio-system")
     refuse_patches(api, 422, "spec is wrong")
     with pytest.raises(Rejected) as caught:
-        client.apply([MAP])
+        client.apply([MAP], "pair")
     assert_told(caught.value, f"cannot PATCH {PATH}", "HTTP 422", "spec is wrong")
 
 
@@ -508,7 +510,7 @@ def test_a_secret_that_is_refused_is_not_repeated_in_the_message(api, client, st
     }
     refuse_patches(api, status, 'data[ca-key.pem]: Invalid value: "Y2FuYXJ5"')
     with pytest.raises(Rejected, match=f"HTTP {status}") as caught:
-        client.apply([secret])
+        client.apply([secret], "pair")
     assert "Y2FuYXJ5" not in str(caught.value)
 
 

@@ -155,7 +155,7 @@ def access_of(environment, number):
     from isthmus.providers.kubeconfig.provider import _build_access
 
     whole = environment()
-    return _build_access(whole, whole.clusters[number])
+    return _build_access(whole.clusters[number])
 
 
 def refused(environment):

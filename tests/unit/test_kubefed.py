@@ -2,6 +2,7 @@
 
 import pytest
 from fakes import limited
+from world import environment
 
 from isthmus.adapters import kube, kubefed
 from isthmus.adapters.diff import ENVIRONMENT_LABEL
@@ -124,6 +125,6 @@ def test_a_step_says_what_it_made_anew_in_a_member(cluster, members, monkeypatch
     seen = [None, None]
     monkeypatch.setattr(members["xian"], "get", lambda *what: seen.pop() if seen else secret())
     accesses = [member.access for member in members.values()]
-    made = propagate(clusters["lisbon"].access, live(), accesses)
+    made = propagate(environment(), clusters["lisbon"].access, live(), accesses)
     assert made == ["Secret istio-system/cacerts in xian"]
-    assert propagate(clusters["lisbon"].access, live(), accesses) == []
+    assert propagate(environment(), clusters["lisbon"].access, live(), accesses) == []

@@ -5,6 +5,7 @@ import json
 
 import pytest
 from fakes import FakeKube
+from world import environment
 
 from isthmus.adapters import kube
 from isthmus.step_results import Access, Done
@@ -67,7 +68,9 @@ def fill_token(cluster, changed):
 
 @pytest.fixture
 def wire(remote, clusters):
-    return lambda: remote_secrets.create_remote_secret.fn(HOST, remote, Done(cluster="shanghai"))
+    return lambda: remote_secrets.create_remote_secret.fn(
+        environment(), HOST, remote, Done(cluster="shanghai")
+    )
 
 
 def ended(clusters):

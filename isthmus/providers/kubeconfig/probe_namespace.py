@@ -28,11 +28,12 @@ def prepare(environment: Environment, sight: ClusterInspection) -> str:
     client, name = client_of(sight), sight.cluster.name
     remove(sight)
     wanted = _objects(environment, sight)
-    client.apply(wanted[:1])
+    client.apply(wanted[:1], environment.name)
     _await_account(client)
     for space in (NAMESPACE, *sight.kept_namespaces):
         admission.dry_run_pods(environment, sight.cluster, client, space)
-    _apply_pods(client, wanted[1:])
+    with admission.explain_rejection(client):
+        client.apply(wanted[1:], environment.name)
     for pod in (m["metadata"]["name"] for m in wanted if m["kind"] == "Pod"):
         _await_pod(client, pod, name)
     if sight.gateway_address:
@@ -102,11 +103,6 @@ def _await_account(client: Kube) -> None:
         timeout=polling.timeouts().deployment,
         cluster=client.access.cluster,
     )
-
-
-def _apply_pods(client: Kube, wanted: list[Manifest]) -> None:
-    with admission.explain_rejection(client):
-        client.apply(wanted)
 
 
 def _await_pod(client: Kube, pod: str, cluster: str) -> None:

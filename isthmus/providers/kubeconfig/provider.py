@@ -32,7 +32,7 @@ class KubeconfigProvider:
             raise combine_errors(
                 missing, "kubeconfig files are missing:", "correct that, then run the same again"
             )
-        preflight.check(environment, [_build_access(environment, c) for c in environment.clusters])
+        preflight.check(environment, [_build_access(c) for c in environment.clusters])
 
     def ensure(self, environment: Environment, cluster: ClusterSpec) -> Access:
         """Return how to reach the cluster; it must answer."""
@@ -40,7 +40,7 @@ class KubeconfigProvider:
 
     def access(self, environment: Environment, cluster: ClusterSpec) -> Access:
         """Return how to reach the cluster; raises ClusterUnreachable if it is silent."""
-        access = _build_access(environment, cluster).model_copy(update={"environment": ""})
+        access = _build_access(cluster)
         return access.model_copy(update={"uid": kube.connect(access).uid()})
 
     def release(self, environment: Environment, cluster: ClusterSpec) -> None:
@@ -50,7 +50,7 @@ class KubeconfigProvider:
         """Leave the clusters: they are not ours."""
 
 
-def _build_access(environment: Environment, cluster: ClusterSpec) -> Access:
+def _build_access(cluster: ClusterSpec) -> Access:
     """Return how a cluster is to be reached, without a look whether it can be."""
     if cluster.kubeconfig is None or cluster.context is None:
         raise Unprepared("no kubeconfig and context in the environment", cluster=cluster.name)
@@ -59,5 +59,4 @@ def _build_access(environment: Environment, cluster: ClusterSpec) -> Access:
         kubeconfig=cluster.kubeconfig,
         context=cluster.context,
         server=cluster.server or "",
-        environment=environment.name,
     )

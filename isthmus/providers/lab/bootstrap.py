@@ -25,9 +25,8 @@ def bring_up(place: region.Region, tools: Toolchain, golden: Path) -> None:
     events.report_progress("waiting for its API server")
     _wait_for_api(place, client)
     region.start_programs(place, list(components.LATER_PROGRAMS))
-    made = client.apply(
-        render("lab/coredns.yaml.j2", image=names.COREDNS, address=components.CLUSTER_DNS)
-    )
+    dns = render("lab/coredns.yaml.j2", image=names.COREDNS, address=components.CLUSTER_DNS)
+    made = client.apply(dns, owner="")
     if made:
         events.report_progress(changed(place.cluster, made).found)
 
