@@ -8,6 +8,7 @@ from flows.stages import Future
 from flows.state_hooks import FLOW_OPTIONS, return_final_state
 from flows.step_runner import StepRunner, run_steps
 from isthmus.environment import Environment
+from isthmus.istio_manifests import resolve_environment
 from isthmus.verification import Verification
 
 
@@ -29,9 +30,10 @@ def build(environment: Environment, if_busy: IfBusy = "wait", buy: bool = False)
 
 def submit_build(start: StepRunner, environment: Environment, buy: bool) -> Future:
     """Start all that makes the environment true; return the future of its verification."""
+    mesh = resolve_environment(environment)
     clusters = stages.create(start, environment, buy)
     parted = stages.decommission(start, environment, clusters)
-    federation = stages.federate(start, environment, clusters, parted)
-    mesh = stages.install(start, environment, clusters, federation)
-    sample = stages.deploy(start, environment, clusters, federation, mesh)
-    return stages.verify(start, environment, clusters, mesh.gateways, sample)
+    federation = stages.federate(start, mesh, clusters, parted)
+    installed = stages.install(start, mesh, clusters, federation)
+    sample = stages.deploy(start, mesh, clusters, federation, installed)
+    return stages.verify(start, environment, clusters, installed.gateways, sample)

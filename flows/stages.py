@@ -5,6 +5,7 @@ from typing import Any
 
 from flows.step_runner import StepRunner
 from isthmus.environment import Environment
+from isthmus.istio_manifests import ResolvedEnvironment
 from tasks import clusters as cluster_tasks
 from tasks import decommission as decommission_tasks
 from tasks import federation as federation_tasks
@@ -67,10 +68,10 @@ def decommission(
 
 
 def federate(
-    start: StepRunner, environment: Environment, clusters: list[Future], parted: list[Future]
+    start: StepRunner, mesh: ResolvedEnvironment, clusters: list[Future], parted: list[Future]
 ) -> FederationFutures:
     """Join all clusters, and give each istio-system and its part of the trust."""
-    host = clusters[0]
+    environment, host = mesh.environment, clusters[0]
     # A control plane that lists all networks must not lose one that is still asked.
     prepared = start(federation_tasks.create_host_namespace, environment, host, wait_for=parted)
     start(federation_tasks.merge_kubeconfigs, environment, clusters)
@@ -79,7 +80,7 @@ def federate(
     if environment.has_console_federation:
         joined.append(start(federation_tasks.take_over, environment, host, clusters))
     elif environment.federation == "kubefed":
-        kubefed = start(federation_tasks.install_federation, environment, host)
+        kubefed = start(federation_tasks.install_federation, mesh, host)
         join = federation_tasks.join
         joined += [start(join, environment, host, c, kubefed) for c in clusters]
         joined.append(start(federation_tasks.start_federation, host, kubefed))
@@ -93,49 +94,49 @@ def federate(
 
 def install(
     start: StepRunner,
-    environment: Environment,
+    mesh: ResolvedEnvironment,
     clusters: list[Future],
     federation: FederationFutures,
 ) -> MeshFutures:
     """Install the host, then attach every remote to it, side by side."""
     host, *remotes = clusters
-    control = start(install_tasks.install_host, environment, host, federation.prepared)
-    exposed = start(gateway_tasks.expose_host, environment, host, control)
-    gateway = start(gateway_tasks.open_gateway, environment, host, control)
-    endpoint = start(gateway_tasks.check_endpoint, environment, host, gateway, exposed)
+    control = start(install_tasks.install_host, mesh, host, federation.prepared)
+    exposed = start(gateway_tasks.expose_host, mesh, host, control)
+    gateway = start(gateway_tasks.open_gateway, mesh, host, control)
+    endpoint = start(gateway_tasks.check_endpoint, mesh, host, gateway, exposed)
     injectors, gateways = [control], [gateway]
     for remote in remotes:
-        attached = start(
-            install_tasks.install_remote, environment, remote, endpoint, federation.cacerts
+        attached = start(install_tasks.install_remote, mesh, remote, endpoint, federation.cacerts)
+        wired = start(
+            remote_secret_tasks.create_remote_secret, mesh.environment, host, remote, attached
         )
-        wired = start(remote_secret_tasks.create_remote_secret, environment, host, remote, attached)
         injectors.append(wired)
-        gateways.append(start(gateway_tasks.open_gateway, environment, remote, wired, endpoint))
-    services = start(gateway_tasks.expose_services, environment, clusters, injectors)
+        gateways.append(start(gateway_tasks.open_gateway, mesh, remote, wired, endpoint))
+    services = start(gateway_tasks.expose_services, mesh, clusters, injectors)
     return MeshFutures(injectors, gateways, services)
 
 
 def deploy(
     start: StepRunner,
-    environment: Environment,
+    mesh: ResolvedEnvironment,
     clusters: list[Future],
     federation: FederationFutures,
-    mesh: MeshFutures,
+    installed: MeshFutures,
 ) -> list[Future]:
     """Put the sample everywhere: a caller as soon as its cluster injects, helloworld in all."""
     callers = [
-        start(sample_tasks.deploy_caller, environment, cluster, federation.sample, injector)
-        for cluster, injector in zip(clusters, mesh.injectors, strict=True)
+        start(sample_tasks.deploy_caller, mesh, cluster, federation.sample, injector)
+        for cluster, injector in zip(clusters, installed.injectors, strict=True)
     ]
     hello = start(
         sample_tasks.deploy_sample,
-        environment,
+        mesh,
         clusters[0],
         clusters,
         federation.sample,
-        mesh.injectors,
+        installed.injectors,
     )
-    return [*callers, hello, mesh.exposed]
+    return [*callers, hello, installed.exposed]
 
 
 def verify(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from isthmus import images
+from isthmus import images, providers
 from isthmus.adapters.diff import ENVIRONMENT_LABEL
 from isthmus.environment import ClusterSpec, Environment, Images, ResourceRequests, Resources
 from isthmus.environment.namespaces import ISTIO_NAMESPACE, SAMPLE_NAMESPACE
@@ -163,6 +163,11 @@ class ResolvedEnvironment:
                 "global": {"proxy": {"resources": _resource_requests(self.resources.sidecar)}},
             },
         }
+
+
+def resolve_environment(environment: Environment) -> ResolvedEnvironment:
+    """Return the environment with every default of its provider and its stack filled in."""
+    return resolve(environment, providers.get_provider(environment).defaults)
 
 
 def resolve(environment: Environment, defaults: ProviderDefaults) -> ResolvedEnvironment:

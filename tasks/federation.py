@@ -13,19 +13,20 @@ from isthmus.adapters.kubefed import CONTROLLERS, RELEASE, WEBHOOK
 from isthmus.environment import Environment
 from isthmus.environment.namespaces import ISTIO_NAMESPACE, KUBEFED_NAMESPACE
 from isthmus.errors import Rejected
+from isthmus.istio_manifests import ResolvedEnvironment
 from isthmus.kubefed_manifests import NamespaceSpec
 from isthmus.providers.kce import console_federation
 from isthmus.stacks import load
 from isthmus.step_results import Access, Done, changed
-from tasks.install import resolve_environment
 from tasks.policies import step
 
 
 @step("install federation", of="host")
-def install_federation(environment: Environment, host: Access) -> Done:
+def install_federation(mesh: ResolvedEnvironment, host: Access) -> Done:
     """Make KubeFed's chart stand in the host and its webhook answer."""
+    environment = mesh.environment
     client, chart = kube.connect(host), binaries.ensure(environment, binaries.CHART)
-    values = resolve_environment(environment).kubefed_values()
+    values = mesh.kubefed_values()
     orphans.finish_crd_deletion(client, environment.name)
     space = kubefed_manifests.kubefed_namespace_spec(environment).namespace(host.cluster)
     made = client.apply([space], environment.name)

@@ -13,32 +13,31 @@ from isthmus.adapters import kube, readiness, tls
 from isthmus.environment import Environment
 from isthmus.environment.namespaces import ISTIO_NAMESPACE, ISTIOD_SAN
 from isthmus.errors import ClusterUnreachable, Rejected
+from isthmus.istio_manifests import ResolvedEnvironment
 from isthmus.step_results import Access, Done, GatewayAddress, IstiodEndpoint, changed
-from tasks.install import host_manifests, remote_manifests, resolve_environment
+from tasks.install import host_manifests, remote_manifests
 from tasks.policies import step
 
 
 @step("expose host", of="host")
-def expose_host(environment: Environment, host: Access, installed: Done) -> Done:
+def expose_host(mesh: ResolvedEnvironment, host: Access, installed: Done) -> Done:
     """Let the host's gateway pass the control plane to remotes."""
-    manifests = resolve_environment(environment).expose_istiod_manifests()
-    made = kube.connect(host).apply(manifests, environment.name)
+    made = kube.connect(host).apply(mesh.expose_istiod_manifests(), mesh.environment.name)
     return changed(host.cluster, made)
 
 
 @step("expose services")
-def expose_services(environment: Environment, members: list[Access], wired: list[Done]) -> Done:
+def expose_services(mesh: ResolvedEnvironment, members: list[Access], wired: list[Done]) -> Done:
     """Let every gateway pass other networks' requests.
 
     Only after wiring: a gateway whose Service istiod 1.7 does not know yet is told to listen at
     443, where it may not.
     """
-    whole = resolve_environment(environment)
     made = [
         name
         for member in members
         for name in kube.connect(member).apply(
-            whole.expose_services_manifests(member.cluster), environment.name
+            mesh.expose_services_manifests(member.cluster), mesh.environment.name
         )
     ]
     return changed(members[0].cluster, made)
@@ -46,23 +45,25 @@ def expose_services(environment: Environment, members: list[Access], wired: list
 
 @step("open gateway", of="access")
 def open_gateway(
-    environment: Environment, access: Access, ready: object, endpoint: IstiodEndpoint | None = None
+    mesh: ResolvedEnvironment,
+    access: Access,
+    ready: object,
+    endpoint: IstiodEndpoint | None = None,
 ) -> GatewayAddress:
     """Make the cluster's gateway run, and return the address at which others reach it."""
     client = kube.connect(access)
     wanted = (
-        remote_manifests(environment, access, endpoint.address)
+        remote_manifests(mesh, access, endpoint.address)
         if endpoint
-        else host_manifests(environment, access)
+        else host_manifests(mesh, access)
     )
-    whole = resolve_environment(environment)
-    last = [m for m in wanted if whole.starts_last(m)]
-    if made := client.apply(last, environment.name):
+    last = [m for m in wanted if mesh.starts_last(m)]
+    if made := client.apply(last, mesh.environment.name):
         events.report_progress(changed(access.cluster, made).found)
-    gateway = whole.stack.gateway
+    gateway = mesh.stack.gateway
     address = readiness.await_address(client, gateway.name, ISTIO_NAMESPACE)
     if not gateway.hostnames:
-        _refuse_hostname(environment, access, address)
+        _refuse_hostname(mesh.environment, access, address)
     readiness.await_deployment(client, gateway.name, ISTIO_NAMESPACE)
     every = tuple(readiness.current_addresses(client, gateway.name, ISTIO_NAMESPACE))
     return GatewayAddress(
@@ -86,8 +87,8 @@ def _refuse_hostname(environment: Environment, access: Access, address: str) -> 
 
 def endpoint_key(context: TaskRunContext, parameters: dict[str, Any]) -> str:
     """Name an endpoint by the host's very identity and all that its control plane is made from."""
-    environment, host = parameters["environment"], parameters["host"]
-    text = json.dumps(resolve_environment(environment).host_operator(), sort_keys=True)
+    mesh, host = parameters["mesh"], parameters["host"]
+    text = json.dumps(mesh.host_operator(), sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
     # The class is in it, too: a result that an older release kept might not load.
     kind = f"{IstiodEndpoint.__module__}.{IstiodEndpoint.__qualname__}"
@@ -101,22 +102,22 @@ def endpoint_key(context: TaskRunContext, parameters: dict[str, Any]) -> str:
     persist_result=True,
     result_serializer="json",
 )
-def find_istiod_endpoint(environment: Environment, host: Access) -> IstiodEndpoint:
+def find_istiod_endpoint(mesh: ResolvedEnvironment, host: Access) -> IstiodEndpoint:
     """Return where remotes reach the host's control plane, as its load balancer says."""
-    name = resolve_environment(environment).stack.gateway.name
-    address = readiness.await_address(kube.connect(host), name, ISTIO_NAMESPACE)
+    gateway = mesh.stack.gateway.name
+    address = readiness.await_address(kube.connect(host), gateway, ISTIO_NAMESPACE)
     return IstiodEndpoint(cluster=host.cluster, address=address)
 
 
 @step("check istiod remote endpoint", of="host", looks=True)
 def check_endpoint(
-    environment: Environment, host: Access, opened: GatewayAddress, exposed: Done
+    mesh: ResolvedEnvironment, host: Access, opened: GatewayAddress, exposed: Done
 ) -> IstiodEndpoint:
     """Return the endpoint once a TLS handshake there ends at istiod, certified by our root."""
-    remembered = find_istiod_endpoint(environment, host)
+    remembered = find_istiod_endpoint(mesh, host)
     if remembered.address != opened.address:
-        remembered = find_istiod_endpoint.with_options(refresh_cache=True)(environment, host)
-    root = mesh_ca.ensure_root_certificate(state.folder(environment.name) / "ca")
+        remembered = find_istiod_endpoint.with_options(refresh_cache=True)(mesh, host)
+    root = mesh_ca.ensure_root_certificate(state.folder(mesh.environment.name) / "ca")
     last = ""
 
     def answers() -> bool | None:

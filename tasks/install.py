@@ -1,11 +1,11 @@
 """The mesh's control plane in the host, and what remotes need to be served by it."""
 
-from isthmus import binaries, mesh_ca, providers, state
+from isthmus import binaries, mesh_ca, state
 from isthmus.adapters import istioctl, kube, readiness
 from isthmus.adapters.diff import Manifest
 from isthmus.environment import Environment
 from isthmus.environment.namespaces import ISTIO_NAMESPACE
-from isthmus.istio_manifests import ResolvedEnvironment, resolve
+from isthmus.istio_manifests import ResolvedEnvironment
 from isthmus.render import merge
 from isthmus.step_results import Access, Done, IstiodEndpoint, changed
 from tasks.policies import step
@@ -16,48 +16,42 @@ FIRST_PARTY = {"spec": {"values": {"global": {"jwtPolicy": "first-party-jwt"}}}}
 
 
 @step("install host", of="host")
-def install_host(environment: Environment, host: Access, prepared: Done) -> Done:
+def install_host(mesh: ResolvedEnvironment, host: Access, prepared: Done) -> Done:
     """Make the control plane run in the host; its gateway has an address but no pod yet."""
     client = kube.connect(host)
-    made = _apply(client, resolve_environment(environment), host_manifests(environment, host))
+    made = _apply(client, mesh, host_manifests(mesh, host))
     readiness.await_deployment(client, "istiod", ISTIO_NAMESPACE)
     return changed(host.cluster, made)
 
 
 @step("install remote", of="remote")
 def install_remote(
-    environment: Environment, remote: Access, endpoint: IstiodEndpoint, cacerts: Done
+    mesh: ResolvedEnvironment, remote: Access, endpoint: IstiodEndpoint, cacerts: Done
 ) -> Done:
     """Make a remote look to the host's control plane; its gateway has an address but no pod yet."""
-    client, whole = kube.connect(remote), resolve_environment(environment)
-    made = _apply(client, whole, remote_manifests(environment, remote, endpoint.address))
-    if whole.stack.istiod_in_remotes:
+    client = kube.connect(remote)
+    made = _apply(client, mesh, remote_manifests(mesh, remote, endpoint.address))
+    if mesh.stack.istiod_in_remotes:
         readiness.await_deployment(client, "istiod", ISTIO_NAMESPACE)
     return changed(remote.cluster, made)
 
 
-def host_manifests(environment: Environment, host: Access) -> list[Manifest]:
+def host_manifests(mesh: ResolvedEnvironment, host: Access) -> list[Manifest]:
     """Return everything of Istio that the host gets."""
-    whole = resolve_environment(environment)
-    return _manifests(whole, whole.host_operator(), host)
+    return _manifests(mesh, mesh.host_operator(), host)
 
 
-def remote_manifests(environment: Environment, remote: Access, endpoint: str) -> list[Manifest]:
+def remote_manifests(mesh: ResolvedEnvironment, remote: Access, endpoint: str) -> list[Manifest]:
     """Return everything of Istio that a remote gets."""
-    whole, cluster = resolve_environment(environment), environment.cluster(remote.cluster)
-    return _manifests(whole, whole.remote_operator(cluster, endpoint), remote)
+    cluster = mesh.environment.cluster(remote.cluster)
+    return _manifests(mesh, mesh.remote_operator(cluster, endpoint), remote)
 
 
-def resolve_environment(environment: Environment) -> ResolvedEnvironment:
-    """Return the environment with every default filled in."""
-    return resolve(environment, providers.get_provider(environment).defaults)
-
-
-def _apply(client: kube.Kube, whole: ResolvedEnvironment, manifests: list[Manifest]) -> list[str]:
+def _apply(client: kube.Kube, mesh: ResolvedEnvironment, manifests: list[Manifest]) -> list[str]:
     """Make all of it true but what starts last; kinds that it defines itself come after that."""
-    api = whole.stack.networking
-    wanted = [m for m in manifests if not whole.starts_last(m)]
-    owner = whole.environment.name
+    api = mesh.stack.networking
+    wanted = [m for m in manifests if not mesh.starts_last(m)]
+    owner = mesh.environment.name
     made = client.apply((m for m in wanted if m["apiVersion"] != api), owner)
     own = [m for m in wanted if m["apiVersion"] == api]
     if made:
@@ -65,12 +59,12 @@ def _apply(client: kube.Kube, whole: ResolvedEnvironment, manifests: list[Manife
     return made + client.apply(own, owner)
 
 
-def _manifests(whole: ResolvedEnvironment, operator: Manifest, access: Access) -> list[Manifest]:
-    if whole.stack.old_tokens and not kube.connect(access).issues_tokens():
+def _manifests(mesh: ResolvedEnvironment, operator: Manifest, access: Access) -> list[Manifest]:
+    if mesh.stack.old_tokens and not kube.connect(access).issues_tokens():
         operator = merge(operator, FIRST_PARTY)
-    if not whole.stack.rereads_cacerts:
-        operator = merge(operator, _restart_overlay(whole.environment, access.cluster))
-    return istioctl.manifests(binaries.ensure(whole.environment, "istioctl"), operator)
+    if not mesh.stack.rereads_cacerts:
+        operator = merge(operator, _restart_overlay(mesh.environment, access.cluster))
+    return istioctl.manifests(binaries.ensure(mesh.environment, "istioctl"), operator)
 
 
 def _restart_overlay(environment: Environment, cluster: str) -> Manifest:

@@ -1,33 +1,34 @@
 """The sample: helloworld v1 on the host, v2 on the remotes, and a caller everywhere."""
 
+from dataclasses import replace
+
 from isthmus.adapters import kube, readiness
-from isthmus.environment import Environment
 from isthmus.environment.namespaces import ISTIO_NAMESPACE, SAMPLE_NAMESPACE
-from isthmus.stacks import load
+from isthmus.istio_manifests import ResolvedEnvironment
 from isthmus.step_results import Access, Done, changed
 from tasks.federation import propagate, with_member_names
-from tasks.install import resolve_environment
 from tasks.policies import step
 
 
 @step("deploy caller", of="access")
 def deploy_caller(
-    environment: Environment, access: Access, namespace: Done, injector: object
+    mesh: ResolvedEnvironment, access: Access, namespace: Done, injector: object
 ) -> Done:
     """Make the sample's Service and a pod that calls it exist in the cluster."""
     client = kube.connect(access)
-    made = client.apply(resolve_environment(environment).callers(access.cluster), environment.name)
+    made = client.apply(mesh.callers(access.cluster), mesh.environment.name)
     readiness.await_deployment(client, "sleep", SAMPLE_NAMESPACE)
     return changed(access.cluster, made)
 
 
 @step("deploy sample")
 def deploy_sample(
-    environment: Environment, host: Access, members: list[Access], namespace: Done, wired: object
+    mesh: ResolvedEnvironment, host: Access, members: list[Access], namespace: Done, wired: object
 ) -> Done:
     """Make helloworld run in every cluster, its version as the cluster's role wants it."""
-    _await_new_gateways(load(environment.stack).gateway.name, members)
-    sample = resolve_environment(with_member_names(environment, members))
+    _await_new_gateways(mesh.stack.gateway.name, members)
+    environment = mesh.environment
+    sample = replace(mesh, environment=with_member_names(environment, members))
     if environment.federation == "direct":
         made = [
             name

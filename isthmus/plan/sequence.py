@@ -5,7 +5,7 @@ from pathlib import Path
 from isthmus import binaries, images, polling, providers
 from isthmus.environment import Environment
 from isthmus.errors import Unprepared
-from isthmus.istio_manifests import resolve
+from isthmus.istio_manifests import resolve_environment
 from isthmus.plan import federation, istio, sample, verification
 from isthmus.plan.manual_step import ManualStep
 
@@ -20,7 +20,7 @@ def entries(environment: Environment, istioctl: Path | None) -> list[ManualStep]
         environment = environment.with_members(
             {c.name: f"id-of-{c.name}" for c in environment.clusters}
         )
-    whole = resolve(environment, providers.get_provider(environment).defaults)
+    whole = resolve_environment(environment)
     with polling.use_timeouts(environment.timeouts):
         return [
             *federation.entries(environment, whole),

@@ -13,6 +13,7 @@ from isthmus.adapters import kubefed, readiness
 from isthmus.environment import Timeouts
 from isthmus.environment.namespaces import KUBEFED_NAMESPACE
 from isthmus.errors import ClusterUnreachable, Findings, NotReady, Rejected
+from isthmus.istio_manifests import resolve_environment
 from isthmus.step_results import Done
 from tasks.policies import RETRIES
 
@@ -278,7 +279,8 @@ def test_the_endpoint_is_remembered_for_this_very_host_and_installation(world, a
         ((environment(name="other"), host), 4),
         ((env, host), 4),
     ]:
-        assert endpoint(*values).address == "198.18.0.3"
+        of, access = values
+        assert endpoint(resolve_environment(of), access).address == "198.18.0.3"
         assert len(asked) == times, values
 
 

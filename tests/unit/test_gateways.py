@@ -5,6 +5,7 @@ from world import environment
 
 from isthmus.adapters import readiness
 from isthmus.errors import Rejected
+from isthmus.istio_manifests import resolve_environment
 
 
 @pytest.fixture
@@ -15,7 +16,9 @@ def opened(world, monkeypatch):
     def opens(stack, address):
         monkeypatch.setattr(readiness, "await_address", lambda *what: address)
         monkeypatch.setattr(readiness, "await_deployment", lambda *what: None)
-        return open_gateway.fn(environment(stack=stack), world.host.access, None).found
+        return open_gateway.fn(
+            resolve_environment(environment(stack=stack)), world.host.access, None
+        ).found
 
     return opens
 

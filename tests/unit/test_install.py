@@ -7,6 +7,7 @@ from world import environment
 
 from isthmus import binaries, mesh_ca, providers, state
 from isthmus.adapters import istioctl, kube
+from isthmus.istio_manifests import resolve_environment
 from isthmus.providers.base import ProviderDefaults
 from tasks import install
 
@@ -34,10 +35,10 @@ def policy(operator):
 
 def test_where_pods_get_no_tokens_for_an_audience_old_ones_do(told):
     host, given = told
-    install.host_manifests(GUIDE, host.access)
+    install.host_manifests(resolve_environment(GUIDE), host.access)
     host.parts.clear()
-    install.host_manifests(GUIDE, host.access)
-    install.host_manifests(environment(), host.access)
+    install.host_manifests(resolve_environment(GUIDE), host.access)
+    install.host_manifests(resolve_environment(environment()), host.access)
     assert [policy(operator) for operator in given] == [None, "first-party-jwt", None]
 
 
@@ -47,11 +48,11 @@ def test_a_renewed_intermediate_starts_a_new_istiod_where_the_old_one_would_not_
     for _ in range(2):
         mesh_ca.cacerts(ca, "beijing", "rsa")
         for _ in range(2):
-            install.host_manifests(GUIDE, host.access)
+            install.host_manifests(resolve_environment(GUIDE), host.access)
         shutil.rmtree(ca / "beijing")
     marks = [o["spec"]["components"]["pilot"]["k8s"]["podAnnotations"] for o in given]
     seen = [mark["isthmus/intermediate"] for mark in marks]
     assert seen[0] == seen[1] != seen[2] == seen[3] and all(seen)
     assert {mark["isthmus/networks"] for mark in marks} == {"net-beijing net-shanghai"}
-    install.host_manifests(environment(), host.access)
+    install.host_manifests(resolve_environment(environment()), host.access)
     assert "pilot" not in given[-1]["spec"]["components"]
