@@ -12,8 +12,10 @@ from isthmus.errors import Usage
 if TYPE_CHECKING:
     from isthmus.environment import Environment
 
-OTHER_HOME_NOTE = "Whoever built it keeps its file and its CA, and finds clusters without a mesh."
-DELETION_NOTE = "Nothing of them can be had back."
+OTHER_HOME_NOTE = (
+    "Whoever built it keeps the environment file and the CA, and finds the clusters without Istio."
+)
+DELETION_NOTE = "They cannot be restored."
 PRICES = "Isthmus knows no prices: look in the cloud's console. Load balancers come on top."
 
 
@@ -56,7 +58,9 @@ def confirm_deletion(environment: "Environment", typed: str, yes: bool) -> bool:
     if providers.get_provider(environment).disposable:
         return False
     lines = ownership.built_elsewhere(environment, ownership.reachable(environment))
-    return _confirm(lines, "take away a mesh that another home built", OTHER_HOME_NOTE, again, yes)
+    return _confirm(
+        lines, "delete a mesh that another ISTHMUS_HOME built", OTHER_HOME_NOTE, again, yes
+    )
 
 
 def _confirm(lines: list[str], verb: str, note: str, again: str, yes: bool) -> bool:
@@ -67,4 +71,4 @@ def _confirm(lines: list[str], verb: str, note: str, again: str, yes: bool) -> b
     )
     if yes or (sys.stdin.isatty() and click.confirm("Go on?", err=True)):
         return True
-    raise Usage(f"nothing was done: it would {verb}, and nobody said yes", hint=again)
+    raise Usage(f"not confirmed, nothing was done: it would {verb}", hint=again)

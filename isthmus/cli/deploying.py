@@ -23,14 +23,14 @@ DEFAULT = "deployments/prefect.yaml"
 @options.as_json
 @click.option(
     "--webhook-file", metavar="FILE",
-    help="Tell failures to the address in FILE (only you may read it), or - for standard input.",
+    help="Read the webhook URL for failures from FILE (readable by you only), or - for stdin.",
 )  # fmt: skip
 @click.option("--work-pool", metavar="NAME", help="Let this pool run it, not those FILE names.")
 @click.option(
     "--job-template", metavar="FILE", type=click.Path(path_type=Path),
     help="Of that pool, if runs are pods of a cluster.",
 )  # fmt: skip
-@click.option("--prune", is_flag=True, help="Delete deployments that are in FILE no more.")
+@click.option("--prune", is_flag=True, help="Delete deployments that are no longer in FILE.")
 def deploy(
     file: Path,
     output: str,

@@ -50,7 +50,7 @@ def accept_checksums(environment: "Environment") -> None:
     """Fetch what the environment needs, pin what has no checksum, and say what was pinned."""
     from isthmus import binaries
 
-    terminal.print_message("looking for the programs of the stack, and fetching what is not here")
+    terminal.print_message("looking for the programs of the stack; downloading what is missing")
     for file, checksum in binaries.accept_checksums(environment).items():
         terminal.print_message(f"accepted: {file} {checksum}")
 
@@ -79,4 +79,4 @@ def _is_path(text: str) -> bool:
 
 def _built_names() -> str:
     names = ", ".join(state.environment_names())
-    return f"known: {names}" if names else "none is built yet: isthmus init, then isthmus up FILE"
+    return f"built here: {names}" if names else "none built yet: isthmus init, then isthmus up FILE"

@@ -55,7 +55,7 @@ def run(work: Callable[[], T], timeout: float | None, begun: float | None = None
             target=context.run, args=(_fulfil, future, work, ended), name="run", daemon=True
         ).start()
         if not select.select([heard], [], [], _left(timeout, begun))[0]:
-            raise DeadlineExceeded(f"out of time after {timeout:g} s")
+            raise DeadlineExceeded(f"timed out after {timeout:g} s")
         if number := _first(heard):
             raise Interrupted(f"interrupted by {signal.Signals(number).name}")
         return future.result()

@@ -35,7 +35,7 @@ def isthmus() -> None:
     """One file becomes Kubernetes clusters in several regions, one federation and one Istio mesh.
 
     Exit codes: 0 well, 1 internal error, 64 usage, 65 bad environment file, 69 cluster unreachable
-    or machine unprepared, 75 out of time (run again), 79 findings, 130 interrupted.
+    or machine unprepared, 75 timed out (run again), 79 findings, 130 interrupted.
     """
 
 
@@ -113,9 +113,9 @@ def _machine_error(error: OSError) -> Unprepared | None:
         missing and home.is_relative_to(str(error.filename))
     ):
         return None
-    hint = f"is there room, and may you write to {home} (ISTHMUS_HOME)?"
+    hint = f"check disk space and permissions of {home} (ISTHMUS_HOME)"
     if error.filename and Path(str(error.filename)).is_relative_to(cache):
-        hint = f"is there room, and may you write to {cache} (ISTHMUS_CACHE)?"
+        hint = f"check disk space and permissions of {cache} (ISTHMUS_CACHE)"
     if error.errno in (errno.EMFILE, errno.ENFILE):
         hint = "let more files be open: ulimit -n 65536"
     return Unprepared(f"{error.filename or 'a file'}: {error.strerror}", hint=hint)
@@ -137,7 +137,7 @@ def _save_traceback(trace: str) -> str:
         log = state.home() / "logs" / f"error-{moment}-{os.getpid()}.log"
         state.write_private(log, trace)
     except (OSError, Unprepared):
-        return "see it whole: run again with ISTHMUS_DEBUG=1"
+        return "to see the traceback, run again with ISTHMUS_DEBUG=1"
     return f"the traceback is in {log}"
 
 

@@ -63,13 +63,13 @@ timeout = click.option(
 yes = click.option(
     "--yes",
     is_flag=True,
-    help="Do not ask: before clusters are bought or deleted, before another's mesh goes.",
+    help="Do not ask before clusters are bought or deleted, or another's mesh is deleted.",
 )
 
 accept_checksum = click.option(
     "--accept-checksum",
     is_flag=True,
-    help="Fetch the programs, and take what comes where no checksum is known: it is pinned.",
+    help="Download the programs; where no checksum is known, accept and pin the file's.",
 )
 
 wait = click.option(

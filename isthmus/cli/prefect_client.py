@@ -108,7 +108,7 @@ def _check_certificates() -> None:
 def _unreachable_error(api: str, error: Exception) -> IsthmusError:
     status = getattr(getattr(error, "response", None), "status_code", None)
     if status in (401, 403):
-        message = f"the Prefect server at {api} (PREFECT_API_URL) refuses us: HTTP {status}"
+        message = f"the Prefect server at {api} (PREFECT_API_URL) answered HTTP {status}"
         return Unprepared(message, step=STEP, hint=f"look at {KEYS}")
     said = f"HTTP {status}" if status else str(error) or type(error).__name__
     message = f"no Prefect server answers at {api} (PREFECT_API_URL): {said}"
@@ -129,7 +129,7 @@ def _settings_error(error: Exception) -> Unprepared:
     ours = [name for name in names if name.startswith("PREFECT_")]
     where = ", ".join(sorted(ours)) or f"{_profiles()}: {', '.join(fields) or error}"
     why = found[0]["msg"] if found else "it cannot be read"
-    message = f"Prefect does not take a setting: {where}: {why}"
+    message = f"invalid Prefect setting: {where}: {why}"
     return Unprepared(message, step=STEP, hint="correct it, or unset it")
 
 

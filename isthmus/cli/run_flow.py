@@ -108,7 +108,7 @@ def _explained(
     now = time.time()
     steps = ", ".join(f"{step.label} {step.seconds(now):.0f} s" for step in running)
     message = f"{error.message}; still running: {steps}" if steps else error.message
-    return type(error)(message, hint=f"nothing is lost; to go on, run again: {again}")
+    return type(error)(message, hint=f"to resume, run again: {again}")
 
 
 def _translated(error: Exception) -> Exception:

@@ -27,7 +27,7 @@ def server() -> None:
 def start(host: str | None, port: int | None, limit: int | None) -> None:
     """Make server and worker run; print the address.
 
-    What is not said is as it was the last time. ISTHMUS_DATABASE_URL names a PostgreSQL.
+    An option that is left out keeps its last value. ISTHMUS_DATABASE_URL names a PostgreSQL.
     """
     from isthmus.adapters import prefect_server, prefect_settings
     from isthmus.cli import prefect_setup
@@ -35,7 +35,9 @@ def start(host: str | None, port: int | None, limit: int | None) -> None:
     home = prefect_setup.folder()
     wanted = prefect_settings.options(home).changed(host=host, port=port, limit=limit)
     terminal.print_result(prefect_server.start(home, wanted).url)
-    terminal.print_message(f"its pages ask for what is in {prefect_settings.auth_file(home)}")
+    terminal.print_message(
+        f"user and password for its UI are in {prefect_settings.auth_file(home)}"
+    )
 
 
 @server.command()
@@ -97,8 +99,8 @@ def _status_text(fields: dict[str, Any]) -> str:
         [
             f"{fields['url']} (pid {fields['pid']}, {fields['database']}, log {fields['log']})",
             worker,
-            *(f"{what} is paused, no run of it begins" for what in known["paused"]),
-            f"its pages ask for what is in {fields['auth']}",
+            *(f"{what} is paused, none of its runs starts" for what in known["paused"]),
+            f"user and password for its UI are in {fields['auth']}",
             f"for Prefect's own command line: . {fields['environment']}",
         ]
     )

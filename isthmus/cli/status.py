@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 @options.color
 @click.option("--steps", is_flag=True, help="Show what took how long in the last run instead.")
 def status(env: str, output: str, steps: bool) -> None:
-    """Look at ENV: is every cluster there, joined, wired, its gateway open? Nothing is changed."""
+    """Show whether each cluster of ENV is reachable, federated, wired, its gateway ready.
+
+    Nothing is changed.
+    """
     environment = environment_argument.find(env)
     environment_argument.require_built(environment, env)
     if steps:
@@ -52,9 +55,9 @@ def _lines(environment: "Environment", found: "list[StatusCheck]") -> list[Text]
 
 def _run_lines(environment: "Environment") -> list[Text]:
     runs = _runs(environment)
-    lines = [Text("a run is at work on it now", "yellow")] if runs["busy"] else []
+    lines = [Text("a run is in progress (it holds the lock)", "yellow")] if runs["busy"] else []
     for name in runs["leaving"]:
-        lines.append(Text(f"{name} is to leave: isthmus up {environment.name}", "yellow"))
+        lines.append(Text(f"{name} is to be removed: isthmus up {environment.name}", "yellow"))
     if last := runs["lastRun"]:
         lines.append(
             Text(f"last run: {last['verb']}, {last['seconds']} s, {last['outcome']}", "dim")

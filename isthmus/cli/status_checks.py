@@ -81,9 +81,9 @@ def error(
     hint = f"repair it: isthmus up {name}"
     if unreachable := [sight for sight in sights if sight.unreachable]:
         troubles = "; ".join(f"{s.cluster.name}: {s.error_message}" for s in unreachable)
-        return ClusterUnreachable(f"{name}: does not answer: {troubles}", hint=hint)
+        return ClusterUnreachable(f"{name}: unreachable: {troubles}", hint=hint)
     if failed := [f"{check.cluster}: {check.name}" for check in found if not check.ok]:
-        return Findings(f"{name}: {len(failed)} not well: {', '.join(failed)}", hint=hint)
+        return Findings(f"{name}: failed checks ({len(failed)}): {', '.join(failed)}", hint=hint)
     return None
 
 
@@ -116,8 +116,8 @@ def _plain(check: StatusCheck) -> dict[str, Any]:
 def _nodes(name: str, seen: ClusterState) -> StatusCheck:
     but = "".join(f", but {said}" for said in seen.unreachable_kubelets)
     if seen.unschedulable_nodes:
-        open_it = "kubectl uncordon it, or take the taint away"
-        but += f", but none takes pods: {', '.join(seen.unschedulable_nodes)}; {open_it}"
+        open_it = "kubectl uncordon it, or remove the taint"
+        but += f", but none is schedulable: {', '.join(seen.unschedulable_nodes)}; {open_it}"
     return StatusCheck(name, "nodes", seen.nodes.ok and not but, f"{seen.nodes}{but}")
 
 
@@ -137,7 +137,7 @@ def _of_cluster(
     if sight.cluster == environment.host:
         yield StatusCheck(name, "istiod", sight.state.istiod.ok, str(sight.state.istiod))
     elif host:
-        there, gone = "its reader secret is on the host", "its reader secret is not on the host"
+        there, gone = "the host has its remote secret", "the host lacks its remote secret"
         yield _present(name, "wired", name in host.remote_secrets, there, gone)
     yield _gateway(name, sight.state)
 

@@ -69,7 +69,7 @@ def down(env: str, wait: bool, timeout: float | None, yes: bool, accept_checksum
     ENV is the name of an environment already built, or its file; also one that was half built.
     """
     if environment_argument.is_deleted(env):
-        return terminal.print_result(f"{env}: gone already")
+        return terminal.print_result(f"{env}: already deleted")
     environment = environment_argument.find(env)
     if accept_checksum:
         environment_argument.accept_checksums(environment)
@@ -84,7 +84,7 @@ def down(env: str, wait: bool, timeout: float | None, yes: bool, accept_checksum
     _report(result.run, steps=False)
     result.get()
     environment_store.delete(environment.name)
-    terminal.print_result(f"{environment.name}: gone")
+    terminal.print_result(f"{environment.name}: deleted")
 
 
 @click.command(short_help="Prove ENV by traffic from every region.")

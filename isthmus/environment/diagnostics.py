@@ -57,7 +57,7 @@ def _next(path: Path, first: Problem, again: str) -> str:
         return "give the path of a file such as deployments/prefect.yaml: isthmus deploy FILE"
     if first.line is None:
         return "give the path of an environment file, or write a first one: isthmus init"
-    return f"correct it, then look again: {again} {path}"
+    return f"correct it, then check again: {again} {path}"
 
 
 def _line(path: Path, problem: Problem) -> str:

@@ -46,7 +46,7 @@ def _no_text(error: ErrorDetails) -> str:
     kinds: dict[type, str] = {bool: "a yes or no", int: "a number", float: "a number"}
     value, key = error["input"], error["loc"][-1]
     if value is None:
-        return "must be text, and here is nothing"
+        return "must be text, and is empty"
     if type(value) not in kinds:
         return "must be text"
     advice = "choose another word" if key in NAMES else "put it in quotes"

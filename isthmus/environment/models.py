@@ -109,7 +109,7 @@ class Environment(Section):
     namespaces: Namespaces = Field(default=Namespaces(), json_schema_extra=form.add_default_tab)
     """What is said of the namespaces that are made in every cluster."""
     pods: Pods = Field(default=Pods(), json_schema_extra=form.add_default_tab)
-    """What a cluster's keepers demand of pods: security contexts, limits."""
+    """What a cluster's policies demand of pods: security contexts, limits."""
     overlays: Overlays = Field(default=Overlays(), json_schema_extra=form.add_default_tab)
     """Your own changes to how Istio is installed."""
     kce: Kce = Field(default=Kce(), json_schema_extra=form.add_default_tab)

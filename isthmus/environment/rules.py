@@ -112,7 +112,10 @@ def _duplicate_contexts(data: Data) -> Violations:
 def _lab_capacity(data: Data) -> Violations:
     count = len(_clusters(data))
     if data.get("provider", "lab") == "lab" and count > LAB_REGIONS:
-        rule = f"must be at most {LAB_REGIONS - 1} in the lab, which has room for the host and them"
+        rule = (
+            f"must be at most {LAB_REGIONS - 1} in the lab: "
+            f"it has room for {LAB_REGIONS} regions, the host's included"
+        )
         yield _problem(("remotes",), rule, count - 1)
 
 

@@ -102,7 +102,7 @@ def _not_yaml(error: yaml.MarkedYAMLError, where: list[str | int]) -> Unreadable
     if isinstance(error, yaml.composer.ComposerError):
         return UnreadableFile(line, (), "must hold one document, so no second `---`")
     return UnreadableFile(
-        line, tuple(where), f"is no YAML: {printable(error.problem or 'unknown')}"
+        line, tuple(where), f"is not valid YAML: {printable(error.problem or 'unknown')}"
     )
 
 
@@ -180,7 +180,7 @@ class _Builder:
         for key, value in node.value:
             name = self._key(key, where)
             if name in made:
-                rule = f"must be there once: line {self.lines[*where, name]} has it already"
+                rule = f"is a duplicate key: line {self.lines[*where, name]} has it already"
                 raise UnreadableFile(_line(key), (*where, name), rule)
             self.lines[*where, name] = _line(key)
             made[name] = self._value(value, (*where, name))
@@ -201,6 +201,6 @@ class _Builder:
             value = math.nan
         if isinstance(value, float) and not math.isfinite(value):
             raise UnreadableFile(
-                _line(node), where, "must be a number that exists", printable(node.value)
+                _line(node), where, "must be a finite number", printable(node.value)
             )
         return value

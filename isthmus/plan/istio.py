@@ -164,7 +164,8 @@ def _wait_ca_and_injector(remote: str) -> ManualStep:
     bundles = ("-o", "jsonpath={.webhooks[*].clientConfig.caBundle}")
     injector = kubectl(remote, "get", "mutatingwebhookconfiguration", INJECTOR, *bundles)
     commands = (until(root), until(f"{injector} | grep -q ."))
-    return ManualStep(remote, "trust and injector, once the host serves it", commands=commands)
+    title = "istio-ca-root-cert and the injector's caBundle, once istiod has set them"
+    return ManualStep(remote, title, commands=commands)
 
 
 def _exposed(environment: Environment, mesh: ResolvedEnvironment) -> list[ManualStep]:

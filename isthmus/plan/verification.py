@@ -58,7 +58,7 @@ def _view(cluster: str, mesh: ResolvedEnvironment) -> ManualStep:
     ask = kubectl(cluster, "-n", ISTIO_NAMESPACE, *into, *TABLE)
     return ManualStep(
         cluster,
-        "view of the gateway",
+        "endpoint table of the gateway",
         commands=(
             f"# expect under {targets.GATEWAY_CLUSTER} the cluster's own pods alone",
             ask,

@@ -60,7 +60,7 @@ def _deployments(
             client.delete_deployment(identity)
             yield Change("deployment", name, "removed", identity=str(identity))
         else:
-            why = f"is in the file no more; delete it: isthmus deploy {order.file} --prune"
+            why = f"is no longer in the file; delete it: isthmus deploy {order.file} --prune"
             yield Change("deployment", name, "left", why, str(identity))
 
 

@@ -115,7 +115,7 @@ def _update(
         keys = {*changed, "work_pool_name", "work_queue_name"}
         update = DeploymentUpdate.model_validate({key: wanted[key] for key in keys})
         client.update_deployment(found.id, update)
-    go_on = "paused, no schedule of it comes; its switch is on its page"
+    go_on = "paused, none of its schedules runs; resume it in the UI"
     return make_change(
         "deployment", name, found.id, changed, stands_still=go_on if found.paused else ""
     )
@@ -181,7 +181,7 @@ def _reschedule(
         client.update_deployment_schedule(identity, found.id, **changed)
     rests = not changed.get("active", found.active) and spec.active is None
     resume = f"prefect deployment schedule resume {name.rpartition(' ')[0]} {found.id}"
-    go_on = f"somebody paused it, it does not come; go on: {resume}"
+    go_on = f"paused by somebody, it does not run; resume: {resume}"
     return make_change(
         "schedule", name, found.id, list(changed), stands_still=go_on if rests else ""
     )

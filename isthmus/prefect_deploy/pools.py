@@ -82,11 +82,11 @@ def ensure_pool(client: SyncPrefectClient, name: str, template: JobTemplate | No
 def _blocked_reason(client: SyncPrefectClient, pool: WorkPool) -> str:
     """Return why no run of the pool begins as it is; nothing if runs do."""
     if pool.is_paused:
-        return f"paused, no run begins; go on: prefect work-pool resume {pool.name}"
+        return f"paused, no run starts; resume: prefect work-pool resume {pool.name}"
     for queue in client.read_work_queues(work_pool_name=pool.name):
         if queue.is_paused:
             go_on = f"prefect work-queue resume {queue.name} --pool {pool.name}"
-            return f"its queue {queue.name} is paused, no run of it begins; go on: {go_on}"
+            return f"its queue {queue.name} is paused, none of its runs starts; resume: {go_on}"
     if pool.name == WORK_POOL and prefect_record.is_own(client.api_url):
         # It is in the server's list a moment after its start only.
         polled, start = bool(prefect_server.worker(prefect_record.folder())), "isthmus server start"
@@ -94,7 +94,7 @@ def _blocked_reason(client: SyncPrefectClient, pool: WorkPool) -> str:
         workers = client.read_workers_for_work_pool(pool.name)
         polled = any(worker.status == WorkerStatus.ONLINE for worker in workers)
         start = f"prefect worker start --pool {pool.name}"
-    return "" if polled else f"no worker polls it, no run begins; start one: {start}"
+    return "" if polled else f"no worker polls it, no run starts; start one: {start}"
 
 
 def job_variables(client: SyncPrefectClient, pool: str, given: JobVariables) -> JobVariables:

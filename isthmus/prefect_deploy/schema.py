@@ -23,7 +23,7 @@ def _cron(text: str) -> str:
         rule = "must be a cron expression of five fields, such as 30 2 * * *"
         raise PydanticCustomError("rule", rule)
     if not _has_next_run(text):
-        rule = "must be a time that comes: no such day is in any calendar"
+        rule = "must be a date that exists: the schedule would never run"
         raise PydanticCustomError("rule", rule)
     return text
 

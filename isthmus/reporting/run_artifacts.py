@@ -36,7 +36,7 @@ def build_artifacts(story: RunReport) -> list[MarkdownArtifact | TableArtifact]:
 
     A teardown leaves no picture: the last one stays that of the mesh as it was.
     """
-    left = [_page(story, "outcome", "What became of the run", run_summary.text(story))]
+    left = [_page(story, "outcome", "Result of the run", run_summary.text(story))]
     return [*left, *(_mesh(story) if story.verb != "down" else ()), *_time(story)]
 
 
@@ -52,7 +52,7 @@ def progress_line(done: int, total: int, running: Sequence[Step]) -> str:
         f" and {len(running) - MAX_RUNNING_SHOWN} more" if len(running) > MAX_RUNNING_SHOWN else ""
     )
     return single_line(
-        f"{done} of {total} steps have ended" + (f"; now: {now}{more}" if now else "")
+        f"{done} of {total} steps finished" + (f"; running: {now}{more}" if now else "")
     )
 
 
@@ -75,7 +75,7 @@ def _time(story: RunReport) -> Iterator[MarkdownArtifact]:
         return
     drawn = drawing(gantt.chart(story.steps, story.end))
     text = f"{prose(summary(story.steps, story.seconds))}\n\n{drawn}"
-    yield _page(story, "steps", "What took how long; the critical path is red", text)
+    yield _page(story, "steps", "Duration of each step; the critical path is red", text)
 
 
 def _page(story: RunReport, kind: str, what: str, markdown: str) -> MarkdownArtifact:

@@ -26,7 +26,7 @@ class RunFailure:
             return cls(error.message, error.step or "", error.cluster or "", error.hint)
         if isinstance(error, Exception):
             return cls(f"{type(error).__name__}: {error}")
-        return cls(f"asked to end while it was at work ({type(error).__name__})")
+        return cls(f"terminated while it was running ({type(error).__name__})")
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ MAX_LISTED = 20
 """Findings and failed steps that are listed."""
 _COMMAND = ". Type: "
 """What stands before the command in a finding's text (isthmus.verification.finding_text)."""
-DONE = {"up": "is one mesh, proven by traffic", "verify": "is one mesh", "down": "is gone"}
+DONE = {"up": "is one mesh, proven by traffic", "verify": "is one mesh", "down": "is deleted"}
 
 
 def text(story: RunReport) -> str:
@@ -71,11 +71,11 @@ def _default_hint(story: RunReport, failure: RunFailure) -> str:
 
 
 def _resume_section(story: RunReport) -> Iterator[str]:
-    yield "### To go on\n"
+    yield "### Resume\n"
     if story.run.deployed:
         yield f"Retry {_link(story, 'this run')}: it goes on at the step that failed. Or type:\n"
     else:
-        yield "Nothing is lost; what is there already is only looked at:\n"
+        yield "Run this; what is done already is only checked:\n"
     mend = f"isthmus up {story.environment}    # mends what is Isthmus' own\n"
     yield block((mend if story.verb == "verify" and story.facts.findings else "") + resume(story))
 

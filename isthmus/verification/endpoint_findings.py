@@ -23,7 +23,7 @@ def pods_missing(client: str, cluster: str, missing: Sequence[str]) -> Finding:
         f"{client}: the caller's sidecar does not list {listed(missing)}, which {cluster} reports "
         "as a ready pod",
         f"istiod cannot read {cluster}, a rule hides the pod (Sidecar, ServiceEntry, the Service's "
-        "ports), or the sidecar gets nothing from istiod",
+        "ports), or the sidecar receives no xDS updates from istiod",
         caller_log(client),
     )
 
@@ -111,7 +111,7 @@ def gateway_behind(cluster: str, pod: str, missing: Sequence[str]) -> Finding:
         cluster,
         f"{cluster}: its gateway's pod {pod} does not list {listed(missing)}, which another pod of "
         "the same gateway lists",
-        "it gets nothing from istiod any more",
+        "it receives no xDS updates from istiod",
         kubectl(cluster, f"-n istio-system logs {pod} --tail=50"),
     )
 

@@ -17,7 +17,7 @@ KINDS_BY_CAUSE = (
 """Kinds of reasons, each before what follows from it: what is not there, what proxies therefore
 know, what their requests come to, what the shares of the answers show."""
 
-UNKNOWN_CAUSE = "not to be told from here"
+UNKNOWN_CAUSE = "unknown from this evidence"
 """What a reason says whose evidence names no cause: one that does comes before it."""
 
 Addresses = Mapping[str, Sequence[str]]

@@ -23,7 +23,7 @@ _PREFERENCE = (
 )
 _CAUSES = (
     ("RBAC: access denied", "an AuthorizationPolicy refuses the caller"),
-    ("CERTIFICATE_VERIFY_FAILED", "clusters without a common root of trust"),
+    ("CERTIFICATE_VERIFY_FAILED", "clusters without a common root CA"),
     ("no healthy upstream", "the sidecar has no endpoint that takes requests"),
     ("connection timeout", "an endpoint in the table that nobody answers at (firewall, no route)"),
     ("Connection refused", "an endpoint in the table at which nobody listens"),
@@ -118,7 +118,7 @@ def _gateway_cause(
         cause = "nobody listens at that address, or a firewall is between"
         seen = f"{refused} connections to {place} failed"
     elif errors:
-        cause = "the gateway runs and hands nothing on to the sample (its Gateway object, its pods)"
+        cause = "the gateway runs but forwards nothing to the sample (its Gateway object, its pods)"
         seen = f"{errors} requests to {place} ended in an error"
     elif all(way.counted and not way.tried for way in ways):
         cause = "a rule of Istio keeps requests away from it (VirtualService, DestinationRule)"
@@ -130,7 +130,7 @@ def _gateway_cause(
 
 def _chance_note(good: int, share: float) -> str:
     needed = requests_needed(share)
-    return f", or mere chance (set verification.requests to {needed})" if good < needed else ""
+    return f", or chance (set verification.requests to {needed})" if good < needed else ""
 
 
 def skewed(

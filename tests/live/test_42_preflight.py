@@ -84,7 +84,7 @@ def test_a_missing_right_is_named_with_its_verb_resource_and_group(
         [found] = refused(isthmus, file, 69)
     group = "(admissionregistration.k8s.io)"
     assert found["text"].endswith(
-        f"may not: create mutatingwebhookconfigurations {group}, "
+        f"lacks permissions: create mutatingwebhookconfigurations {group}, "
         f"create validatingwebhookconfigurations {group}"
     )
 
@@ -220,7 +220,7 @@ def test_leftovers_of_another_mesh_are_told_together(isthmus, clusters, as_befor
             cluster.delete(manifest)
         await_end(cluster, "istio-system")
     assert "Namespace istio-system" in space["text"] and "somebody else" in space["text"]
-    assert "istio-old/istiod is gone" in hook["text"] and "kubectl delete" in hook["do"]
+    assert "istio-old/istiod does not exist" in hook["text"] and "kubectl delete" in hook["do"]
 
 
 def test_what_a_killed_look_leaves_is_removed_by_the_next(isthmus, clusters, as_before, tmp_path):

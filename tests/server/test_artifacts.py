@@ -98,7 +98,7 @@ def test_a_run_that_ends_well_leaves_all_that_it_found_and_is_at_a_hundred_perce
     found = artifacts_of(run)
     assert set(found) == ALL
     assert float(found["progress"].data) == 100
-    assert found["progress"].description == "5 of 5 steps have ended"
+    assert found["progress"].description == "5 of 5 steps finished"
     assert "198.18.1.3:15443".replace(":", "#58;") in found["topology"].data
     assert "is one mesh, proven by traffic" in found["outcome"].data
     assert f"/runs/flow-run/{run})" in found["outcome"].data
@@ -199,7 +199,7 @@ def test_progress_can_be_followed_while_the_run_is_at_work(tell, monkeypatch):
     half = state.result()
     assert (float(half.data), half.description) == (
         50,
-        "1 of 2 steps have ended; now: wire (beijing)",
+        "1 of 2 steps finished; running: wire (beijing)",
     )
     assert float(artifacts_of(run)["progress"].data) == 100
 

@@ -173,7 +173,7 @@ def test_out_of_time_says_what_was_still_running(isthmus):
     body = 'os.environ["READY"] = "2"; hang()'
     done = isthmus(body, "up", "env.yaml", "--timeout", "1s")
     assert done.returncode == 75
-    assert "out of time after 1 s; still running: install host (beijing)" in done.stderr
+    assert "timed out after 1 s; still running: install host (beijing)" in done.stderr
     assert "run again: isthmus up env.yaml" in done.stderr
 
 

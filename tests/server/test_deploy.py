@@ -97,7 +97,7 @@ def test_a_schedule_that_somebody_paused_stays_paused_unless_the_file_says_activ
     later = NIGHTLY.replace("30 2", "30 4")
     changes = deployed(put(tmp_path, one(owner, owner, f"[{later}]")))
     text = changes["schedule", f"build/{owner} nightly"].text
-    assert text.startswith("schedule; somebody paused it, it does not come")
+    assert text.startswith("schedule; paused by somebody, it does not run")
     assert f"prefect deployment schedule resume build/{owner} {before.id}" in text
     after = schedules(client, owner)["nightly"]
     assert (after.id, after.active, after.schedule.cron) == (before.id, False, "30 4 * * *")
@@ -113,7 +113,7 @@ def test_what_somebody_changed_in_the_pages_is_as_in_the_file_again(tmp_path, ow
     found = client.read_deployment_by_name(f"build/{owner}")
     client.update_deployment(found.id, DeploymentUpdate(description="by hand", paused=True))
     text = deployed(path)["deployment", f"build/{owner}"].text
-    assert text == "description; paused, no schedule of it comes; its switch is on its page"
+    assert text == "description; paused, none of its schedules runs; resume it in the UI"
     after = client.read_deployment_by_name(f"build/{owner}")
     assert after.description == found.description
     assert after.paused, "who paused it did so for a reason"
@@ -161,17 +161,17 @@ def test_the_last_deployments_of_a_file_can_be_deleted_too(tmp_path, owner, clie
 
 def test_whoever_deploys_where_no_run_begins_is_told_why_and_what_to_type(tmp_path, owner, client):
     path = put(tmp_path, one(owner, owner))
-    start = f"no worker polls it, no run begins; start one: prefect worker start --pool {owner}"
+    start = f"no worker polls it, no run starts; start one: prefect worker start --pool {owner}"
     assert deployed(path, work_pool=owner)["work pool", owner].text == start
     client.send_worker_heartbeat(owner, "somebody")
     assert deployed(path, work_pool=owner)["work pool", owner].text == ""
     queue = client.read_work_queue_by_name("default", work_pool_name=owner)
     client.update_work_queue(queue.id, is_paused=True)
     said = deployed(path, work_pool=owner)["work pool", owner].text
-    assert f"go on: prefect work-queue resume default --pool {owner}" in said
+    assert f"resume: prefect work-queue resume default --pool {owner}" in said
     client.update_work_pool(owner, WorkPoolUpdate(is_paused=True))
     said = deployed(path, work_pool=owner)["work pool", owner].text
-    assert said == f"paused, no run begins; go on: prefect work-pool resume {owner}"
+    assert said == f"paused, no run starts; resume: prefect work-pool resume {owner}"
 
 
 def test_server_status_knows_of_a_paused_pool_and_its_paused_queues(owner, client):

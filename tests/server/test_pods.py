@@ -74,7 +74,7 @@ def test_deployed_with_a_job_template_runs_are_pods_and_a_change_of_it_is_taken_
     changed = tmp_path / "changed.json"
     changed.write_text(TEMPLATE.read_text().replace("isthmus:0.1.0", "elsewhere:1"))
     again = deployed(path, **{**order, "job_template": changed})
-    start = "no worker polls it, no run begins; start one: prefect worker start --pool pods-pool"
+    start = "no worker polls it, no run starts; start one: prefect worker start --pool pods-pool"
     assert again["work pool", "pods-pool"].text == f"job template; {start}"
     with get_client(sync_client=True) as client:
         found = client.read_work_pool("pods-pool")

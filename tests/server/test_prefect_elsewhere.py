@@ -184,7 +184,7 @@ def test_deploying_shows_the_pages_where_the_person_says_they_are(run, tmp_path)
 REFUSED = [
     ({"PREFECT_API_SSL_CERT_FILE": None}, "VERIFY_FAILED", "PREFECT_API_SSL_CERT_FILE="),
     ({"PREFECT_API_SSL_CERT_FILE": "absent.pem"}, "absent.pem", "PREFECT_API_SSL_CERT_FILE"),
-    ({"PREFECT_CLIENT_CUSTOM_HEADERS": None}, "refuses us: HTTP 403", "PREFECT_CLIENT_CUSTOM_H"),
+    ({"PREFECT_CLIENT_CUSTOM_HEADERS": None}, "answered HTTP 403", "PREFECT_CLIENT_CUSTOM_H"),
     ({"PREFECT_CLIENT_CUSTOM_HEADERS": "{"}, "PREFECT_CLIENT_CUSTOM_HEADERS", "correct it"),
     ({"PREFECT_API_REQUEST_TIMEOUT": "soon"}, "PREFECT_API_REQUEST_TIMEOUT", "correct it"),
 ]  # fmt: skip

@@ -184,7 +184,7 @@ def test_of_a_compiler_that_refuses_the_last_lines_are_shown(
     lines = "\n".join(f"./x.go:{n}: undefined" for n in range(40))
     error = fail(fake, "build toolchain", lines)
     assert isinstance(error, Rejected)
-    assert "`go build` ended with 1" in str(error)
+    assert "`go build` exited with 1" in str(error)
     assert "./x.go:39: undefined" in str(error)
     assert "./x.go:20: undefined" not in str(error)
 
@@ -192,7 +192,7 @@ def test_of_a_compiler_that_refuses_the_last_lines_are_shown(
 @pytest.mark.parametrize(
     ("complaint", "advice"),
     [
-        ("write $WORK/b1/x.a: no space left on device", "make room"),
+        ("write $WORK/b1/x.a: no space left on device", "free space"),
         ("k8s.io/a: /go/pkg/tool/compile: signal: killed", "want of memory"),
         ("module lookup disabled by GOPROXY=off", "unset GOPROXY"),
         ("fork/exec /go/pkg/tool/link: cannot allocate memory", "memory is short"),
@@ -252,7 +252,7 @@ def test_two_at_once_build_once_and_the_second_says_that_it_waits(fake: Path) ->
         threads[0].start()
         wait_for("first", "compiling 1 of 5 packages")
         threads[1].start()
-        wait_for("second", "another step or run builds the toolchain; waiting for it")
+        wait_for("second", "waiting for the lock: another step or run is building the toolchain")
         hold.write_text("go on\n")
         for thread in threads:
             thread.join(timeout=20)

@@ -170,7 +170,7 @@ def test_up_remembers_the_environment_so_that_its_name_is_enough(
     seen = []
     flow("down", seen.append)
     code, out, _ = isthmus("down", "silk-road")
-    assert (code, out) == (0, "silk-road: gone\n")
+    assert (code, out) == (0, "silk-road: deleted\n")
     assert [c.name for c in seen[0].clusters] == ["beijing", "shanghai"]
     assert not state.folder("silk-road").exists()
 
@@ -193,8 +193,8 @@ def test_down_may_be_said_again_once_all_is_gone_and_a_typing_error_is_still_one
     flow("up", lambda environment: None)
     flow("down", lambda environment: None)
     isthmus("up", file)
-    assert isthmus("down", "silk-road")[:2] == (0, "silk-road: gone\n")
-    assert isthmus("down", "silk-road")[:2] == (0, "silk-road: gone already\n")
+    assert isthmus("down", "silk-road")[:2] == (0, "silk-road: deleted\n")
+    assert isthmus("down", "silk-road")[:2] == (0, "silk-road: already deleted\n")
     assert isthmus("down", "silkroad")[0] == 64
 
 
@@ -331,7 +331,7 @@ def test_an_unknown_name_is_answered_with_the_known_ones(isthmus, file):
     environment_argument.save(load(Path(file)))
     code, _, err = isthmus("status", "silkroad")
     assert code == 64
-    assert "known: silk-road" in err
+    assert "built here: silk-road" in err
 
 
 @pytest.mark.parametrize("path", ["nowhere.yaml", "nowhere.yml", "no/where", "../x.yaml"])

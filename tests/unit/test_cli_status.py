@@ -298,7 +298,7 @@ def test_status_says_when_a_run_is_at_work(isthmus, monkeypatch):
 
     monkeypatch.setattr(cluster_view, "get_cluster_statuses", lambda environment: sights())
     with file_lock.acquire("silk-road"):
-        assert "a run is at work on it now" in isthmus("status", "silk-road")[1]
+        assert "a run is in progress" in isthmus("status", "silk-road")[1]
         assert json.loads(isthmus("status", "silk-road", "-o", "json")[1])["busy"] is True
     assert "at work" not in isthmus("status", "silk-road")[1]
 
@@ -311,7 +311,7 @@ def test_status_names_what_the_file_has_no_longer_and_what_ends_it(isthmus, monk
     before = ENVIRONMENT.model_copy(update={"remotes": [REMOTE, delhi]})
     for was in (before, ENVIRONMENT):
         environment_store.save(was)
-    assert "delhi is to leave: isthmus up silk-road" in isthmus("status", "silk-road")[1]
+    assert "delhi is to be removed: isthmus up silk-road" in isthmus("status", "silk-road")[1]
     assert json.loads(isthmus("status", "silk-road", "-o", "json")[1])["leaving"] == ["delhi"]
     environment_store.delete_removal_record("silk-road", "delhi")
     assert "delhi" not in isthmus("status", "silk-road")[1]

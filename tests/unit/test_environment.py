@@ -117,7 +117,7 @@ def test_a_file_that_is_nested_without_end_is_refused(file, opening):
 
 def test_the_next_command_is_told(file):
     path = file("name: A\n")
-    assert refused(path).hint == f"correct it, then look again: isthmus validate {path}"
+    assert refused(path).hint == f"correct it, then check again: isthmus validate {path}"
 
 
 def test_every_problem_of_a_file_is_told_in_the_order_of_its_lines(file):

@@ -206,7 +206,7 @@ def test_an_image_that_is_nowhere_is_named_with_the_places_that_were_searched(wa
         wanted(caller=PILOT, helloworld_v1="team/hello:1", archives=[path])
     text = str(caught.value)
     assert f"- {PILOT}\n- {HUB}/team/hello:1\n" in text
-    assert f"looked in: {path}, " in text and lab.MIRROR in text and "docker save" in text
+    assert f"searched: {path}, " in text and lab.MIRROR in text and "docker save" in text
 
 
 def test_of_the_mirror_only_what_is_needed_is_taken(wanted, tmp_path, monkeypatch):
@@ -236,5 +236,5 @@ def test_a_broken_archive_of_the_mirror_hinders_nobody_who_does_not_need_it(
 
 def test_a_folder_without_an_archive_is_told(wanted, tmp_path):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(Unprepared, match="holds no archive of images"):
+    with pytest.raises(Unprepared, match="contains no image archive"):
         wanted(archives=[tmp_path / "empty"])

@@ -146,7 +146,7 @@ def test_one_whose_making_was_interrupted_is_made_anew(engine):
     with pytest.raises(Rejected):
         KindProvider().ensure(cut, cut.host)
     half = engine["nodes"]["pair-beijing-control-plane"]
-    with pytest.raises(NotReady, match="never built"):
+    with pytest.raises(NotReady, match="never created"):
         KindProvider().access(cut, cut.host)
     KindProvider().check(environment())
     built()
@@ -283,10 +283,14 @@ def cripple(engine, lack):
         ("docker", "no docker on PATH", "install Docker Engine"),
         ("dead", DOWN, "sudo systemctl start docker"),
         ("denied", "you may not use Docker", "usermod -aG docker"),
-        ("desktop", "out of this machine's reach", "use Docker Engine on Linux"),
-        ("balancer", " on PATH, and none runs", "go install sigs.k8s.io/cloud-provider-kind@"),
+        ("desktop", "this machine cannot reach its nodes", "use Docker Engine on Linux"),
+        (
+            "balancer",
+            " on PATH, and none is running",
+            "go install sigs.k8s.io/cloud-provider-kind@",
+        ),
         ("old", "too old: it does not know --gateway-channel", "@latest"),
-        ("clash", "kind cluster pair-beijing is there", "kind delete cluster --name pair-beijing"),
+        ("clash", "kind cluster pair-beijing exists", "kind delete cluster --name pair-beijing"),
     ],
 )
 def test_what_is_lacking_is_told_with_what_to_do_before_anything_is_changed(
@@ -321,10 +325,10 @@ def test_a_cluster_that_somebody_made_under_our_name_is_neither_used_nor_deleted
     built()
     with changing(engine.file) as now:
         begin(now, "pair-beijing")
-    with pytest.raises(Unprepared, match="this environment did not make it") as caught:
+    with pytest.raises(Unprepared, match="this environment did not create it") as caught:
         built()
     assert caught.value.cluster == "beijing"
-    with pytest.raises(Unprepared, match="kind cluster pair-beijing is there"):
+    with pytest.raises(Unprepared, match="kind cluster pair-beijing exists"):
         KindProvider().check(environment())
     KindProvider().delete(environment())
     assert engine.clusters() == ["pair-beijing"]
@@ -332,7 +336,7 @@ def test_a_cluster_that_somebody_made_under_our_name_is_neither_used_nor_deleted
 
 def test_two_environments_whose_names_run_together_do_not_share_a_cluster(engine):
     built(environment("a", remote="b-c"))
-    with pytest.raises(Unprepared, match="kind cluster a-b-c is there"):
+    with pytest.raises(Unprepared, match="kind cluster a-b-c exists"):
         KindProvider().check(environment("a-b", remote="c"))
 
 

@@ -293,8 +293,8 @@ def test_an_address_that_takes_no_token_of_a_serviceaccount_is_told_before_anyth
     assert asked == [("two", TOKEN, ROOT + "two")], "nobody logs in at the host without KubeFed"
     assert type(found) is BadEnvironment and found.cluster == "two"
     assert (
-        f"https://rancher.example/k8s/clusters/c-1 takes no token of its ServiceAccounts ({RANCHER}"
-        in (found.message)
+        "https://rancher.example/k8s/clusters/c-1 rejects a token of its ServiceAccounts "
+        f"({RANCHER}" in (found.message)
     )
     assert "authorized cluster endpoint" in found.hint and "config get-contexts" in found.hint
     assert TOKEN not in str(found)

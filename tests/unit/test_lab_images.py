@@ -97,7 +97,7 @@ def test_an_archive_that_containerd_refuses_is_named_and_not_taken_for_imported(
     with pytest.raises(Unprepared) as caught:
         loading.import_archives(root, Path("socket"), archives)
     path = archives[0].path
-    assert caught.value.message == f"{path}: containerd does not take it: no such layer"
+    assert caught.value.message == f"{path}: containerd cannot import it: no such layer"
     containerd.refusal = None
     loading.import_archives(root, Path("socket"), archives)
     assert len(containerd.imports) == 1

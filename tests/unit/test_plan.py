@@ -336,7 +336,7 @@ STEPS = {
     "install remote": ["IstioOperator", "istio remote", "istio remote, its own rules"],
     "deploy caller": ["service of helloworld", "caller"],
     "verify from": ["endpoint table", "requests"],
-    "inspect gateway": ["view of the gateway"],
+    "inspect gateway": ["endpoint table of the gateway"],
 }
 """Step of the story -> titles in its cluster's part of the plan."""
 OTHERWISE = {
@@ -345,7 +345,7 @@ OTHERWISE = {
     "federate namespace istio-system": r"(?!beijing: n).*namespace istio-system",
     "federate secret cacerts": r"(?!beijing: c).*cacerts",
     "federate namespace sample": r".*namespace sample",
-    "wire": r"{cluster}: (token|trust).*|beijing: remote secret of {cluster}",
+    "wire": r"{cluster}: (token|istio-ca-root-cert).*|beijing: remote secret of {cluster}",
     "expose services": r".*: exposure of services",
     "deploy sample": r".*: (federated )?helloworld",
 }

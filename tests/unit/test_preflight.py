@@ -211,9 +211,9 @@ class TestProbes:
             for lack in host_requirements.missing_kernel_features(tmp_path, cgroups=tmp_path)
         ]
         assert told == [
-            f"no control groups to write to below {tmp_path}",
+            f"no writable cgroups below {tmp_path}",
             "the kernel has no overlayfs",
-            f"{tmp_path} lies on overlayfs, which takes no overlay on top",
+            f"{tmp_path} is on overlayfs, which is not supported as upperdir",
         ]
 
     @pytest.mark.parametrize("names", [["cgroup.controllers"], ["cpu", "memory", "pids"]])

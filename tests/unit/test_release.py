@@ -39,7 +39,7 @@ def test_one_region_goes_and_the_next_one_gets_its_place(removed):
     assert places() == {"beijing": 0, "guangzhou": 2}
     newcomer = shanghai.model_copy(update={"name": "lhasa"})
     assert provider._reserve_region(ALL, newcomer).index == 1
-    with pytest.raises(NotReady, match="never built"):
+    with pytest.raises(NotReady, match="its region does not exist"):
         lab.access(ALL, shanghai)
 
 

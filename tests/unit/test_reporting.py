@@ -157,7 +157,7 @@ def test_clients_that_nobody_judged_yet_are_shown_all_the_same():
 def test_a_teardown_leaves_the_last_picture_alone():
     found = left(story(verb="down"))
     assert set(found) == {"outcome", "steps"}
-    assert "silk-road is gone" in found["outcome"].markdown
+    assert "silk-road is deleted" in found["outcome"].markdown
     assert "isthmus status" not in found["outcome"].markdown
 
 
@@ -213,10 +213,10 @@ def test_the_steps_say_in_words_what_made_the_run_long():
 def test_progress_is_a_line_of_what_is_done_and_what_runs():
     running = [step(f"step {n}", "beijing", n, None, "running") for n in range(7)]
     assert progress_line(3, 10, running[:2]) == (
-        "3 of 10 steps have ended; now: step 0 (beijing), step 1 (beijing)"
+        "3 of 10 steps finished; running: step 0 (beijing), step 1 (beijing)"
     )
     assert progress_line(3, 10, running).endswith("step 4 (beijing) and 2 more")
-    assert progress_line(10, 10, []) == "10 of 10 steps have ended"
+    assert progress_line(10, 10, []) == "10 of 10 steps finished"
 
 
 @pytest.mark.parametrize("kind", SECRETS)

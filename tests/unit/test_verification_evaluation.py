@@ -287,15 +287,18 @@ def test_of_a_silent_region_it_is_said_what_the_sidecar_saw_at_its_gateway(count
     ("failure", "said"),
     [
         ("HTTP 403: RBAC: access denied", "an AuthorizationPolicy"),
-        ("HTTP 503: upstream connect error: TLS_error:|...:CERTIFICATE_VERIFY_FAILED", "root of"),
-        ("HTTP 503: upstream connect error or disconnect/reset before headers", "not to be told"),
+        ("HTTP 503: upstream connect error: TLS_error:|...:CERTIFICATE_VERIFY_FAILED", "root CA"),
+        (
+            "HTTP 503: upstream connect error or disconnect/reset before headers",
+            "unknown from this",
+        ),
         ("Resolving timed out", "DNS"),
     ],
 )
 def test_failures_are_put_down_to_what_they_say_themselves(failure, said):
     [finding] = look(failures=[failure] * 100).findings
     assert said in finding.text
-    assert ("root of trust" in finding.text) == ("VERIFY_FAILED" in failure)
+    assert ("common root CA" in finding.text) == ("VERIFY_FAILED" in failure)
 
 
 @pytest.mark.parametrize("edge", [bound(100, 0.5)[0], bound(100, 0.5)[1]])
@@ -392,7 +395,7 @@ def test_what_may_have_caused_the_others_is_told_first():
 
 
 def test_what_the_sidecar_counted_comes_before_a_failure_that_names_no_cause():
-    """Seen with dropped packets: "not to be told from here" stood above "a firewall"."""
+    """Seen with dropped packets: "unknown from this evidence" stood above "a firewall"."""
     own, far = seen("beijing", TWO)
     table = [own, counted(far, tried=8, unconnected=8)]
     timeouts = ["Operation timed out with 0 bytes received"] * 6
@@ -401,8 +404,8 @@ def test_what_the_sidecar_counted_comes_before_a_failure_that_names_no_cause():
     whole = evaluate(environment("beijing", "shanghai"), [client, look("shanghai", beijing=50)], [])
     texts = [reason.text for reason in whole.all_findings]
     named = next(n for n, text in enumerate(texts) if "8 connections to its gateway" in text)
-    unnamed = next(n for n, text in enumerate(texts) if "not to be told" in text)
-    assert named < unnamed and "mere chance" not in texts[named]
+    unnamed = next(n for n, text in enumerate(texts) if "unknown from this" in text)
+    assert named < unnamed and "or chance" not in texts[named]
 
 
 def test_every_kind_of_reason_has_its_place_among_causes():

@@ -163,7 +163,7 @@ class KceRegionClient:
         said = self._keys.redact(said)[:500]
         ours = any(sign in code.lower() for sign in REFUSED)
         hint = (
-            f"are {ACCESS_KEY_VARIABLE} and {SECRET_KEY_VARIABLE} right, and may they do this?"
+            f"check {ACCESS_KEY_VARIABLE}, {SECRET_KEY_VARIABLE}, and what they are allowed to do"
             if ours
             else ""
         )
@@ -199,7 +199,7 @@ def _parts(error: KsyunSDKException) -> tuple[str, str, str]:
         said = answer["Error"]
         return str(said["Code"]), str(said.get("Message", "")), str(answer.get("RequestId", ""))
     except (ValueError, KeyError, TypeError):
-        return "no answer", "an HTTP error without the API's words", ""
+        return "no answer", "an HTTP error without an error code of the API", ""
 
 
 def _kind(text: str, code: str) -> type[IsthmusError]:

@@ -93,7 +93,7 @@ def await_deletion(cloud: KceRegionClient, found: KceCluster) -> None:
 
     polling.until(
         gone,
-        f"the end of KCE cluster {found.name} ({found.identity})",
+        f"KCE cluster {found.name} ({found.identity}) to be deleted",
         timeout=polling.timeouts().cluster,
         interval=POLL_INTERVAL,
         seen=lambda: status,
@@ -134,9 +134,10 @@ def _create(cloud: KceRegionClient, environment: Environment, cluster: ClusterSp
         if found := _await_listed(cloud, environment, cluster):
             return found.identity
         raise Rejected(
-            f"{error.message}; nor is the cluster listed {polling.timeouts().cloud:g} s later",
+            f"{error.message}; the cluster is not listed after "
+            f"{polling.timeouts().cloud:g} s either",
             cluster=cluster.name,
-            hint=f"it is not asked for twice by itself; look into the KCE console, then: "
+            hint=f"it is not created again automatically: check the KCE console, then: "
             f"isthmus up {environment.name}",
         ) from None
     except (Rejected, Throttled):

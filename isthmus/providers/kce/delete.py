@@ -23,7 +23,7 @@ def delete_load_balancers(access: Access) -> None:
             client.delete(service)
         polling.until(
             lambda: None if any(client.has_object(s) for s in services) else True,
-            "its load balancers to go",
+            "its load balancers to be deleted",
             timeout=polling.timeouts().deletion,
             interval=1,
             cluster=access.cluster,

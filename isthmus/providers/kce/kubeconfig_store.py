@@ -44,7 +44,7 @@ def fetch(cloud: KceRegionClient, environment: str, cluster: str, identity: str)
     text = cloud.kubeconfig(identity)
     if not _context(text):
         raise Rejected(
-            f"KCE has no kubeconfig of {identity} for use from outside",
+            f"KCE has no kubeconfig for public access to {identity}",
             cluster=cluster,
             hint="give its API server a public address in the KCE console",
         )
@@ -59,7 +59,7 @@ def fetch(cloud: KceRegionClient, environment: str, cluster: str, identity: str)
 def _access(file: Path, cluster: str) -> Access:
     context = _context(file.read_text())
     if not context:
-        raise NotReady(f"{file}: no kubeconfig", cluster=cluster)
+        raise NotReady(f"{file}: not a valid kubeconfig", cluster=cluster)
     return Access(cluster=cluster, kubeconfig=file, context=context)
 
 

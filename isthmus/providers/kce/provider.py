@@ -71,7 +71,7 @@ class KceProvider:
         found = create.find(_cloud(environment, cluster), environment, cluster)
         if found is None:
             hint = f"isthmus up {environment.name}"
-            raise NotReady("is not in KCE", cluster=cluster.name, hint=hint)
+            raise NotReady("does not exist in KCE", cluster=cluster.name, hint=hint)
         return self._access(environment, cluster, found.identity)
 
     def release(self, environment: Environment, cluster: ClusterSpec) -> None:

@@ -35,7 +35,7 @@ def unavailable_reason() -> str:
     if is_running():
         return ""
     if not (program := shutil.which(PROGRAM)):
-        return f"no {PROGRAM} on PATH, and none runs"
+        return f"no {PROGRAM} on PATH, and none is running"
     if FLAG not in shell.run([program, "--help"]):
         return f"{program} is too old: it does not know {FLAG}"
     return ""
@@ -66,8 +66,8 @@ def remove_load_balancers(cluster: str) -> None:
             seen.append(error.message)
         return None
 
-    seen = ["they are still there"]
-    what = f"the end of the load balancers of {cluster}"
+    seen = ["they still exist"]
+    what = f"the load balancers of {cluster} to be deleted"
     polling.until(gone, what, timeout=LOAD_BALANCER_TIMEOUT, seen=lambda: seen[-1])
 
 
@@ -78,7 +78,7 @@ def stop_if_unused() -> None:
             return
         users = [*records.environments(), *commands.load_balancers()]
         if users:
-            events.report_progress(f"{PROGRAM} stays: needed by {', '.join(users)}")
+            events.report_progress(f"{PROGRAM} is left running: needed by {', '.join(users)}")
             return
         processes.terminate(ours, LOAD_BALANCER_TIMEOUT)
         for suffix in ("json", "log"):

@@ -58,7 +58,7 @@ def _engine() -> list[MissingPrerequisite]:
             return [("you may not use Docker", "sudo usermod -aG docker $USER, and log in again")]
         return [(f"Docker does not answer: {error.message}", "sudo systemctl start docker")]
     if system == DESKTOP:
-        return [(f"{DESKTOP}: nodes are out of this machine's reach", "use Docker Engine on Linux")]
+        return [(f"{DESKTOP}: this machine cannot reach its nodes", "use Docker Engine on Linux")]
     return []
 
 
@@ -79,7 +79,7 @@ def _clashes(environment: Environment) -> list[MissingPrerequisite]:
 
 def clash(name: str) -> MissingPrerequisite:
     """Return what is wrong with a kind cluster that somebody else made under our name."""
-    what = f"kind cluster {name} is there, and this environment did not make it"
+    what = f"kind cluster {name} exists, and this environment did not create it"
     return what, f"give the environment another name, or: kind delete cluster --name {name}"
 
 

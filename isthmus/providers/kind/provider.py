@@ -31,7 +31,7 @@ class KindProvider:
         commands.start(name)
         cloud_provider.ensure()
         access = _access(environment.name, cluster.name, name)
-        what = "the API server's answer"
+        what = "the API server to answer"
         limit = polling.timeouts().api_server
         uid = polling.until(lambda: _uid(access), what, timeout=limit, cluster=cluster.name)
         return access.model_copy(update={"uid": uid})
@@ -42,7 +42,7 @@ class KindProvider:
         known = records.read(environment.name).get(cluster.name)
         if not known or name not in commands.clusters():
             hint = f"isthmus up {environment.name}"
-            raise NotReady("was never built, or is gone", cluster=cluster.name, hint=hint)
+            raise NotReady("was never created, or was deleted", cluster=cluster.name, hint=hint)
         access = _access(environment.name, cluster.name, name)
         return access.model_copy(update={"uid": kube.connect(access).uid()})
 

@@ -48,7 +48,7 @@ def unusable(cluster: str, server: str, whose: str) -> list[BadEnvironment]:
         return []
     message = (
         f"its API server is at {server}, a {found} address: "
-        f"{whose} must reach it, and there it leads elsewhere"
+        f"{whose} must reach it, and in a pod that address is the pod itself"
     )
     return [BadEnvironment(message, cluster=cluster, hint=override(cluster))]
 
@@ -57,5 +57,5 @@ def override(cluster: str) -> str:
     """Return what to put into the environment file, for a server that has another address too."""
     return (
         f"set `server: https://ADDRESS:PORT` of {cluster} in the environment file to an address "
-        "that they reach and that the server's certificate has"
+        "that they reach and that is in the server certificate's SANs"
     )

@@ -69,6 +69,6 @@ def explain_rejection(client: Kube, spaces: Sequence[str] = MESH_NAMESPACES) -> 
         yield
     except Rejected as error:
         if failure := pod_failures.admission_failure(error.message, ", ".join(spaces)):
-            text = f"pods like the mesh's may not run in it: {failure.message}"
+            text = f"its admission control rejects pods like the mesh's: {failure.message}"
             raise Unprepared(text, cluster=client.access.cluster, hint=failure.hint) from None
         raise

@@ -89,15 +89,15 @@ def find_insufficient_capacity(
 ) -> list[Unprepared]:
     """Return the refusal if these pods do not fit, all of them and each on one node."""
     if not left:
-        hint = "add a node, or take a taint away: kubectl describe nodes"
-        return [Unprepared("has no node that takes pods", cluster=cluster, hint=hint)]
+        hint = "add a node, uncordon one, or remove a taint: kubectl describe nodes"
+        return [Unprepared("has no schedulable node", cluster=cluster, hint=hint)]
     need, have = total(pods), total(left)
     widest = max(pods, key=lambda pod: (pod.memory, pod.cpu), default=ResourceTotals())
     hint = "add a node, or ask for less by `resources` in the environment file"
     if not have.can_fit(need):
-        message = f"has {have} left for requests; the mesh requests {need}"
+        message = f"insufficient capacity: {have} left for requests; the mesh requests {need}"
     elif not any(node.can_fit(widest) for node in left):
-        message = f"has no node with {widest} left, which one pod of the mesh requests"
+        message = f"insufficient capacity: no node has {widest} left for one pod of the mesh"
     else:
         return []
     return [Unprepared(message, cluster=cluster, hint=hint)]
@@ -110,8 +110,8 @@ def find_undersized_host(
     have = total(parse_resources(n["status"].get("capacity")) for n in schedulable_nodes(nodes))
     if have.cpu >= wanted.cpu and have.memory >= wanted.memory * MIN_MEMORY_FRACTION:
         return []
-    message = f"its nodes have {have}; stack {stack} wants {wanted} of a host"
-    hint = "add a node, or say by `resources` in the environment file that less will do"
+    message = f"its nodes have {have}; stack {stack} requires {wanted} of the host cluster"
+    hint = "add a node, or set lower requests by `resources` in the environment file"
     return [Unprepared(message, cluster=cluster, hint=hint)]
 
 

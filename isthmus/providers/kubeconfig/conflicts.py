@@ -66,7 +66,8 @@ def _spaces(
                 labels = f"{ENVIRONMENT_LABEL}={environment} {KEEP}=true"
                 advice += f"; or hand it over: kubectl label namespace {name} {labels}"
             yield (
-                f"Namespace {name} is there and belongs to {_whose(space)}; it must be ours",
+                f"Namespace {name} already exists and belongs to {_whose(space)}, "
+                "not to this environment",
                 advice,
             )
 
@@ -91,9 +92,9 @@ def _webhooks(environment: str, content: ClusterContent) -> Iterator[tuple[str, 
             continue
         kind, name = webhook["kind"], webhook["metadata"]["name"]
         dead = ", ".join(sorted(_required_services(webhook) - content.services))
-        refusing = f"; it refuses every pod it is asked about: Service {dead} is gone"
+        refusing = f"; it rejects every request (failurePolicy Fail): Service {dead} does not exist"
         yield (
-            f"{kind} {name} of another Istio is there{refusing if dead else ''}",
+            f"{kind} {name} of another Istio exists{refusing if dead else ''}",
             _advice([webhook], f"kubectl delete {kind.lower()} {name}"),
         )
 
@@ -130,7 +131,8 @@ def _describe_crds(definitions: list[Manifest], what: str) -> tuple[str, str]:
     # With its kinds goes every object of them, so that it is said which to look at first.
     look = f"kubectl get {names[0]} -A, then kubectl delete customresourcedefinition NAME"
     return (
-        f"kinds of another {what} are there: {', '.join(names[:MAX_LISTED_CRDS])}{more}",
+        f"CustomResourceDefinitions of another {what} exist: "
+        f"{', '.join(names[:MAX_LISTED_CRDS])}{more}",
         _advice(definitions, look),
     )
 

@@ -133,12 +133,18 @@ def _connect(host: ProbedCluster) -> None:
     limits = polling.timeouts()
     limit = limits.connect if host.inspection.gateway_address else limits.answer
     try:
-        polling.until(connects, "a connection", timeout=limit, interval=1.0, cluster=host.name)
+        polling.until(
+            connects,
+            "a connection to its load balancer",
+            timeout=limit,
+            interval=1.0,
+            cluster=host.name,
+        )
     except NotReady:
         where = join_host_port(host.address, port)
         raise Unprepared(
             f"this machine does not reach its load balancer at {where}: {said}; "
-            "`up` looks there whether remotes will find istiod",
+            "`up` checks there whether remotes can reach istiod",
             cluster=host.name,
             hint="open that port to this machine, or run Isthmus where it is open",
         ) from None

@@ -21,12 +21,14 @@ def check(environment: Environment, accesses: Sequence[Access]) -> None:
     if refusals := find_refusals(environment, accesses):
         name = environment.name
         message = f"{name} cannot be built on these clusters yet; nothing of it was changed:"
-        raise combine_errors(refusals, message, "do what the list says, then run the same again")
+        raise combine_errors(
+            refusals, message, "fix what the list says, then run the same command again"
+        )
 
 
 def find_refusals(environment: Environment, accesses: Sequence[Access]) -> list[IsthmusError]:
     """Return every refusal, in the order of the clusters; what was probed is removed again."""
-    events.report_progress(f"asking {', '.join(c.name for c in environment.clusters)}")
+    events.report_progress(f"inspecting {', '.join(c.name for c in environment.clusters)}")
     pairs = list(zip(environment.clusters, accesses, strict=True))
 
     def look_at(pair: tuple[ClusterSpec, Access]) -> ClusterInspection:

@@ -59,7 +59,7 @@ def remove(sight: ClusterInspection) -> None:
         client.delete(space)
     polling.until(
         lambda: None if client.objects("Namespace", labels=PROBE_LABEL) else True,
-        f"the end of namespace {NAMESPACE}",
+        f"Namespace {NAMESPACE} to be deleted",
         timeout=polling.timeouts().deletion,
         cluster=client.access.cluster,
         seen=lambda: "; ".join(_deletion_blockers(client)),
@@ -99,7 +99,7 @@ def _await_account(client: Kube) -> None:
     """Wait for the account of the new namespace's pods: before it is there none can be made."""
     polling.until(
         lambda: client.get("ServiceAccount", "default", NAMESPACE),
-        f"ServiceAccount {NAMESPACE}/default",
+        f"ServiceAccount {NAMESPACE}/default to be created",
         timeout=polling.timeouts().deployment,
         cluster=client.access.cluster,
     )
@@ -107,7 +107,7 @@ def _await_account(client: Kube) -> None:
 
 def _await_pod(client: Kube, pod: str, cluster: str) -> None:
     labels = f"app={pod}"
-    standing = FailureDebouncer(client, f"Pod {NAMESPACE}/{pod} does not come to run: ")
+    standing = FailureDebouncer(client, f"Pod {NAMESPACE}/{pod} cannot become ready: ")
     limit = polling.timeouts().deployment
 
     def runs() -> list[Manifest] | None:
@@ -118,7 +118,7 @@ def _await_pod(client: Kube, pod: str, cluster: str) -> None:
     try:
         polling.until(
             runs,
-            "a pod",
+            f"Pod {NAMESPACE}/{pod} to be Ready",
             timeout=limit,
             cluster=cluster,
         )
@@ -126,7 +126,8 @@ def _await_pod(client: Kube, pod: str, cluster: str) -> None:
         said = readiness.waiting_messages(client, NAMESPACE, labels)
         said += readiness.last_warning(client, NAMESPACE, pod)
         raise Unprepared(
-            f"a pod does not run within {limit} s: {'; '.join(said) or 'nothing is said'}",
+            f"Pod {NAMESPACE}/{pod} is not Ready after {limit} s: "
+            f"{'; '.join(said) or 'no reason given'}",
             cluster=cluster,
             hint="can its nodes pull the environment's images? see `images` in docs/environment.md",
         ) from None

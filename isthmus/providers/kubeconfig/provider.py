@@ -30,7 +30,7 @@ class KubeconfigProvider:
         ]
         if missing:
             raise combine_errors(
-                missing, "kubeconfig files are missing:", "correct that, then run the same again"
+                missing, "kubeconfig files are missing:", "correct the paths, then run it again"
             )
         preflight.check(environment, [_build_access(c) for c in environment.clusters])
 

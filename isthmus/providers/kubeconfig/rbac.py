@@ -119,6 +119,6 @@ def missing_permission_errors(cluster: str, missing: Iterable[Permission]) -> li
     """Return one refusal that names every right that an account lacks, or none."""
     if not (names := ", ".join(map(str, missing))):
         return []
-    message = f"the kubeconfig's account may not: {names}"
-    hint = f"give it those rights ({PAGE} has a ClusterRole with all that are needed)"
+    message = f"the kubeconfig's account lacks permissions: {names}"
+    hint = f"grant them ({PAGE} has a ClusterRole with all that are needed)"
     return [Unprepared(message, cluster=cluster, hint=hint)]

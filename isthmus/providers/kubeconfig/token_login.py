@@ -21,7 +21,7 @@ def check(sight: ClusterInspection) -> None:
     token = found["token"]
     if said := cross_cluster_access.token_login_error(client.access, token, sight.cluster_ca):
         raise BadEnvironment(
-            f"{sight.server} takes no token of its ServiceAccounts ({said}), and istiod logs in "
+            f"{sight.server} rejects a token of its ServiceAccounts ({said}), and istiod logs in "
             "with one",
             cluster=sight.cluster.name,
             hint="take a context that leads to the API server itself, in Rancher that of the "

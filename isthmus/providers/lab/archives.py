@@ -45,7 +45,7 @@ def _named(environment: Environment) -> dict[str, Archive]:
     found: dict[str, Archive] = {}
     for path in environment.images.archives or []:
         if not (inside := find([path])):
-            raise Unprepared(f"{path}: holds no archive of images", hint=f"put some there: {KINDS}")
+            raise Unprepared(f"{path}: contains no image archive", hint=f"put some there: {KINDS}")
         for name, archive in inside.items():
             found.setdefault(name, archive)
     return found
@@ -53,10 +53,10 @@ def _named(environment: Environment) -> dict[str, Archive]:
 
 def _nowhere(environment: Environment, missing: list[str]) -> Unprepared:
     places = [str(path) for path in environment.images.archives or []]
-    places.append(str(mirror() or f"the folder images of {MIRROR}, which is not there"))
+    places.append(str(mirror() or f"the folder images of {MIRROR}, which does not exist"))
     listed = "".join(f"\n- {name}" for name in missing)
     return Unprepared(
         f"no archive has these images, and the lab does not make them:{listed}\n"
-        f"looked in: {', '.join(places)}",
+        f"searched: {', '.join(places)}",
         hint="save them (docker save -o FILE.tar IMAGE...), and name FILE.tar in `images.archives`",
     )

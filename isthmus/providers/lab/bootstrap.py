@@ -39,7 +39,7 @@ def _wait_for_api(place: region.Region, client: kube.Kube) -> None:
 
     polling.until(
         ready,
-        f"API server (log: {place.folder}/logs/apiserver.log)",
+        f"the API server to be ready (log: {place.folder}/logs/apiserver.log)",
         timeout=polling.timeouts().api_server,
         interval=0.1,
         cluster=place.cluster,

@@ -25,7 +25,7 @@ def remove(parent: str, folder: Path) -> None:
     with suppress(NotReady):
         polling.until(
             lambda: None if _left(names) else True,
-            "end of the region's control groups",
+            "the region's cgroups to be removed",
             timeout=REMOVAL_TIMEOUT,
             interval=0.05,
         )

@@ -75,9 +75,7 @@ def missing_privileges() -> list[MissingRequirement]:
         if done.returncode:
             why = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
             do = "in a container: give it CAP_SYS_ADMIN and CAP_NET_ADMIN (docker run --privileged)"
-            return [
-                MissingRequirement(f"root, but without the right to make namespaces ({why})", do)
-            ]
+            return [MissingRequirement(f"root, but not permitted to create namespaces ({why})", do)]
     return []
 
 
@@ -90,13 +88,13 @@ def missing_kernel_features(
     needed = [cgroups] if unified else [cgroups / name for name in ("cpu", "memory", "pids")]
     if not all(_is_writable(path) for path in needed):
         do = "mount cgroups writable; in a container: --privileged --cgroupns=private"
-        lacks.append(MissingRequirement(f"no control groups to write to below {cgroups}", do))
+        lacks.append(MissingRequirement(f"no writable cgroups below {cgroups}", do))
     if not _has_overlay():
         lacks.append(MissingRequirement("the kernel has no overlayfs", "modprobe overlay"))
     if filesystem(home) == "overlay":
         do = "name a folder on a real disk: ISTHMUS_HOME=… ISTHMUS_CACHE=…"
         lacks.append(
-            MissingRequirement(f"{home} lies on overlayfs, which takes no overlay on top", do)
+            MissingRequirement(f"{home} is on overlayfs, which is not supported as upperdir", do)
         )
     return lacks
 
@@ -186,7 +184,7 @@ def _disk_shortage(path: Path, needed: int) -> list[MissingRequirement]:
         return []
     what = f"disk: {free / GB:.1f} GB free at {path}, {needed / GB:.1f} GB needed"
     return [
-        MissingRequirement(what, "make room, or name another disk: ISTHMUS_HOME=… ISTHMUS_CACHE=…")
+        MissingRequirement(what, "free space, or name another disk: ISTHMUS_HOME=… ISTHMUS_CACHE=…")
     ]
 
 

@@ -59,6 +59,6 @@ def _unprepared(environment: Environment, lacks: list[MissingRequirement]) -> Un
     count = len(environment.clusters)
     listed = "\n".join(map(str, lacks))
     return Unprepared(
-        f"this machine cannot carry {count} regions yet; nothing was changed:\n{listed}",
+        f"this machine cannot run {count} regions yet; nothing was changed:\n{listed}",
         hint=f"then again: isthmus up {environment.name}",
     )

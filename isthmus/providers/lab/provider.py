@@ -63,11 +63,11 @@ class LabProvider:
         index = _indices(folder).get(cluster.name)
         hint = f"isthmus up {environment.name}"
         if known is None or index is None:
-            raise NotReady("was never built", cluster=cluster.name, hint=hint)
+            raise NotReady("its region does not exist", cluster=cluster.name, hint=hint)
         place = _region(folder, known, cluster.name, cluster.region, index)
         if region.find_supervisor(place) is None:
             # As of any cluster that does not answer; only that no second look helps is known here.
-            away = ClusterUnreachable("its region does not run", cluster=cluster.name, hint=hint)
+            away = ClusterUnreachable("its region is not running", cluster=cluster.name, hint=hint)
             away.timed_out = True
             raise away
         return _access(place)

@@ -93,7 +93,7 @@ def start(region: Region) -> int:
         )
     return polling.until(
         lambda: find_supervisor(region) if (region.folder / "supervisor.sock").exists() else None,
-        f"supervisor (log: {region.folder}/logs/start.log)",
+        f"the supervisor to start (log: {region.folder}/logs/start.log)",
         timeout=20,
         interval=0.05,
         cluster=region.cluster,
@@ -117,7 +117,7 @@ def stop(region: Region) -> None:
         os.kill(pid, signal.SIGKILL)
         polling.until(
             lambda: True if has_ended(pid) else None,
-            "end of the region's processes",
+            "the region's processes to end",
             timeout=30,
             interval=0.05,
             cluster=region.cluster,

@@ -103,7 +103,9 @@ def _building(folder: Path) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        events.report_progress("another step or run builds the toolchain; waiting for it")
+        events.report_progress(
+            "waiting for the lock: another step or run is building the toolchain"
+        )
         lock.acquire()
     try:
         yield

@@ -121,7 +121,9 @@ def _containerd(part: Path) -> Iterator[Path]:
             umask=IMAGE_UMASK,
         )
     try:
-        polling.until(lambda: True if _answers(socket, process) else None, "containerd", timeout=30)
+        polling.until(
+            lambda: True if _answers(socket, process) else None, "containerd to answer", timeout=30
+        )
         yield socket
     finally:
         process.kill()
@@ -130,5 +132,5 @@ def _containerd(part: Path) -> Iterator[Path]:
 
 def _answers(socket: Path, process: subprocess.Popen[bytes]) -> bool:
     if process.poll() is not None:
-        raise Rejected(f"containerd ended with {process.returncode}: see {socket.parent}")
+        raise Rejected(f"containerd exited with {process.returncode}: see {socket.parent}")
     return shell.succeeds(["ctr", "-a", socket, "version"])

@@ -60,7 +60,7 @@ def _import(socket: Path, archive: Archive) -> None:
     except Rejected as error:
         # Its last line; those before it are its log, with names of files that are gone by then.
         why = error.message.splitlines()[-1].removeprefix("ctr: ")
-        text = f"{archive.path}: containerd does not take it: {why}"
+        text = f"{archive.path}: containerd cannot import it: {why}"
         raise Unprepared(text, hint=contents.HINT) from None
     for stored, name in zip(archive.containerd_names, archive.names, strict=True):
         # Nodes ask for the whole name, and an OCI layout may have been written with less.

@@ -8,7 +8,7 @@ from isthmus.errors import IsthmusError, Rejected, Unprepared
 MAX_ERROR_LINES = 12
 """Lines of a compiler's complaint that a person gets to see."""
 SYMPTOMS = {
-    "no space left on device": "the disk is full: make room (Go's own caches: go clean -cache)",
+    "no space left on device": "the disk is full: free space (Go's own caches: go clean -cache)",
     "signal: killed": "the compiler was killed, most likely for want of memory: free some",
     "cannot allocate memory": "memory is short: free some",
     "module lookup disabled by GOPROXY=off": "let Go fetch modules: unset GOPROXY",
@@ -34,6 +34,6 @@ def explained(verb: str, failure: GoFailed) -> IsthmusError:
         )
     said = "\n".join(lines[-MAX_ERROR_LINES:])
     return Rejected(
-        f"`go {verb}` ended with {failure.returncode}:\n{said}",
+        f"`go {verb}` exited with {failure.returncode}:\n{said}",
         hint="run again: what is compiled stays compiled; if it ends the same, tell us",
     )

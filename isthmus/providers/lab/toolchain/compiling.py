@@ -127,7 +127,7 @@ class ToolchainBuilder:
             if free < size:
                 raise Unprepared(
                     f"{folder}: {free / 1e9:.1f} GB free, {size / 1e9:.1f} GB needed to compile",
-                    hint="make room, or use other disks: ISTHMUS_CACHE, GOCACHE; then run again",
+                    hint="free space, or use other disks: ISTHMUS_CACHE, GOCACHE; then run again",
                 )
 
     def compile(self, count: PackageCount) -> None:
