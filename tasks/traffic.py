@@ -23,7 +23,7 @@ from isthmus.verification import (
     probe_script,
     subtract_counts,
 )
-from isthmus.verification.targets import SIDECAR, URL, WARM_UP
+from isthmus.verification.answers import SIDECAR, URL, WARM_UP
 
 ENVOY_CLUSTERS_URL = "127.0.0.1:15000/clusters?format=json"
 POLL_INTERVAL = 0.5

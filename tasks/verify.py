@@ -15,7 +15,7 @@ from isthmus.verification import (
     evaluate_gateway,
     parse_clusters,
 )
-from isthmus.verification.targets import GATEWAY_CLUSTER
+from isthmus.verification.answers import GATEWAY_CLUSTER
 from tasks import traffic
 from tasks.policies import step
 

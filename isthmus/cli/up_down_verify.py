@@ -5,9 +5,16 @@ import time
 from typing import TYPE_CHECKING
 
 import click
+from rich.table import Table
+from rich.text import Text
 
 from isthmus import state
 from isthmus.cli import confirm, environment_argument, options, preflight, terminal
+
+if TYPE_CHECKING:
+    from isthmus.verification import Verification
+
+VERIFIED = "verified: every region answers every other"
 
 if TYPE_CHECKING:
     from isthmus.cli.run_flow import RunResult
@@ -48,12 +55,12 @@ def up(
     if not wait:
         return _in_background("up", environment, timeout, output, agreed)
     from isthmus import providers
-    from isthmus.cli import run_flow, verdict_output
+    from isthmus.cli import run_flow
 
     with providers.checked(environment):
         result = run_flow.run(run_flow.RunRequest("up", environment, env, timeout, begun, agreed))
     _report(result.run, steps)
-    verdict_output.show(_verification(result), output)
+    show(_verification(result), output)
 
 
 @click.command()
@@ -96,11 +103,11 @@ def verify(env: str, output: str, timeout: float | None) -> None:
     """Prove ENV by traffic: requests from every region, answered by every region."""
     environment = environment_argument.find(env)
     environment_argument.require_built(environment, env)
-    from isthmus.cli import run_flow, verdict_output
+    from isthmus.cli import run_flow
 
     result = run_flow.run(run_flow.RunRequest("verify", environment, env, timeout))
     _report(result.run, steps=False)
-    verdict_output.show(_verification(result), output)
+    show(_verification(result), output)
 
 
 def _verification(result: "RunResult") -> "Verification":
@@ -141,3 +148,27 @@ def _report(run: "RunRecord", steps: bool) -> None:
         terminal.stderr().print(bar_chart.chart(run, terminal.marks(sys.stderr)))
         terminal.print_message(bar_chart.summary(run))
     terminal.print_message(f"{run.verb} {run.environment}: {run.end - run.start:.1f} s", "dim")
+
+
+def show(verification: "Verification", output: str) -> None:
+    """Print the verification on stdout; raises Findings if its verdict is `fail`."""
+    passed = verification.verdict == "pass"
+    if output == "json":
+        terminal.document("Verification", verification.document())
+        if passed:
+            terminal.print_message(VERIFIED, "green")
+    else:
+        headline = Text(VERIFIED, "green") if passed else Text("not verified", "red")
+        terminal.show(headline, _table(verification))
+    verification.raise_for_findings()
+
+
+def _table(verification: "Verification") -> Table:
+    from isthmus.verification import table
+
+    rows = table(verification)
+    headings = list(dict.fromkeys(heading for row in rows for heading in row))
+    shown = Table(*headings, box=None, pad_edge=False)
+    for row in rows:
+        shown.add_row(*(row.get(heading, "") for heading in headings))
+    return shown

@@ -6,7 +6,7 @@ from isthmus.environment import Environment
 from isthmus.environment.namespaces import ISTIO_NAMESPACE, SAMPLE_NAMESPACE
 from isthmus.istio_manifests import ResolvedEnvironment
 from isthmus.plan.manual_step import ManualStep, kubectl
-from isthmus.verification import probe_script, targets
+from isthmus.verification import answers, probe_script
 
 TABLE = ("pilot-agent", "request", "GET", "/clusters?format=json")
 
@@ -33,21 +33,21 @@ def _table(cluster: str, mesh: ResolvedEnvironment) -> ManualStep:
         "endpoint table",
         commands=(
             f"# expect the cluster's own pods of helloworld, {ports}; nothing else",
-            f'{ask} "$({caller})" --cluster {shlex.quote(targets.SIDECAR)}',
+            f'{ask} "$({caller})" --cluster {shlex.quote(answers.SIDECAR)}',
         ),
     )
 
 
 def _calls(environment: Environment, cluster: str) -> ManualStep:
     wanted = environment.verification
-    probe = probe_script(targets.WARM_UP + wanted.requests, targets.URL, wanted.timeout)
+    probe = probe_script(answers.WARM_UP + wanted.requests, answers.URL, wanted.timeout)
     into = ("exec", "deployment/sleep", "-c", "sleep", "--")
     return ManualStep(
         cluster,
         "requests",
         commands=(
             f"# expect an answer to each, and from every cluster as many as from the others; the "
-            f"first {targets.WARM_UP} do not count",
+            f"first {answers.WARM_UP} do not count",
             kubectl(cluster, "-n", SAMPLE_NAMESPACE, *into, *probe),
         ),
     )
@@ -60,7 +60,7 @@ def _view(cluster: str, mesh: ResolvedEnvironment) -> ManualStep:
         cluster,
         "endpoint table of the gateway",
         commands=(
-            f"# expect under {targets.GATEWAY_CLUSTER} the cluster's own pods alone",
+            f"# expect under {answers.GATEWAY_CLUSTER} the cluster's own pods alone",
             ask,
         ),
     )

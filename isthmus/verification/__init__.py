@@ -8,7 +8,6 @@ from isthmus.verification.answers import (
     probe_script,
     unknown_instances,
 )
-from isthmus.verification.connections import has_every_endpoint_answered, subtract_counts
 from isthmus.verification.endpoints import (
     count_active_connections,
     evaluate_endpoints,
@@ -18,7 +17,13 @@ from isthmus.verification.endpoints import (
     parse_clusters,
 )
 from isthmus.verification.evaluation import evaluate, evaluate_client
-from isthmus.verification.evidence import Finding, ObservedEndpoint, ReportedState
+from isthmus.verification.evidence import (
+    Finding,
+    ObservedEndpoint,
+    ReportedState,
+    has_every_endpoint_answered,
+    subtract_counts,
+)
 from isthmus.verification.shares import bound, expected_shares, wilson
 from isthmus.verification.verdict import ClientVerdict, Verification, VerificationFailed, table
 

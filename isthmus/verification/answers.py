@@ -5,6 +5,14 @@ from collections.abc import Mapping
 
 from isthmus.step_results import StepResult
 
+HOST = "helloworld.sample.svc.cluster.local"
+URL = "http://helloworld.sample:5000/hello"
+SIDECAR = f"outbound|5000||{HOST}"
+GATEWAY_CLUSTER = f"outbound_.5000_._.{HOST}"
+"""The cluster by which a gateway hands requests on (model.BuildDNSSrvSubsetKey)."""
+WARM_UP = 5
+"""Requests before those that count: the first ones open the sidecar's own connections."""
+
 _HELLO = re.compile(r"Hello version: (\S+), instance: (\S+)")
 _END = re.compile(r"(?P<code>\d{3})(?: (?P<dials>\d+)(?: (?P<error>.*))?)?")
 _TIMES = re.compile(r" after \d+ \w+")

@@ -7,8 +7,8 @@ from typing import Any
 from isthmus.errors import NotReady
 from isthmus.step_results import join_host_port
 from isthmus.verification import endpoint_findings as reasons
-from isthmus.verification.connections import COUNTS
 from isthmus.verification.evidence import (
+    COUNTS,
     Addresses,
     Finding,
     ObservedEndpoint,

@@ -7,10 +7,10 @@ from functools import partial
 from typing import TypeVar
 
 from isthmus import polling
-from isthmus.adapters import connectivity
+from isthmus.adapters import connectivity, cross_cluster_access, kubeconfigs
 from isthmus.environment import Environment
-from isthmus.errors import IsthmusError, NotReady, Unprepared
-from isthmus.providers.kubeconfig import probe_namespace, reachability, requirements, token_login
+from isthmus.errors import BadEnvironment, IsthmusError, NotReady, Unprepared
+from isthmus.providers.kubeconfig import probe_namespace, reachability, requirements
 from isthmus.providers.kubeconfig.inspection import ClusterInspection, is_api_server_called
 from isthmus.step_results import join_host_port
 
@@ -67,7 +67,7 @@ def _probe_connections(
     actions += [partial(_connect, host) for host in hosts]
     found = [p.inspection for p in places]
     called = [i for i in found if is_api_server_called(environment, i.cluster)]
-    actions += [partial(token_login.check, inspection) for inspection in called]
+    actions += [partial(check, inspection) for inspection in called]
     attempt = polling.in_current_context(_attempt)
     with ThreadPoolExecutor(max(len(actions), 1)) as pool:
         return [error for _, found in pool.map(attempt, actions) for error in found]
@@ -148,3 +148,24 @@ def _connect(host: ProbedCluster) -> None:
             cluster=host.name,
             hint="open that port to this machine, or run Isthmus where it is open",
         ) from None
+
+
+def check(sight: ClusterInspection) -> None:
+    """Raise BadEnvironment if the API server refuses an account of its own at that address.
+
+    The token is of the kind that the mesh will use, of an account without rights, and ends with the
+    probe's namespace.
+    """
+    client = probe_namespace.client_of(sight)
+    found = cross_cluster_access.await_token(client, "login", probe_namespace.NAMESPACE, "default")
+    token = found["token"]
+    if said := cross_cluster_access.token_login_error(client.access, token, sight.cluster_ca):
+        raise BadEnvironment(
+            f"{sight.server} rejects a token of its ServiceAccounts ({said}), and istiod logs in "
+            "with one",
+            cluster=sight.cluster.name,
+            hint="take a context that leads to the API server itself, in Rancher that of the "
+            f"authorized cluster endpoint ({kubeconfigs.get_contexts_command(client.access)}); "
+            "or set `server: https://ADDRESS:PORT` to the API server's own; or have the proxy "
+            "take such tokens (Rancher 2.9 and later: JWT authentication of the cluster)",
+        )
