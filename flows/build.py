@@ -15,14 +15,14 @@ from isthmus.verification import Verification
 @flow(name="build", flow_run_name="build {environment.name}", **FLOW_OPTIONS)
 @return_final_state
 def build(environment: Environment, if_busy: IfBusy = "wait", buy: bool = False) -> Verification:
-    """Make the environment true and prove it; what is true already is only looked at.
+    """Build the environment and verify it by traffic; what is as wanted already is not changed.
 
     Raises VerificationFailed, with the verification, if the mesh is not what it should be.
 
     Args:
-        environment: What is to be built.
-        if_busy: What to do while another run is at work on it.
-        buy: Say yes to clusters that cost money; without it none is bought.
+        environment: The environment to build.
+        if_busy: What to do while another run holds its lock.
+        buy: Confirm the purchase of clusters that cost money; without it none is bought.
     """
     with run_steps(environment, if_busy) as start:
         return start.verified(submit_build(start, environment, buy))

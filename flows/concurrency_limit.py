@@ -68,10 +68,13 @@ class Lease:
             return
         try:
             polling.until(
-                self._renewed, "its Prefect server", timeout=SERVER_OUTAGE_TIMEOUT, interval=1
+                self._renewed,
+                "the Prefect server to renew the lease",
+                timeout=SERVER_OUTAGE_TIMEOUT,
+                interval=1,
             )
         except NotReady as error:
-            raise self._mark_lost(f"{error.message}, and its lease has ended") from None
+            raise self._mark_lost(f"{error.message}, and the lease has expired") from None
 
     def renew(self) -> None:
         """Keep it for another LEASE seconds; take it anew if the server forgot it in time.
@@ -113,9 +116,9 @@ class Lease:
 
     def _mark_lost(self, why: str) -> LeaseLost:
         environment = self.name.removeprefix(PREFIX)
-        text = f"this run is not sure any more that no other one changes {environment}: {why}"
+        text = f"this run lost its lease on {environment}; another run may have changed it: {why}"
         self.lost = LeaseLost(
-            text, hint=f"it stopped; look: isthmus status {environment}; run it again"
+            text, hint=f"it stopped; check: isthmus status {environment}; then run it again"
         )
         self.lost.timed_out = True
         return self.lost
@@ -161,6 +164,6 @@ def _let_unknown_runs_end(client: SyncPrefectClient) -> None:
         end = clock() + UNKNOWN_RUN_STOP_SECONDS
         polling.until(
             lambda: clock() >= end or None,
-            "the end of runs unknown to it",
+            "runs unknown to the Prefect server to end",
             timeout=2 * UNKNOWN_RUN_STOP_SECONDS,
         )

@@ -133,7 +133,9 @@ def _until_free(
                 _report_waiting(client, run, told)
             return None
 
-    found = polling.until(free, "its turn", timeout=LOCK_TIMEOUT, interval=1, seen=lambda: told)
+    found = polling.until(
+        free, "the environment's lock", timeout=LOCK_TIMEOUT, interval=1, seen=lambda: told
+    )
     if told:
         _raise_if_cancelled(client, run)
         client.set_flow_run_state(run.id, Running(), force=True)
@@ -141,7 +143,7 @@ def _until_free(
 
 
 def _report_waiting(client: SyncPrefectClient, run: FlowRun, why: str) -> None:
-    get_run_logger().warning("waits for its turn: %s", why)
+    get_run_logger().warning("waiting for the environment's lock: %s", why)
     client.set_flow_run_state(run.id, Running(name="Waiting", message=why), force=True)
 
 
@@ -156,10 +158,10 @@ def _raise_if_cancelled(client: SyncPrefectClient, run: FlowRun) -> None:
         return
     except ObjectNotFound:
         raise CancelledWhileWaiting(
-            "deleted on the Prefect server while it waited for its turn"
+            "deleted on the Prefect server while it waited for the environment's lock"
         ) from None
     if state and (state.is_cancelling() or state.is_cancelled()):
-        raise CancelledWhileWaiting("cancelled while it waited for its turn")
+        raise CancelledWhileWaiting("cancelled while it waited for the environment's lock")
 
 
 def _release_stale_lease(
@@ -181,5 +183,5 @@ def _release_stale_lease(
 def _mark_crashed(client: SyncPrefectClient, identity: UUID) -> None:
     dead = client.read_flow_run(identity)
     if dead.state and not dead.state.is_final():
-        message = "its process ended without a word; found by the next run"
+        message = "its process died without setting a final state; detected by the next run"
         client.set_flow_run_state(dead.id, Crashed(message=message), force=True)

@@ -128,7 +128,7 @@ class _Heartbeat:
 
     def _exit_cancelled(self) -> None:
         """End a run whose worker does not: there is nobody above it who would hear of an error."""
-        message = "cancelled; its worker was gone, so that it ended itself"
+        message = "cancelled; its worker did not end it in time, so the run ended itself"
         with suppress(HTTPError, ObjectNotFound):
             self._lease.client.set_flow_run_state(
                 self._run.id, Cancelled(message=message), force=True

@@ -14,14 +14,14 @@ from tasks import clusters
 @flow(name="rebuild", flow_run_name="rebuild {environment.name}", **FLOW_OPTIONS)
 @return_final_state
 def rebuild(environment: Environment, if_busy: IfBusy = "wait", buy: bool = False) -> Verification:
-    """Make the environment anew; of the one before nothing is kept, not even its root CA.
+    """Delete the environment and build it again; nothing is kept, not even its root CA.
 
     Raises VerificationFailed, with the verification, if the mesh is not what it should be.
 
     Args:
-        environment: The environment to take away and to build again.
-        if_busy: What to do while another run is at work on it.
-        buy: Say yes to clusters that cost money; without it none is bought.
+        environment: The environment to delete and to build again.
+        if_busy: What to do while another run holds its lock.
+        buy: Confirm the purchase of clusters that cost money; without it none is bought.
     """
     with run_steps(environment, if_busy) as start:
         # What could not be built again is left standing.

@@ -28,7 +28,8 @@ def region_pair(
     kubeconfig: FilePath | None = None,
     if_busy: IfBusy = "wait",
 ) -> Verification:
-    """Build the environment of two regions and prove it; run again, it is only looked at.
+    """Build the environment of two regions and verify it by traffic; what is as wanted already is
+    not changed.
 
     Raises BadEnvironment if the two make none, and VerificationFailed, with the verification,
     if the mesh is not what it should be.
@@ -43,7 +44,7 @@ def region_pair(
         federation: How one object reaches every cluster: by KubeFed, or applied to each directly.
         kubeconfig: For provider kubeconfig, the absolute path of a file whose contexts are called
             like the regions.
-        if_busy: What to do while another run is at work on the environment.
+        if_busy: What to do while another run holds the environment's lock.
     """
     choices = {"provider": provider, "stack": stack, "federation": federation}
     environment = environments.pair(host_region, remote_region, kubeconfig, **choices)

@@ -13,12 +13,12 @@ from tasks import teardown as tasks
 @flow(name="teardown", flow_run_name="teardown {environment.name}", **FLOW_OPTIONS)
 @return_final_state
 def teardown(environment: Environment, if_busy: IfBusy = "wait", anothers: bool = False) -> None:
-    """Take the environment away, as much of it as there is.
+    """Delete the environment, as much of it as there is.
 
     Args:
-        environment: What is to be taken away.
-        if_busy: What to do while another run is at work on it.
-        anothers: Say yes to the end of a mesh that was not built from here.
+        environment: The environment to delete.
+        if_busy: What to do while another run holds its lock.
+        anothers: Confirm the deletion of a mesh whose root CA is not in this ISTHMUS_HOME.
     """
     with run_steps(environment, if_busy, "down") as start:
         submit_teardown(start, environment, anothers)

@@ -18,8 +18,8 @@ def verify(environment: Environment, if_busy: IfBusy = "wait") -> Verification:
     Raises VerificationFailed, with the verification, if the mesh is not what it should be.
 
     Args:
-        environment: What is to be proven.
-        if_busy: What to do while another run is at work on it.
+        environment: The environment to verify.
+        if_busy: What to do while another run holds its lock.
     """
     with run_steps(environment, if_busy, "verify") as start:
         clusters = stages.find(start, environment)

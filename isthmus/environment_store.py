@@ -91,10 +91,10 @@ def _all_clusters(name: str) -> list[ClusterSpec]:
 def _check_place(before: Environment, now: Environment) -> None:
     if before.provider != now.provider:
         lost = ", ".join(cluster.name for cluster in before.clusters)
-        text = f"was built with provider {before.provider}, and would lose sight of {lost}"
+        text = f"was built with provider {before.provider}, and would no longer manage {lost}"
         raise BadEnvironment(f"{before.name} {text}", hint=_rebuild_hint(before.name))
     if before.host.name != now.host.name:
-        text = f"was built with the host {before.host.name}; a mesh that runs keeps its host"
+        text = f"was built with the host {before.host.name}; the host of a built mesh is immutable"
         found = f"{before.name} {text} (this file: {now.host.name})"
         raise BadEnvironment(found, hint=_rebuild_hint(before.name))
 
@@ -105,7 +105,7 @@ def _check_networks(now: Environment) -> None:
         if (was := networks.get(cluster.name, cluster.network)) != cluster.network:
             raise BadEnvironment(
                 f"was built in network {was}, and this file puts it in {cluster.network}; "
-                "a cluster keeps its network (one that is left out is named by its place)",
+                "a cluster's network is immutable (one left out is named by its position)",
                 cluster=cluster.name,
                 hint=f"write `network: {was}` for {cluster.name} in the file, or "
                 f"{_rebuild_hint(now.name)}",

@@ -65,7 +65,8 @@ def _timed_out(
     kind = type(passing) if isinstance(passing, ClusterUnreachable) else error
     last = passing.message if passing else _observed(seen)
     raised = kind(
-        f"{what}: not there after {timeout:g} s" + (f"; last seen: {last}" if last else ""),
+        f"timed out after {timeout:g} s waiting for {what}"
+        + (f"; last seen: {last}" if last else ""),
         cluster=cluster or (passing.cluster if passing else None),
         hint=passing.hint if passing else "",
     )
@@ -99,7 +100,7 @@ def stop() -> None:
 def raise_if_stopped() -> None:
     """Raise Stopped if the run around was told to stop."""
     if (stopped := _stopped.get()) and stopped.is_set():
-        raise Stopped("the run was asked to end")
+        raise Stopped("the run was told to stop")
 
 
 @contextmanager

@@ -63,4 +63,4 @@ def _folder(variable: str, default: Callable[[str], Path]) -> Path:
         return Path(os.environ.get(variable) or default("isthmus")).expanduser().resolve()
     except (RuntimeError, OSError) as error:  # no HOME and no such user; no folder to stand in
         hint = f"name a folder: {variable}=/path/of/a/folder"
-        raise Unprepared(f"no folder to keep things in: {error}", hint=hint) from None
+        raise Unprepared(f"no usable folder for state or cache: {error}", hint=hint) from None

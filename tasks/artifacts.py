@@ -102,7 +102,9 @@ class _Publisher:
 def _attempt(send: Callable[[], None], what: str) -> None:
     """Do it, again if the server is busy; a run is worth more than what it tells."""
     try:
-        polling.until(partial(_sent, send), what, timeout=PUBLISH_TIMEOUT, interval=0.1)
+        polling.until(
+            partial(_sent, send), f"{what} to be published", timeout=PUBLISH_TIMEOUT, interval=0.1
+        )
     except Exception as error:
         get_run_logger().warning("%s not published: %s", what, redact(str(error)))
 

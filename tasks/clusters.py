@@ -55,7 +55,7 @@ def _refuse_to_buy(environment: Environment, anew: bool) -> None:
     if not (seller := providers.get_paid_provider(environment)):
         return
     hint = f"isthmus up {environment.name} --yes; in Prefect's pages: set parameter buy"
-    unasked = "and nobody has said yes"
+    unasked = "and this was not confirmed"
     if wanted := seller.planned_purchases(environment, anew):
         text = f"these clusters would be bought, {unasked}: {'; '.join(wanted)}"
         raise Usage(text, hint=hint)

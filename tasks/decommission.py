@@ -36,9 +36,9 @@ def delete_remote_secret(environment: Environment, host: Access, leaver: Removed
     client = kube.connect(host)
     secret = client.get("Secret", f"{REMOTE_SECRET_PREFIX}{leaver.cluster}", ISTIO_NAMESPACE)
     if not secret or owner_of(secret) != environment.name:
-        return Done(cluster=leaver.cluster, found="was not wired")
+        return Done(cluster=leaver.cluster, found="no remote secret of this environment")
     client.delete(secret)
-    return Done(cluster=leaver.cluster, found="unwired")
+    return Done(cluster=leaver.cluster, found="remote secret deleted")
 
 
 @step("wait until proxies drop", of="leaver", looks=True)
@@ -55,7 +55,7 @@ def await_endpoint_removal(
                 _await_endpoint_dropped(client, pod, address)
             asked += 1
     known = ", ".join(addresses)
-    return Done(cluster=leaver.cluster, found=f"{asked} proxies know {known} no longer")
+    return Done(cluster=leaver.cluster, found=f"{asked} proxies no longer list {known}")
 
 
 @step("drain", of="leaver", looks=True)
@@ -75,14 +75,17 @@ def drain(environment: Environment, leaver: RemovedCluster, silent: Done) -> Don
 
     try:
         polling.until(
-            ended, "requests to end", timeout=polling.timeouts().drain, error=ConnectionsOpen
+            ended,
+            "the gateway's connections to close",
+            timeout=polling.timeouts().drain,
+            error=ConnectionsOpen,
         )
     except ConnectionsOpen:
         limit = polling.timeouts().drain
         return Done(cluster=leaver.cluster, found=f"{left} connections open after {limit} s")
     except ClusterUnreachable as error:
-        return Done(cluster=leaver.cluster, found=f"answers no more: {error.message}")
-    return Done(cluster=leaver.cluster, found="nothing on its way")
+        return Done(cluster=leaver.cluster, found=f"no longer reachable: {error.message}")
+    return Done(cluster=leaver.cluster, found="no open connections")
 
 
 @step("leave federation", of="leaver")
@@ -91,19 +94,19 @@ def leave_federation(
 ) -> Done:
     """Make the cluster no member any more; one that does not answer is struck off in the host."""
     if environment.has_console_federation:
-        return Done(cluster=leaver.cluster, found="take it out of the federation in its console")
+        return Done(cluster=leaver.cluster, found="remove it from the federation in its console")
     if leaver.access:
         return unjoin(environment, host, leaver.access)
     client = kube.connect(host)
     known_as = leaver.member or leaver.cluster
     member = client.get("KubeFedCluster", known_as, KUBEFED_NAMESPACE, kubefed.CORE_API)
     if not member:
-        return Done(cluster=leaver.cluster, found="was no member")
+        return Done(cluster=leaver.cluster, found="was not a member")
     name, space = member["spec"].get("secretRef", {}).get("name", ""), KUBEFED_NAMESPACE
     if secret := client.get("Secret", name, space) if name else None:
         client.delete(secret)
     client.delete(member)
-    return Done(cluster=leaver.cluster, found="struck off")
+    return Done(cluster=leaver.cluster, found="its KubeFedCluster was deleted")
 
 
 @step("release cluster", of="leaver")
@@ -112,12 +115,12 @@ def release_cluster(environment: Environment, leaver: RemovedCluster, left: obje
     name, provider = leaver.cluster, providers.get_provider(environment)
     if not provider.disposable and leaver.access is None:
         return Done(cluster=name, found=_describe_unreachable(environment, leaver))
-    done = "nothing there"
+    done = "nothing to remove"
     ca = state.folder(environment.name) / "ca"
     if not provider.disposable and leaver.access:
         client = kube.connect(leaver.access)
         gone = prune.remove_everything(client, environment.name, mesh_ca.read_root_certificate(ca))
-        done = f"{gone} objects gone"
+        done = f"{gone} objects deleted"
     if spec := _spec(environment, name):
         provider.release(environment, spec)
         done = "deleted" if provider.disposable else done
@@ -179,7 +182,7 @@ def _await_endpoint_dropped(client: kube.Kube, pod: Manifest, address: str) -> N
 
     polling.until(
         forgotten,
-        f"the sidecar of {where} to forget the gateway {address}; restart the pod if it is stuck",
+        f"the sidecar of {where} to drop the endpoint {address}; restart the pod if it is stuck",
         timeout=polling.timeouts().proxies,
         cluster=client.access.cluster,
     )
@@ -188,7 +191,7 @@ def _await_endpoint_dropped(client: kube.Kube, pod: Manifest, address: str) -> N
 def _describe_unreachable(environment: Environment, leaver: RemovedCluster) -> str:
     """Say what is left in a cluster that could not be reached, and what becomes of it."""
     label = f"{ENVIRONMENT_LABEL}={environment.name}"
-    what = f"not reached ({leaver.unreachable_reason}); what bears {label} stays in it"
+    what = f"unreachable ({leaver.unreachable_reason}); objects labelled {label} stay in it"
     if not _spec(environment, leaver.cluster):
         return what
     record = environment_store.removal_record_path(environment.name, leaver.cluster)

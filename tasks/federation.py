@@ -196,7 +196,7 @@ def _check_root(environment: Environment, access: Access) -> None:
             + (f" ({said})" if said else ""),
             cluster=access.cluster,
             hint="if it is a colleague's, give this environment another name; if the folder `ca` "
-            f"was lost, restore it, or begin anew: isthmus down {environment.name} --yes, "
+            f"was lost, restore it, or start over: isthmus down {environment.name} --yes, "
             "isthmus up",
         )
 

@@ -127,7 +127,7 @@ def check_endpoint(
 
     polling.until(
         answers,
-        f"TLS handshake with istiod at {remembered.found}",
+        f"a TLS handshake with istiod at {remembered.found}",
         timeout=polling.timeouts().answer,
         cluster=host.cluster,
         seen=lambda: last,

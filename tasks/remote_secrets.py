@@ -54,7 +54,7 @@ def _restart_istiod(host: Access) -> None:
     with Istio 1.31: "error retrieving resource lock: Unauthorized", "remote clusters []").
     """
     client = kube.connect(host)
-    events.report_progress("a remote's token was made anew: istiod is restarted to take it")
+    events.report_progress("a remote's token was recreated: restarting istiod to pick it up")
     for pod in client.objects("Pod", ISTIO_NAMESPACE, labels="app=istiod"):
         client.delete({"apiVersion": "v1", "kind": "Pod", **pod})
     readiness.await_deployment(client, "istiod", ISTIO_NAMESPACE)
@@ -81,7 +81,7 @@ def _await_istiod(remote: Access) -> None:
     )
     polling.until(
         lambda: True if _has_ca_bundle(client.get(*_WEBHOOKS)) else None,
-        f"istiod to certify the injector {INJECTOR}",
+        f"istiod to set the caBundle of MutatingWebhookConfiguration {INJECTOR}",
         timeout=polling.timeouts().control_plane,
         cluster=remote.cluster,
     )

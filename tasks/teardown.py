@@ -24,8 +24,8 @@ def check_owner(environment: Environment, clusters: list[Access], anothers: bool
     found = ownership.built_elsewhere(environment, clusters)
     if found and not anothers:
         raise Rejected(
-            f"this mesh was not built from here: {'; '.join(found)}",
-            hint=f"ask them; to take it away all the same: isthmus down {environment.name} --yes",
+            f"the root CA of this mesh is not in this ISTHMUS_HOME: {'; '.join(found)}",
+            hint=f"ask them; to delete it anyway: isthmus down {environment.name} --yes",
         )
     return Done(cluster="", found="; ".join(found) or "ours")
 
@@ -36,7 +36,7 @@ def remove_federated_objects(environment: Environment, host: Access) -> Done:
     client = kube.connect(host)
     kinds = ("FederatedDeployment", "FederatedSecret", "FederatedNamespace")
     gone = prune.remove_owned(client, environment.name, kubefed.TYPES_API, kinds)
-    return Done(cluster=host.cluster, found=f"{gone} gone")
+    return Done(cluster=host.cluster, found=f"{gone} deleted")
 
 
 @step("leave federation", of="member")
@@ -52,7 +52,7 @@ def remove_federation(environment: Environment, host: Access, left: list[Done]) 
     """Leave neither KubeFed's release nor its kinds, if they were ours."""
     client = kube.connect(host)
     if not is_own_federation(environment, client):
-        return Done(cluster=host.cluster, found="none of ours")
+        return Done(cluster=host.cluster, found="not installed for this environment")
     # Their finalizers are taken off by the controller that is about to go.
     prune.remove_all(client, kubefed.CORE_API, "FederatedTypeConfig")
     program = binaries.ensure(environment, "helm")
@@ -66,7 +66,7 @@ def remove_objects(environment: Environment, access: Access, federation: object)
     """Leave nothing in the cluster that bears the environment's name, nor what grew out of it."""
     root = mesh_ca.read_root_certificate(state.folder(environment.name) / "ca")
     count = prune.remove_everything(kube.connect(access), environment.name, root)
-    return Done(cluster=access.cluster, found=f"{count} objects gone")
+    return Done(cluster=access.cluster, found=f"{count} objects deleted")
 
 
 @step("delete clusters")
@@ -75,7 +75,8 @@ def delete_clusters(environment: Environment, withdrawn: list[Done]) -> Done:
     provider = providers.get_provider(environment)
     provider.delete(environment)
     kube.clear_clients()
-    return Done(cluster="", found="deleted" if provider.disposable else "left: they are not ours")
+    left = "not deleted: Isthmus did not create them"
+    return Done(cluster="", found="deleted" if provider.disposable else left)
 
 
 @step("forget environment")
@@ -89,9 +90,9 @@ def unjoin(environment: Environment, host: Access, member: Access) -> Done:
     """Leave nothing of the membership, in the host or in the member."""
     client, name, known_as = kube.connect(host), member.cluster, member.member_name
     if not client.get("KubeFedCluster", known_as, KUBEFED_NAMESPACE, kubefed.CORE_API):
-        return Done(cluster=name, found="was no member")
+        return Done(cluster=name, found="was not a member")
     kubefedctl.unjoin(binaries.ensure(environment, "kubefedctl"), host, member)
-    return Done(cluster=name, found="left")
+    return Done(cluster=name, found="unjoined")
 
 
 def is_own_federation(environment: Environment, host: kube.Kube) -> bool:

@@ -86,7 +86,7 @@ class Caller:
             and not settled
             and time.monotonic() - begun < RECHECK_TIME_LIMIT
         ):
-            events.report_progress(f"looks again: {', '.join(sorted(kinds))}")
+            events.report_progress(f"checking again after: {', '.join(sorted(kinds))}")
             found = self._check(opened)
         return found
 
@@ -109,13 +109,13 @@ class Caller:
         try:
             return polling.until(
                 settled,
-                TABLE,
+                f"{TABLE} to match the expected endpoints",
                 timeout=polling.timeouts().proxies,
                 interval=POLL_INTERVAL,
                 error=UnexpectedState,
             )
         except UnexpectedState:
-            events.report_progress(f"{TABLE} does not become as expected")
+            events.report_progress(f"{TABLE} does not match the expected endpoints")
             return False
 
     def _await_answers(self) -> bool:
@@ -140,7 +140,11 @@ class Caller:
         limit = polling.timeouts().endpoints
         try:
             return polling.until(
-                opened, "open ways", timeout=limit, interval=POLL_INTERVAL, error=UnexpectedState
+                opened,
+                "every endpoint to answer",
+                timeout=limit,
+                interval=POLL_INTERVAL,
+                error=UnexpectedState,
             )
         except UnexpectedState:
             events.report_progress("not every endpoint answers")
@@ -170,7 +174,7 @@ class Caller:
         told = count_reported(text)
         if code >= FIRST_SHELL_EXIT_CODE or told < warm_up + n:
             raise NotReady(
-                f"{self._pod}: curl told of {told} of {warm_up + n} requests and ended with exit "
+                f"{self._pod}: curl reported {told} of {warm_up + n} requests and ended with exit "
                 f"code {code}: {said[:200]}"
             )
         return parse_answers(text, n, warm_up)

@@ -75,9 +75,14 @@ def inspect_gateway(
 
     limit = polling.timeouts().endpoints
     try:
-        polling.until(sound, "gateway's table", timeout=limit, error=traffic.UnexpectedState)
+        polling.until(
+            sound,
+            "the gateway's endpoint table to match the expected endpoints",
+            timeout=limit,
+            error=traffic.UnexpectedState,
+        )
     except traffic.UnexpectedState:
-        events.report_progress("its table does not become as expected")
+        events.report_progress("its endpoint table does not match the expected endpoints")
     return found
 
 

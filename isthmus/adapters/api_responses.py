@@ -24,7 +24,7 @@ def read(data: bytes, path: str, cluster: str) -> Any:
     except ValueError:
         said = data[:80].decode(errors="replace")
         raise ClusterUnreachable(
-            f"what answers {path.split('?')[0]} is no API server: {said!r}",
+            f"not an API server: {path.split('?')[0]} answered {said!r}",
             cluster=cluster,
             hint="is `server` of the kubeconfig an API server? A login page answers so",
         ) from None
@@ -41,7 +41,7 @@ def check_whole(headers: Mapping[str, str], data: bytes) -> None:
     try:
         json.loads(data)
     except ValueError:
-        raise ProtocolError(f"the answer was cut off after {len(data)} bytes") from None
+        raise ProtocolError(f"the response was truncated after {len(data)} bytes") from None
 
 
 def refusal(response: Any, data: bytes) -> ApiException:

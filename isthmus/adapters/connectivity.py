@@ -18,10 +18,10 @@ from isthmus.errors import ClusterUnreachable, IsthmusError, NotReady, Unprepare
 from isthmus.step_results import Access
 
 ERRNO_MESSAGES = {
-    errno.ECONNREFUSED: "nobody listens there (connection refused)",
-    errno.EHOSTUNREACH: "no way leads there (no route to host)",
-    errno.ENETUNREACH: "no way leads there (network is unreachable)",
-    errno.ECONNRESET: "the connection is cut off",
+    errno.ECONNREFUSED: "connection refused: nothing listens there",
+    errno.EHOSTUNREACH: "no route to host",
+    errno.ENETUNREACH: "network is unreachable",
+    errno.ECONNRESET: "connection reset by peer",
 }
 
 
@@ -83,7 +83,7 @@ def resolve(name: str, cluster: str) -> list[str]:
     try:
         found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
     except OSError as error:
-        text = f"its load balancer's host name {name} has no address here (DNS: {error})"
+        text = f"its load balancer's host name {name} cannot be resolved here (DNS: {error})"
         raise NotReady(text, cluster=cluster) from None
     first = [entry for entry in found if entry[0] == socket.AF_INET] or found
     return sorted({str(where[0]) for *_, where in first})
@@ -100,11 +100,11 @@ def refusal(access: Access, server: str, error: Exception) -> IsthmusError:
 def _answered(access: Access, server: str, status: int) -> IsthmusError:
     who = f"the account of context {access.context!r}"
     if status == 401:
-        message = f"{server} does not know {who} (HTTP 401): its token or certificate is wrong, "
+        message = f"{server}: HTTP 401 Unauthorized: the token or certificate of {who} is wrong, "
         hint = f"get new credentials and put them into {access.kubeconfig}"
         return Unprepared(f"{message}has expired or was revoked", cluster=access.cluster, hint=hint)
     if status == 403:
-        message = f"{server} forbids {who} even to ask for its version (HTTP 403)"
+        message = f"{server}: HTTP 403 Forbidden: {who} may not even get /version"
         hint = "give it the rights that docs/kubeconfig.md lists"
         return Unprepared(message, cluster=access.cluster, hint=hint)
     hint = "is it an API server, and well? kubectl get --raw /readyz"
@@ -114,7 +114,7 @@ def _answered(access: Access, server: str, status: int) -> IsthmusError:
 
 def _unanswered(error: Exception) -> tuple[str, str]:
     if isinstance(error, http.NameResolutionError):
-        return "its name has no address (DNS)", "correct `server:` in the kubeconfig, or DNS here"
+        return "its name does not resolve (DNS)", "correct `server:` in the kubeconfig, or DNS here"
     # A connection that is refused is a timeout too, as urllib3 has it.
     if isinstance(error, http.TimeoutError) and not isinstance(error, http.NewConnectionError):
         limits = polling.timeouts()
@@ -128,7 +128,7 @@ def _unanswered(error: Exception) -> tuple[str, str]:
         said = str(error.reason).partition("\n")[2]
         return f"TLS fails: {said}", _about_tls(said)
     if isinstance(error, ValueError | KeyError | TypeError):
-        return "what answers there is no API server", "correct `server:` in the kubeconfig"
+        return "what answers there is not an API server", "correct `server:` in the kubeconfig"
     seen = next((said for n, said in ERRNO_MESSAGES.items() if _is(error, n)), str(error))
     return seen, "does the cluster run, and is `server:` in the kubeconfig its address?"
 
@@ -139,11 +139,14 @@ def _behind_proxy(server: str, error: Exception) -> tuple[str, str] | None:
         return None
     name, host = web_proxy.variable_of_cluster(server), urlsplit(server).hostname
     if not name:
-        return f"its proxy does not lead there: {error}", "look at proxy-url in the kubeconfig"
+        return (
+            f"connecting through its proxy failed: {error}",
+            "look at proxy-url in the kubeconfig",
+        )
     hint = (
         f"is the proxy in {name} up, and may it connect to {host}? or ask past it: NO_PROXY={host}"
     )
-    return f"the proxy that {name} names does not lead there: {error}", hint
+    return f"connecting through the proxy in {name} failed: {error}", hint
 
 
 def _is(error: Exception, number: int) -> bool:
@@ -159,5 +162,5 @@ def _about_tls(text: str) -> str:
     if "mismatch" in text or "not valid for" in text:
         return "put a name or address that the server's certificate has into `server:`"
     if "WRONG_VERSION" in text or "RECORD" in text:
-        return "what listens there speaks no TLS: correct `server:` in the kubeconfig"
+        return "what listens there does not speak TLS: correct `server:` in the kubeconfig"
     return "put the CA that signed the server's certificate into the kubeconfig"

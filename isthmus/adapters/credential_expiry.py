@@ -13,7 +13,7 @@ def describe_expired(configuration: Configuration) -> str:
     """Return when the certificate or the token ended, for the end of a message, or nothing."""
     ends = {"certificate": _of_certificate(configuration), "token": _of_token(configuration)}
     now = datetime.now(UTC)
-    past = [f" (the {what} ended on {end:%Y-%m-%d at %H:%M} UTC)" for what, end in ends.items()
+    past = [f" (the {what} expired on {end:%Y-%m-%d at %H:%M} UTC)" for what, end in ends.items()
             if end and end < now]  # fmt: skip
     return "".join(past)
 

@@ -35,7 +35,7 @@ def await_token(client: Kube, secret: str, namespace: str, account: str) -> dict
 
     found = polling.until(
         filled,
-        f"token of ServiceAccount {namespace}/{account}",
+        f"the token of ServiceAccount {namespace}/{account}",
         timeout=polling.timeouts().control_plane,
         interval=0.05,
         cluster=client.access.cluster,
@@ -130,4 +130,4 @@ def _message(text: str) -> str:
     try:
         return str(json.loads(text)["message"])[:200]
     except (ValueError, KeyError, TypeError):
-        return " ".join(text.split())[:200] or "nothing is said"
+        return " ".join(text.split())[:200] or "no reason given"

@@ -46,7 +46,7 @@ def check_owner(manifest: Manifest, live: Manifest, wanted: str, cluster: str) -
     if wanted and owner != wanted:
         whose = f"environment {owner}" if owner else "somebody else"
         raise Rejected(
-            f"{describe(manifest)} is there and belongs to {whose}",
+            f"{describe(manifest)} already exists and belongs to {whose}",
             cluster=cluster,
             hint="remove it if nobody needs it, or take another cluster",
         )

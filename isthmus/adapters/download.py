@@ -65,7 +65,7 @@ def _client(url: str) -> tuple[httpx.Client, str]:
         return client, str(where.copy_with(userinfo=b""))
     except (httpx.InvalidURL, ValueError):
         # A proxy's address may hold a password, so what came back is not repeated.
-        text = "an address that is none: the one to fetch from, or a proxy's"
+        text = "invalid URL: the one to download from, or a proxy's"
         raise Unprepared(text, hint="look at ISTHMUS_MIRROR and HTTPS_PROXY") from None
 
 

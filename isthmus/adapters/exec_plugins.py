@@ -55,10 +55,10 @@ def raise_plugin_errors(access: Access) -> Iterator[None]:
     if errors:
         said = errors[-1][-SAID:]
         if time.monotonic() - begun > limit:
-            said = f"it did not end within {limit:g} s (timeouts.login)"
+            said = f"it timed out after {limit:g} s (timeouts.login)"
         raise Unprepared(
-            f"{access.kubeconfig}, context {access.context!r}: the program of its `exec` gave no "
-            f"credentials: {said}",
+            f"{access.kubeconfig}, context {access.context!r}: its credential plugin (`exec`) gave "
+            f"no credentials: {said}",
             cluster=access.cluster,
             hint="log in again with your cloud's command, or try: kubectl --kubeconfig "
             f"{access.kubeconfig} --context {access.context} get --raw /version",

@@ -97,7 +97,7 @@ def install(
     except Rejected as error:
         if not any(sign in error.message for sign in CONCURRENT_ERRORS):
             raise
-        text = f"another Helm is at work on release {name}"
+        text = f"another Helm operation is in progress on release {name}"
         raise NotReady(text, cluster=access.cluster) from error
 
 

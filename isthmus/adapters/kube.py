@@ -164,7 +164,7 @@ class Kube(ApiServer):
             live = self.request("GET", path)
             return None if live and live["metadata"].get("deletionTimestamp") else True
 
-        what = f"the end of {describe(manifest)}, which was deleted, to make it anew"
+        what = f"{describe(manifest)} to be deleted, before it is created again"
         events.report_progress(f"waiting for {what}")
         polling.until(
             ended,

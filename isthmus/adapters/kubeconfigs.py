@@ -84,12 +84,14 @@ def _document(access: Access) -> dict[str, Any]:
         document = yaml.safe_load(access.kubeconfig.read_bytes())
     except (OSError, yaml.YAMLError) as error:
         text = (
-            f"{access.kubeconfig}: no kubeconfig can be read there: {' '.join(str(error).split())}"
+            f"{access.kubeconfig}: cannot be read as a kubeconfig: {' '.join(str(error).split())}"
         )
         raise Unprepared(text, cluster=access.cluster, hint=get_contexts_command(access)) from None
     if isinstance(document, dict):
         return document
-    text = f"{access.kubeconfig}: no kubeconfig: it holds {type(document).__name__}, not a mapping"
+    text = (
+        f"{access.kubeconfig}: not a kubeconfig: it holds {type(document).__name__}, not a mapping"
+    )
     raise Unprepared(text, cluster=access.cluster, hint=get_contexts_command(access))
 
 
@@ -183,7 +185,7 @@ def impersonation_headers(access: Access) -> dict[str, str]:
     for name, values in many.items():
         if len(values) > 1:
             raise Unprepared(
-                f"its kubeconfig asks as several groups or extras at once ({name})",
+                f"its kubeconfig impersonates several groups or extras at once ({name})",
                 cluster=access.cluster,
                 hint="name one in `as-groups`, or give the account itself the rights",
             )

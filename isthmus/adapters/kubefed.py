@@ -16,7 +16,7 @@ TARGETS = {
     "FederatedDeployment": ("apps/v1", "Deployment"),
 }
 """Kinds that we federate, and what KubeFed makes of each in the members: API and kind."""
-TERMINATING = "still ending"
+TERMINATING = "still terminating"
 RELEASE = "kubefed"
 WEBHOOK = "kubefed-admission-webhook"
 CONTROLLERS = "kubefed-controller-manager"
@@ -46,7 +46,7 @@ def await_types(host: Kube) -> None:
     """Wait until KubeFed's controllers carry every kind that it has been told of."""
     polling.until(
         lambda: None if idle_types(host) else True,
-        "KubeFed's controllers to carry every kind",
+        "KubeFed's controllers to propagate every kind",
         timeout=polling.timeouts().federation,
         cluster=host.access.cluster,
         seen=lambda: f"not yet: {', '.join(idle_types(host))}",
@@ -102,7 +102,7 @@ def await_propagated(host: Kube, manifest: Manifest, members: Mapping[str, Kube]
     What was deleted in a member is in KubeFed's status until KubeFed has seen it, and what is
     ending there until it has ended: with a namespace's pods, that takes as long as a deletion.
     """
-    what = f"{describe(manifest)} in {', '.join(sorted(members))}"
+    what = f"{describe(manifest)} to be propagated to {', '.join(sorted(members))}"
     cluster, limits = host.access.cluster, polling.timeouts()
     polling.until(
         lambda: None if TERMINATING in _lacking(manifest, members) else True,
@@ -142,7 +142,7 @@ def _lack(member: Kube, manifest: Manifest) -> str:
     found = member.get(kind, meta["name"], meta["namespace"], api)
     if found and found["metadata"].get("deletionTimestamp"):
         return TERMINATING + deletion_blockers({"kind": kind, **found})
-    return "" if found else "not there"
+    return "" if found else "not found"
 
 
 def reached(live: Manifest) -> set[str]:

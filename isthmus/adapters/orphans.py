@@ -35,7 +35,7 @@ def finish_crd_deletion(client: Kube, environment: str) -> None:
 
     polling.until(
         ended,
-        "the end of KubeFed's kinds, which were deleted, to make them anew",
+        "KubeFed's deleted CRDs to be gone, before they are created again",
         timeout=polling.timeouts().deletion,
         cluster=client.access.cluster,
         seen=lambda: "; ".join(f"{describe(m)}{deletion_blockers(m)}" for m in left[:5]),
@@ -65,7 +65,7 @@ def _free(client: Kube, manifest: Manifest) -> None:
     place = meta.get("namespace", ""), manifest["apiVersion"]
     if not meta.get("finalizers"):
         return
-    events.report_progress(f"{describe(manifest)} is let go: its kind was deleted")
+    events.report_progress(f"{describe(manifest)} loses its finalizers: its CRD was deleted")
     try:
         none = {"metadata": {"finalizers": None}}
         client.merge_patch(manifest["kind"], meta["name"], none, *place)

@@ -115,7 +115,7 @@ def _read(stream: websocket.WebSocket, begun: float, cluster: str, where: str) -
         now = time.monotonic()
         out_of_time = now - begun > limit
         if out_of_time or now - heard > silent:
-            ended = f"no end after {limit:g} s" if out_of_time else f"no byte for {silent:g} s"
+            ended = f"timed out after {limit:g} s" if out_of_time else f"no data for {silent:g} s"
             given_up = ClusterUnreachable(f"{where}: {ended}", cluster=cluster)
             given_up.timed_out = out_of_time
             raise given_up
@@ -162,7 +162,7 @@ def _exit_code(data: bytes, cluster: str, where: str) -> int:
 
 
 def _cut(cluster: str, where: str, how: str) -> ClusterUnreachable:
-    text = f"{where}: the connection to {cluster}'s API server was cut: {how}"
+    text = f"{where}: the connection to {cluster}'s API server was lost: {how}"
     return ClusterUnreachable(text, cluster=cluster)
 
 

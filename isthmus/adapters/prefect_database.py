@@ -73,7 +73,7 @@ def _normal(text: str) -> str:
         raise _wrong("is no database URL") from None
     scheme = DRIVER if found.drivername in SHORT else found.drivername
     if scheme != DRIVER:
-        raise _wrong(f"begins with {found.drivername}://, and only PostgreSQL goes by URL")
+        raise _wrong(f"begins with {found.drivername}://, but only PostgreSQL URLs are supported")
     if not found.database:
         raise _wrong("names no database")
     return found.set(drivername=scheme).render_as_string(hide_password=False)

@@ -43,7 +43,7 @@ def _server(home: Path, address: prefect_record.Address) -> tuple[list[str], dic
 def _worker(home: Path, address: prefect_record.Address) -> tuple[list[str], dict[str, str]]:
     api = prefect_api.own_server_api(address.api, prefect_settings.auth(home))
     polling.until(
-        lambda: api.is_reachable() or None, f"answer of {address.api}", timeout=SERVER_WAIT_SECONDS
+        lambda: api.is_reachable() or None, f"{address.api} to answer", timeout=SERVER_WAIT_SECONDS
     )
     limit = prefect_settings.options(home).limit
     name = prefect_settings.worker_name()

@@ -109,9 +109,11 @@ def _soon_free(address: Address) -> Address:
     """Return the address once it is free: the server that had it may still be ending."""
     what = f"{address.host}:{address.port}"
     try:
-        polling.until(lambda: is_free(address) or None, what, timeout=PORT_WAIT_SECONDS)
+        polling.until(
+            lambda: is_free(address) or None, f"{what} to be free", timeout=PORT_WAIT_SECONDS
+        )
     except NotReady:
-        raise _taken(f"somebody else listens at {what}") from None
+        raise _taken(f"address already in use: {what}") from None
     return address
 
 

@@ -55,10 +55,14 @@ def end_runs(api: PrefectApi, runs: Sequence[FlowRunProcess], why: str) -> None:
             if run.alive:
                 processes.signal_tree(run.pid, number)
         with suppress(NotReady):
-            polling.until(lambda: _none_alive(runs), "the end of the runs", timeout=patience)
+            polling.until(lambda: _none_alive(runs), "the runs to exit", timeout=patience)
             break
     with suppress(NotReady):
-        polling.until(lambda: _crashed(api, runs, why), "the server's word", timeout=REPORT_TIMEOUT)
+        polling.until(
+            lambda: _crashed(api, runs, why),
+            "the Prefect server to record the runs as crashed",
+            timeout=REPORT_TIMEOUT,
+        )
 
 
 def _none_alive(runs: Sequence[FlowRunProcess]) -> bool | None:

@@ -162,7 +162,7 @@ def _free(home: Path, record: ServerRecord, now: bool) -> None:
 def _busy(api: PrefectApi, runs: list[FlowRunProcess]) -> Busy:
     named = ", ".join(prefect_runs.names(api, runs))
     hint = "wait for them; or end them (nothing is lost, `up` goes on): isthmus server stop --now"
-    return Busy(f"runs are at work: {named}", step="Prefect server", hint=hint)
+    return Busy(f"flow runs are still running: {named}", step="Prefect server", hint=hint)
 
 
 def _refuse_other_address(record: ServerRecord, wanted: Options) -> None:
@@ -183,7 +183,9 @@ def _refuse_other_database(home: Path) -> None:
 
 def _other(how: str) -> Unprepared:
     hint = "end it first: isthmus server stop"
-    return Unprepared(f"{how}, and was asked for otherwise", step="Prefect server", hint=hint)
+    return Unprepared(
+        f"already {how}; other options were asked for", step="Prefect server", hint=hint
+    )
 
 
 def _api(home: Path, record: ServerRecord) -> PrefectApi:

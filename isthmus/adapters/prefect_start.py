@@ -56,7 +56,7 @@ def await_server(home: Path, record: ServerRecord, said: int) -> int:
     Raises Unprepared with the last lines of its log if it ends before that.
     """
     api = prefect_api.own_server_api(record.address.api, prefect_settings.auth(home))
-    what = f"the Prefect server's answer at {record.address.url}"
+    what = f"the Prefect server to answer at {record.address.url}"
     return _await(home, record, "server", said, api.is_reachable, what)
 
 
@@ -70,7 +70,7 @@ def await_worker(home: Path, record: ServerRecord) -> int:
     api = prefect_api.own_server_api(record.address.api, prefect_settings.auth(home))
     said, before = size(prefect_supervisor.log(home, "worker")), _last_heartbeat(api)
     supervisord.start_program(prefect_supervisor.connect_supervisor(record.supervisor), "worker")
-    what = "the Prefect worker's first word to the server"
+    what = "the Prefect worker's first heartbeat"
     return _await(home, record, "worker", said, lambda: _last_heartbeat(api) != before, what)
 
 
@@ -131,11 +131,11 @@ def _dead(home: Path, record: ServerRecord, name: str, said: int) -> IsthmusErro
         hint = f"move it away (its history goes with it): mv {home} {home}.old"
     elif any(TAKEN in line for line in lines):
         where = f"{record.address.host}:{record.address.port}"
-        message = f"another program took {where} meanwhile"
+        message = f"address already in use: {where}"
         return PortTaken(message, step=f"Prefect {name}", hint="see what listens there: ss -ltnp")
     else:
         last = "\n".join(lines[-TAIL:])
-        message, hint = f"ended while starting:\n{last}", f"its whole log: {log}"
+        message, hint = f"exited while starting:\n{last}", f"its whole log: {log}"
     return Unprepared(message, step=f"Prefect {name}", hint=hint)
 
 

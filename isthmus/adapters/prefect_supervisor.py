@@ -45,7 +45,7 @@ def start(home: Path) -> Process:
     Raises Unprepared if it could not open the files that it wants.
     """
     if -1 < (files := resource.getrlimit(resource.RLIMIT_NOFILE)[1]) < FILES:
-        message = f"only {files} files may be open here, and its supervisor wants {FILES}"
+        message = f"the limit on open files is {files}, and its supervisor wants {FILES}"
         raise Unprepared(message, step="Prefect server", hint=f"ulimit -Hn {FILES}, or more")
     state.write_private(home / "supervisord.conf", _configuration(home))
     (home / "supervisor.sock").unlink(missing_ok=True)
@@ -60,7 +60,7 @@ def connect_supervisor(process: Process) -> ServerProxy:
 
     def answers() -> ServerProxy | None:
         if not process.alive:
-            raise Unprepared("its supervisor ended", step="Prefect server")
+            raise Unprepared("its supervisor (supervisord) exited", step="Prefect server")
         proxy = _proxy(process)  # a new one each time: one that could not connect never will
         try:
             proxy.supervisor.getPID()
@@ -69,7 +69,9 @@ def connect_supervisor(process: Process) -> ServerProxy:
         return proxy
 
     try:
-        return polling.until(answers, "its supervisor", timeout=START_TIMEOUT, interval=0.05)
+        return polling.until(
+            answers, "its supervisor to answer", timeout=START_TIMEOUT, interval=0.05
+        )
     except NotReady as error:
         hint = "isthmus server stop"
         raise Unprepared(error.message, step="Prefect server", hint=hint) from None

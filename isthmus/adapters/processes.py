@@ -117,7 +117,7 @@ def _signal(process: Process, number: signal.Signals, patience: float) -> None:
     if process.alive:
         with suppress(ProcessLookupError):
             os.kill(process.pid, number)
-        gone = f"the end of process {process.pid}"
+        gone = f"process {process.pid} to exit"
         polling.until(lambda: None if process.alive else True, gone, timeout=patience)
 
 

@@ -80,9 +80,7 @@ def _listed(client: Kube, environment: str, api: str, kind: str) -> list[Manifes
     except (ClusterUnreachable, Rejected) as error:
         if not is_foreign(api):
             raise
-        events.report_progress(
-            f"{kind} ({api}) cannot be listed and is passed over: {error.message}"
-        )
+        events.report_progress(f"{kind} ({api}) cannot be listed and is skipped: {error.message}")
         return []
 
 
@@ -155,12 +153,12 @@ def _remove(client: Kube, manifests: list[Manifest], staying: frozenset[str] = f
             and told != (now := _holding(client, left))
         ):
             told = now
-            events.report_progress(f"waiting for the end of {told}")
+            events.report_progress(f"waiting for the deletion of {told}")
         return None if left else True
 
     polling.until(
         gone,
-        "the end of what was deleted",
+        "the deleted objects to be gone",
         timeout=polling.timeouts().deletion,
         cluster=client.access.cluster,
         seen=lambda: _holding(client, left),

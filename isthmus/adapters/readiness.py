@@ -15,7 +15,7 @@ def await_deployment(client: Kube, name: str, namespace: str) -> None:
 
     Raises Unprepared, with the cluster's words, once a reason that time will not mend has stood.
     """
-    standing = FailureDebouncer(client, f"Deployment {namespace}/{name} does not come to run: ")
+    standing = FailureDebouncer(client, f"Deployment {namespace}/{name} cannot become ready: ")
 
     def rolled_out() -> bool | None:
         found = client.get("Deployment", name, namespace, "apps/v1")
@@ -28,7 +28,7 @@ def await_deployment(client: Kube, name: str, namespace: str) -> None:
 
     polling.until(
         rolled_out,
-        f"Deployment {namespace}/{name}",
+        f"Deployment {namespace}/{name} to become available",
         timeout=polling.timeouts().deployment,
         cluster=client.access.cluster,
         seen=lambda: explain(client, name, namespace),
@@ -146,7 +146,7 @@ def await_address(client: Kube, service: str, namespace: str) -> str:
 
     return polling.until(
         given,
-        f"address of Service {namespace}/{service}: does the cluster have a load balancer?",
+        f"Service {namespace}/{service} to get an EXTERNAL-IP (is there a load balancer?)",
         timeout=polling.timeouts().load_balancer,
         cluster=client.access.cluster,
     )

@@ -13,7 +13,7 @@ from isthmus.errors import ClusterUnreachable, NotReady, Rejected, Unprepared
 TAIL = 12
 """Lines of a failed command's standard error that a person gets to see."""
 
-ENDED = "` ended with "
+ENDED = "` exited with "
 """Between a failed command and its exit code."""
 PASSING = re.compile(
     r"connection (refused|reset|lost)|lost connection|\bEOF\b|broken pipe|TLS handshake timeout"
@@ -68,7 +68,7 @@ def run(
         text = f"{command[0]}: cannot be run: {error.strerror}"
         raise Unprepared(text, cluster=cluster, step=step) from error
     except subprocess.TimeoutExpired as error:
-        endless = NotReady(f"`{shown}`: no end after {timeout:g} s", cluster=cluster, step=step)
+        endless = NotReady(f"`{shown}`: timed out after {timeout:g} s", cluster=cluster, step=step)
         endless.timed_out = True
         raise endless from error
     if done.returncode:

@@ -92,7 +92,7 @@ def stop_program(supervisor: ServerProxy, name: str) -> None:
         return None if info["statename"] == "STOPPING" else True
 
     # Asked often: it looks after its programs when it is spoken to, and else once a second.
-    polling.until(ended, f"the end of {name}", timeout=HALT_TIMEOUT, interval=0.05)
+    polling.until(ended, f"program {name} to stop", timeout=HALT_TIMEOUT, interval=0.05)
 
 
 def _unless(harmless: str, call: object, *arguments: object) -> None:

@@ -139,9 +139,7 @@ def _docker(files: dict[str, bytes], members: set[str]) -> Iterator[tuple[str, s
 
 def _read(shape: TypeAdapter[T], files: dict[str, bytes], name: str) -> T:
     if name not in files:
-        raise BrokenArchive(
-            f"is no archive of images: there is neither {LAYOUT} nor {MANIFEST} in it"
-        )
+        raise BrokenArchive(f"is not an image archive: it has neither {LAYOUT} nor {MANIFEST}")
     try:
         return shape.validate_json(files[name])
     except ValidationError as error:
@@ -151,11 +149,11 @@ def _read(shape: TypeAdapter[T], files: dict[str, bytes], name: str) -> T:
 
 def _require(name: str, members: set[str]) -> None:
     if name not in members:
-        raise BrokenArchive(f"lacks a part of itself: {name[:100]!r}")
+        raise BrokenArchive(f"is incomplete: it lacks {name[:100]!r}")
 
 
 def _whole(name: str) -> str:
     try:
         return normalize_name(name)
     except ValueError as error:
-        raise BrokenArchive(f"names an image badly: {error}") from None
+        raise BrokenArchive(f"has an {error}") from None

@@ -24,7 +24,7 @@ def normalize_name(name: str) -> str:
     tail = path.rpartition("/")[2]
     full = f"{host}/{path}" if ":" in tail or "@" in tail else f"{host}/{path}:latest"
     if not _WHOLE.fullmatch(full):
-        raise ValueError(f"not the name of an image: {name[:60]!r}")
+        raise ValueError(f"invalid image name: {name[:60]!r}")
     return full
 
 

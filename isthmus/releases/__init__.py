@@ -44,7 +44,7 @@ def ensure(stack: Stack, name: str, *, accept: bool = False) -> Path:
     home.mkdir(parents=True, exist_ok=True)
     lock = FileLock(home / f"{file.name}.lock")
     polling.until(
-        lambda: _taken(lock), f"{file.name}, which another run fetches", timeout=LOCK_TIMEOUT
+        lambda: _taken(lock), f"another run to download {file.name}", timeout=LOCK_TIMEOUT
     )
     try:
         return find_unpacked(stack, name) or _prove(file, accept)
@@ -110,7 +110,7 @@ def _check_version(file: ReleaseFile, folder: Path) -> None:
     program, *args = file.check
     told = shell.run([folder / program, *args], timeout=60).strip()
     if not any(re.search(rf"(?<![\d.]){re.escape(v)}(?![\d.-])", told) for v in file.says):
-        raise Unprepared(f"{file.name}: {program} calls itself {told!r}, not {file.version}")
+        raise Unprepared(f"{file.name}: {program} reports {told!r}, not {file.version}")
 
 
 def _find(stack: Stack, name: str) -> ReleaseFile | None:
@@ -167,7 +167,7 @@ def _unknown(file: ReleaseFile) -> Unprepared:
 def _wrong(file: ReleaseFile, wanted: str, found: str) -> Unprepared:
     pinned = "pinned by the stack" if file.checksum else f"accepted in {accepted.path()}"
     return Unprepared(
-        f"{file.name} is not what it must be, and was deleted: its sum is {found}, "
+        f"{file.name}: checksum mismatch, the file was deleted: it has {found}, "
         f"{pinned} is {wanted}",
         hint="a proxy or mirror may have changed it: fetch again, or from elsewhere "
         f"({fetching.MIRROR})",

@@ -40,6 +40,6 @@ def load_checksums() -> dict[str, str]:
         return KNOWN.validate_json(path().read_bytes())
     except ValidationError as error:
         raise Unprepared(
-            f"{path()} holds something else than checksums that were accepted",
-            hint=f"correct it, or begin anew: rm {path()}",
+            f"{path()} is not a valid list of accepted checksums",
+            hint=f"correct it, or start over: rm {path()}",
         ) from error

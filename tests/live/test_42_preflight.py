@@ -70,7 +70,7 @@ def test_a_revoked_token_is_told(isthmus, clusters, as_before, tmp_path):
 def test_an_expired_certificate_is_told(isthmus, clusters, as_before, tmp_path):
     old = changed(clusters["two"], tmp_path / "old", user=expired(clusters["two"]))
     [found] = refused(isthmus, environment(tmp_path, {**clusters, "two": old}), 69)
-    assert found["cluster"] == "two" and "the certificate ended on" in found["text"]
+    assert found["cluster"] == "two" and "the certificate expired on" in found["text"]
 
 
 def test_a_missing_right_is_named_with_its_verb_resource_and_group(

@@ -105,7 +105,7 @@ def test_a_sidecar_that_does_not_forget_is_named_and_nothing_is_taken_away(three
     build(*ALL)
     limit(monkeypatch, proxies=0)
     monkeypatch.setattr(three, "wired", lambda: list(three.kubes.values()))
-    with pytest.raises(decommission.NotReady, match=r"sidecar of sample/\S+ to forget the gateway"):
+    with pytest.raises(decommission.NotReady, match=r"sidecar of sample/\S+ to drop the endpoint"):
         build(*ALL[:2])
     assert LEFT in three.joins and three.released == []
 

@@ -201,7 +201,7 @@ def test_what_a_dead_run_held_is_free_at_once_and_the_run_is_marked(world, clien
     held.path.write_text(kept)
     assert build(environment(), if_busy="refuse").verdict == "pass"
     ended = client.read_flow_run(dead.id).state
-    assert ended.is_crashed() and "without a word" in ended.message
+    assert ended.is_crashed() and "without setting a final state" in ended.message
     assert not held.path.exists()
 
 
@@ -280,7 +280,7 @@ def test_a_run_that_was_suspended_while_another_one_had_its_turn_changes_nothing
 
     suspended(world, monkeypatch, meanwhile)
     with pytest.raises(
-        concurrency_limit.LeaseLost, match="not sure any more that no other one changes pair"
+        concurrency_limit.LeaseLost, match="lost its lease on pair; another run may have changed it"
     ) as e:
         build(environment())
     assert (e.value.exit_code, world.writes()) == (75, {"beijing": [], "shanghai": []})
@@ -313,7 +313,10 @@ def test_a_run_whose_server_is_away_for_longer_than_its_lease_writes_nothing(
         monkeypatch,
         lambda: monkeypatch.setattr(SyncPrefectClient, "renew_concurrency_lease", gone),
     )
-    with pytest.raises(concurrency_limit.LeaseLost, match="its Prefect server: not there"):
+    with pytest.raises(
+        concurrency_limit.LeaseLost,
+        match="the Prefect server to renew the lease, and the lease has expired",
+    ):
         build(environment())
     assert world.writes() == {"beijing": [], "shanghai": []}
 
@@ -341,7 +344,7 @@ def test_a_run_that_is_cancelled_while_it_waits_ends_as_cancelled(world, monkeyp
         client.set_flow_run_state(waits_now.id, Cancelling(), force=True)
         second.join(60)
         ended = client.read_flow_run(waits_now.id).state
-    assert ended.is_cancelled() and "while it waited for its turn" in ended.message
+    assert ended.is_cancelled() and "while it waited for the environment's lock" in ended.message
     assert world.deleted == 0
 
 

@@ -128,7 +128,9 @@ def test_a_run_that_nobody_allowed_to_buy_changes_nothing(console, story, cloud)
     import flows.rebuild
 
     told = getattr(getattr(flows, story), story)
-    with pytest.raises(Usage, match="would be bought, and nobody has said yes: beijing") as caught:
+    with pytest.raises(
+        Usage, match="would be bought, and this was not confirmed: beijing"
+    ) as caught:
         told(of())
     assert "set parameter buy" in caught.value.hint
     assert not state.stored_environment_path("pair").exists() and console.deleted == 0

@@ -281,8 +281,8 @@ def test_a_run_that_lost_its_turn_changes_nothing_beside_the_one_that_has_it(hom
     late = {name: [at for at in one.written() if at > begun[name]] for name, one in first.items()}
     assert len(late.pop("suspended")) <= 1, "one may have been on its way, and no other comes"
     assert late == {"cut-off": [], "deleted": []}
-    assert "LeaseLost 75 this run is not sure any more" in said["suspended"]
-    assert "LeaseLost 75 this run is not sure any more" in said["cut-off"]
+    assert "LeaseLost 75 this run lost its lease" in said["suspended"]
+    assert "LeaseLost 75 this run lost its lease" in said["cut-off"]
     assert first["deleted"].process.returncode == -signal.SIGTERM, said["deleted"]
     assert [one.stop() for one in second.values()] == ["", "", ""]
 

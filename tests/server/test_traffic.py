@@ -92,7 +92,7 @@ def test_output_that_tells_of_some_requests_only_is_no_evidence(patient, monkeyp
 
     monkeypatch.setattr(patient.host, "program", cut)
     caller = traffic.Caller(environment(), patient.host, "sleep-beijing", None)
-    with pytest.raises(NotReady, match=r"curl told of \d+ of 10 requests .* exit code 23"):
+    with pytest.raises(NotReady, match=r"curl reported \d+ of 10 requests .* exit code 23"):
         caller._send_requests(10, 1.0)
 
 

@@ -86,13 +86,13 @@ def test_who_does_not_know_the_token_is_not_served(api, way):
 
 def test_a_program_of_a_run_that_lost_its_turn_changes_nothing(api, folders):
     def check():
-        raise Busy("this run is not sure any more")
+        raise Busy("this run lost its lease")
 
     with polling.check_before_changes(check), standing(api, folders) as way:
         assert ask(way, "GET", "/version")[0] == 200
         with pytest.raises(urllib.error.HTTPError) as caught:
             ask(way, "POST", "/api/v1/namespaces/s/secrets", {"metadata": {"name": "x"}})
-    assert b"not sure any more" in caught.value.read()
+    assert b"lost its lease" in caught.value.read()
     assert [verb for verb, *_ in api.asked] == ["GET"]
 
 

@@ -173,7 +173,7 @@ def test_a_refusal_that_passes_is_none(api, access):
     ("status", "kind", "said"),
     [
         (401, Unprepared, "expired or was revoked"),
-        (403, Unprepared, "forbids"),
+        (403, Unprepared, "HTTP 403 Forbidden"),
         (429, ClusterUnreachable, "answers HTTP 429"),
         (503, ClusterUnreachable, "answers HTTP 503"),
     ],
@@ -194,7 +194,7 @@ def jwt(**claims):
 @pytest.mark.parametrize(
     ("token", "said"),
     [
-        (jwt(exp=1764000000), "the token ended on 2025-11-24 at 16:00 UTC"),
+        (jwt(exp=1764000000), "the token expired on 2025-11-24 at 16:00 UTC"),
         (jwt(exp=9999999999), None),
         (jwt(sub="no end"), None),
         (jwt(exp="soon"), None),
@@ -216,7 +216,7 @@ def test_a_token_that_says_when_it_ended_is_told_so(api, access, token, said):
 @pytest.mark.parametrize("body", [b"<html>hello</html>", b'{"name": "something else"}', b"[]"])
 def test_something_else_that_answers_is_no_api_server(api, access, body):
     api.answer = (200, body)
-    assert "no API server" in refused(access(url_of(api))).message
+    assert "not an API server" in refused(access(url_of(api))).message
 
 
 def test_a_port_where_nobody_listens_is_told(api, access):
@@ -240,7 +240,7 @@ def test_a_server_that_takes_too_long_is_told(access, monkeypatch):
 
 def test_a_server_that_speaks_no_tls_is_told(api, access):
     found = refused(access(url_of(api, "https")))
-    assert "TLS fails" in found.message and "speaks no TLS" in found.hint
+    assert "TLS fails" in found.message and "does not speak TLS" in found.hint
 
 
 @pytest.mark.parametrize(

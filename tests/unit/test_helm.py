@@ -93,7 +93,7 @@ def test_a_helm_that_outlived_its_killed_run_is_waited_for(
     cluster, chart, monkeypatch, said, error
 ):
     def refuse(argv, **more):
-        raise Rejected(f"`helm` ended with 1: Error: {said}")
+        raise Rejected(f"`helm` exited with 1: Error: {said}")
 
     monkeypatch.setattr(shell, "run", refuse)
     with pytest.raises(error):

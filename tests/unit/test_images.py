@@ -40,7 +40,7 @@ def test_a_short_name_is_made_whole_as_docker_reads_it(written, name):
 
 @pytest.mark.parametrize("written", ["", "A/b", "a b", "a/b:", "a//b", "-a/b:1", "a/b:\n1", "../a"])
 def test_what_is_no_name_of_an_image_is_refused(written):
-    with pytest.raises(ValueError, match="not the name of an image"):
+    with pytest.raises(ValueError, match="invalid image name"):
         images.normalize_name(written)
 
 

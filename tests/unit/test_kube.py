@@ -495,7 +495,7 @@ def test_an_answer_that_is_no_kubernetes_is_cut_and_told(api, client):
 @pytest.mark.parametrize("page", [b"<html>log in</html>", b"", b"OK"])
 def test_a_page_of_something_else_is_no_object(api, client, page):
     api.refusal = 200, page
-    with pytest.raises(ClusterUnreachable, match="no API server") as caught:
+    with pytest.raises(ClusterUnreachable, match="not an API server") as caught:
         client.get("ConfigMap", "mesh", "istio-system")
     assert "`server`" in caught.value.hint
 

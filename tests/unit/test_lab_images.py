@@ -93,7 +93,7 @@ def test_an_archive_that_containerd_refuses_is_named_and_not_taken_for_imported(
     containerd, root, tmp_path
 ):
     archives = given(docker(tmp_path / "a.tar", PILOT))
-    containerd.refusal = Rejected("`ctr …` ended with 1: time=… level=info\nctr: no such layer")
+    containerd.refusal = Rejected("`ctr …` exited with 1: time=… level=info\nctr: no such layer")
     with pytest.raises(Unprepared) as caught:
         loading.import_archives(root, Path("socket"), archives)
     path = archives[0].path

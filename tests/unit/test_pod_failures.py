@@ -187,9 +187,7 @@ def deployment(**status):
 def test_a_wait_ends_in_seconds_for_what_time_cannot_mend(cluster, moments):
     client = cluster()
     client.put({**deployment(), "status": refused("exceeded quota: none")["status"]})
-    with pytest.raises(
-        Unprepared, match=r"Deployment s/istiod does not come to run: exceeded"
-    ) as e:
+    with pytest.raises(Unprepared, match=r"Deployment s/istiod cannot become ready: exceeded") as e:
         readiness.await_deployment(client, "istiod", "s")
     assert moments[0] < 10 and e.value.cluster == "beijing" and "resourcequota -n s" in e.value.hint
 
@@ -282,7 +280,7 @@ def test_a_pod_that_no_node_will_take_is_not_waited_for(
 ):
     client = cluster()
     placeless(client, said, node, events)
-    with pytest.raises(Unprepared, match="Deployment s/istiod does not come to run: 0/1") as caught:
+    with pytest.raises(Unprepared, match="Deployment s/istiod cannot become ready: 0/1") as caught:
         readiness.await_deployment(client, "istiod", "s")
     assert seconds - 10 <= moments[0] <= seconds and "node" in caught.value.hint
 

@@ -38,7 +38,7 @@ def test_when_time_is_up_it_says_what_for_where_and_what_it_saw_last(clock):
         polling.until(
             lambda: None, "a thing", timeout=10, interval=3, cluster="xian", seen=lambda: "half"
         )
-    assert str(caught.value) == "xian: a thing: not there after 10 s; last seen: half"
+    assert str(caught.value) == "xian: timed out after 10 s waiting for a thing; last seen: half"
     assert sum(clock) <= 10
 
 
@@ -110,7 +110,7 @@ def test_who_asks_for_more_patience_than_there_is_is_asked_once_more_at_the_end(
         raise passing(retry_after=120.0)
 
     asked = []
-    with pytest.raises(ClusterUnreachable, match="not there after 60 s"):
+    with pytest.raises(ClusterUnreachable, match="timed out after 60 s"):
         polling.until(ask, "a thing", timeout=60, interval=1)
     assert asked == [0, 60]
 
@@ -121,7 +121,7 @@ def test_when_time_is_up_the_last_answer_is_in_the_message_and_its_kind_remains(
 
     with pytest.raises(ClusterUnreachable) as caught:
         polling.until(ask, "Deployment a/b", timeout=10, interval=3)
-    assert "Deployment a/b: not there after 10 s" in str(caught.value)
+    assert "timed out after 10 s waiting for Deployment a/b" in str(caught.value)
     assert "GET /api: HTTP 503" in str(caught.value) and caught.value.cluster == "xian"
 
 

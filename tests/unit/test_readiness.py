@@ -61,7 +61,7 @@ def complaint(cluster, *objects):
 
 
 def test_a_deployment_that_is_not_there_is_told(cluster):
-    assert "Deployment s/istiod: not there after 0 s; last seen: it does not" in complaint(cluster)
+    assert "Deployment s/istiod to become available; last seen: it does not" in complaint(cluster)
 
 
 def test_what_its_pods_wait_for_is_told(cluster):
@@ -130,7 +130,7 @@ def service(status):
 def test_no_load_balancer_is_asked_about(cluster, status):
     client = cluster()
     client.put(service(status))
-    with limited(load_balancer=0), pytest.raises(NotReady, match="have a load balancer"):
+    with limited(load_balancer=0), pytest.raises(NotReady, match="to get an EXTERNAL-IP"):
         readiness.await_address(client, "gateway", "s")
 
 
@@ -192,7 +192,7 @@ def test_every_address_of_a_load_balancer_is_a_way_in(cluster):
 def test_a_host_name_without_an_address_is_named(cluster):
     client = cluster()
     client.put(balanced({"hostname": "gateway.invalid"}))
-    with pytest.raises(NotReady, match=r"host name gateway\.invalid has no address here"):
+    with pytest.raises(NotReady, match=r"host name gateway\.invalid cannot be resolved here"):
         readiness.current_addresses(client, "gateway", "s")
 
 

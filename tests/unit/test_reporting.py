@@ -229,7 +229,7 @@ def test_what_looks_like_a_secret_is_taken_out_and_the_words_around_it_stay(kind
 @pytest.mark.parametrize(
     "plain",
     [
-        "token of ServiceAccount istio-system/istio-reader: not there after 30 s",
+        "timed out after 30 s waiting for the token of ServiceAccount istio-system/istio-reader",
         "Secret istio-remote-secret-shanghai: HTTP 403 Forbidden",
         "sha256:" + "0123456789abcdef" * 4,
         "0123456789abcdef" * 8,

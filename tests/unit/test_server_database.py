@@ -14,7 +14,7 @@ VARIABLE = prefect_database.VARIABLE
     ("url", "rule"),
     [
         ("mysql://user:canary@host/prefect", "begins with mysql://"),
-        ("postgresql+psycopg2://user:canary@host/prefect", "only PostgreSQL goes by URL"),
+        ("postgresql+psycopg2://user:canary@host/prefect", "only PostgreSQL URLs are supported"),
         ("postgresql://user:canary@host", "names no database"),
         ("postgresql://user:canary@host:port/prefect", "is no database URL"),
         ("user:canary", "is no database URL"),

@@ -21,7 +21,7 @@ def test_a_failure_tells_the_command_its_code_and_its_last_words():
     with pytest.raises(Rejected) as caught:
         shell.run(python(code), cluster="beijing", step="join")
     said = str(caught.value)
-    assert said.startswith("beijing: join: `") and "ended with 3" in said
+    assert said.startswith("beijing: join: `") and "exited with 3" in said
     assert "line 98" in said and "line 86" not in said
 
 
@@ -42,7 +42,7 @@ def test_a_program_that_is_not_there_is_told():
 
 
 def test_a_command_without_end_is_ended():
-    with pytest.raises(NotReady, match=r"no end after 0\.1 s"):
+    with pytest.raises(NotReady, match=r"timed out after 0\.1 s"):
         shell.run(python("import time; time.sleep(60)"), timeout=0.1)
 
 
@@ -69,7 +69,7 @@ def test_a_question_is_answered_by_the_exit_code():
     ],
 )
 def test_an_api_server_that_may_answer_later_is_not_taken_for_a_refusal(said):
-    with pytest.raises(ClusterUnreachable, match="ended with 1") as caught:
+    with pytest.raises(ClusterUnreachable, match="exited with 1") as caught:
         shell.run_on_cluster(python(f"raise SystemExit({said!r})"), cluster="beijing", step="join")
     assert (caught.value.cluster, caught.value.step) == ("beijing", "join")
 

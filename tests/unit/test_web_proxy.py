@@ -243,7 +243,9 @@ def test_a_proxy_that_refuses_or_is_dead_is_told_by_its_variable(shell, access, 
         dead = probe.getsockname()[1]
     for port in (dead, listener.port):
         shell({"https_proxy": f"{scheme}://127.0.0.1:{port}"})
-        with pytest.raises(ClusterUnreachable, match="proxy that HTTPS_PROXY names") as caught:
+        with pytest.raises(
+            ClusterUnreachable, match="through the proxy in HTTPS_PROXY failed"
+        ) as caught:
             connectivity.get_server_version(ApiServer(access("https://one.example")))
         assert "NO_PROXY=one.example" in caught.value.hint
         with pytest.raises(ClusterUnreachable, match="the proxy in HTTPS_PROXY"):
