@@ -11,7 +11,7 @@ from kubernetes.client.exceptions import ApiException
 from urllib3 import Timeout
 
 from isthmus import polling
-from isthmus.adapters import api_responses, kube_client, pod_exec
+from isthmus.adapters import kube_client, kube_errors, pod_exec
 from isthmus.adapters.kube_errors import Expired, translate_errors
 from isthmus.errors import ClusterUnreachable, IsthmusError, NotReady
 from isthmus.step_results import Access
@@ -96,7 +96,7 @@ class ApiServer:
                 if error.status != 401 or not self._renew_credentials():
                     raise
                 data = self._once(method, path, headers, body)
-        return api_responses.read(data, path, self.access.cluster)
+        return kube_errors.read(data, path, self.access.cluster)
 
     def _once(self, method: str, path: str, headers: dict[str, str], body: Any) -> bytes:
         if method != "GET":
@@ -107,8 +107,8 @@ class ApiServer:
         response = self.api.call_api(*prepared, _request_timeout=_limits())
         data: bytes = response.read()
         if response.status >= 400:
-            raise api_responses.refusal(response, data)
-        api_responses.check_whole(response.headers, data)
+            raise kube_errors.refusal(response, data)
+        kube_errors.check_whole(response.headers, data)
         return data
 
     def raw(
@@ -122,7 +122,7 @@ class ApiServer:
         if answer.status == 401 and self._renew_credentials():
             answer = self._raw(method, path, headers, body)
         if answer.status < 400:
-            api_responses.check_whole(answer.headers, answer.data)
+            kube_errors.check_whole(answer.headers, answer.data)
         return answer.status, answer.headers.get("Content-Type", ""), answer.data
 
     def _raw(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Any:

@@ -11,7 +11,7 @@ from kubernetes.client.exceptions import ApiException
 from urllib3 import exceptions as http
 
 from isthmus import polling
-from isthmus.adapters import credential_expiry, web_proxy
+from isthmus.adapters import kube_errors, web_proxy
 from isthmus.adapters.api_server import ApiServer, retry_call
 from isthmus.adapters.kube_errors import RETRYABLE
 from isthmus.errors import ClusterUnreachable, IsthmusError, NotReady, Unprepared
@@ -49,7 +49,7 @@ def _version(access: Access, api: client.ApiClient) -> str:
     except (ApiException, http.HTTPError, OSError, ValueError, KeyError, TypeError) as error:
         found = refusal(access, str(api.configuration.host), error)
         if isinstance(error, ApiException) and error.status == 401:
-            found.message += credential_expiry.describe_expired(api.configuration)
+            found.message += kube_errors.describe_expired(api.configuration)
         if isinstance(found, ClusterUnreachable) and not _may_pass(error):
             found.timed_out = True
         raise found from None

@@ -12,7 +12,6 @@ from filelock import FileLock
 from isthmus.adapters import (
     prefect_api,
     prefect_database,
-    prefect_pages,
     prefect_record,
     prefect_runs,
     prefect_settings,
@@ -126,7 +125,7 @@ def _ensure(home: Path) -> Server:
     else:
         _refuse_other_database(home)
         pid = prefect_start.await_server(home, record, said)
-    prefect_pages.add_csp(home)
+    prefect_start.add_csp(home)
     prefect_settings.write_for_a_shell(home, record.address.api)
     return Server(record.address.ui_url, record.address.api, pid, started)
 

@@ -16,6 +16,11 @@ from isthmus.adapters import (
 from isthmus.adapters.prefect_record import ServerRecord
 from isthmus.errors import IsthmusError, NotReady, Unprepared
 
+CSP_META_TAG = (
+    '<meta http-equiv="Content-Security-Policy" content="connect-src \'self\' data: blob:">'
+)
+"""What a browser takes as: talk to the host that this page came from, and to no other."""
+
 TAKEN = "address already in use"
 """What the server says if somebody listened there between our look and its start."""
 START_TIMEOUT = 120.0
@@ -146,3 +151,11 @@ def _since(log: Path, said: int) -> str:
             return file.read().decode(errors="replace")
     except OSError:
         return ""
+
+
+def add_csp(home: Path) -> None:
+    """Make browsers ask only our own server for data; done once for each version of the pages."""
+    for page in (home / "ui").glob("v*/index.html"):
+        text = page.read_text()
+        if CSP_META_TAG not in text:
+            page.write_text(text.replace("<head>", f"<head>{CSP_META_TAG}", 1))
