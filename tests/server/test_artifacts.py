@@ -187,7 +187,7 @@ def test_progress_can_be_followed_while_the_run_is_at_work(tell, monkeypatch):
 
         def half():
             shown = artifacts_of(run).get("progress")
-            return shown if shown and "now: wire (beijing)" in shown.description else None
+            return shown if shown and "running: wire (beijing)" in shown.description else None
 
         try:
             return polling.until(half, "progress", timeout=60)

@@ -30,7 +30,7 @@ from isthmus.cli import prefect_client
 
 GATE = "canary-in-a-header"
 ROOT = Path(__file__).parents[2]
-SETTLED = f"from isthmus.adapters import web_proxy\nweb_proxy.settle()\n{SUM_UP}"
+SETTLED = f"from isthmus.adapters import web_proxy\nweb_proxy.set_proxy_variables()\n{SUM_UP}"
 CANCEL = """
 import sys
 from isthmus.cli import prefect_client, prefect_setup
