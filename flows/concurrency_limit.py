@@ -57,7 +57,7 @@ class Lease:
     _one: threading.Lock = field(default_factory=threading.Lock)
 
     def check(self) -> None:
-        """Raise Lost unless no other run can have had this turn; renew it first if it is late.
+        """Raise LeaseLost unless no other run can have had this turn; renew it first if it is late.
 
         A server that is away is waited for: while it is, it gives the turn to nobody else here,
         but another machine may reach it.
@@ -79,7 +79,7 @@ class Lease:
     def renew(self) -> None:
         """Keep it for another LEASE seconds; take it anew if the server forgot it in time.
 
-        Raises Lost if the server may have given it to another run.
+        Raises LeaseLost if the server may have given it to another run.
         """
         with self._one:
             begun = clock()

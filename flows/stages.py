@@ -55,14 +55,18 @@ def decommission(
     """Let go of each cluster that the file has no longer, once no other one sends to it."""
     host = clusters[0]
     parted: list[Future] = []
-    for leaver in start.result(start(decommission_tasks.find_removed_clusters, environment, host)):
-        unwired = start(decommission_tasks.delete_remote_secret, environment, host, leaver)
-        silent = start(
-            decommission_tasks.await_endpoint_removal, environment, clusters, leaver, unwired
+    for removed in start.result(start(decommission_tasks.find_removed_clusters, environment, host)):
+        secret_deleted = start(decommission_tasks.delete_remote_secret, environment, host, removed)
+        endpoints_dropped = start(
+            decommission_tasks.await_endpoint_removal,
+            environment,
+            clusters,
+            removed,
+            secret_deleted,
         )
-        drained = start(decommission_tasks.drain, environment, leaver, silent)
-        left = start(decommission_tasks.leave_federation, environment, host, leaver, drained)
-        start(decommission_tasks.release_cluster, environment, leaver, left)
+        drained = start(decommission_tasks.drain, environment, removed, endpoints_dropped)
+        left = start(decommission_tasks.leave_federation, environment, host, removed, drained)
+        start(decommission_tasks.release_cluster, environment, removed, left)
         parted.append(left)
     return parted
 
@@ -171,7 +175,7 @@ def uninstall(start: StepRunner, environment: Environment, anothers: bool) -> li
     """Take out of clusters that stay what was put there, in the order that lets each part go."""
     host, *remotes = clusters = find(start, environment)
     start(teardown_tasks.check_owner, environment, clusters, anothers).result()
-    leavers = start.result(start(decommission_tasks.find_removed_clusters, environment, host))
+    removed = start.result(start(decommission_tasks.find_removed_clusters, environment, host))
     left: Future = None
     if environment.federation == "kubefed":
         federated = start(teardown_tasks.remove_federated_objects, environment, host)
@@ -180,10 +184,10 @@ def uninstall(start: StepRunner, environment: Environment, anothers: bool) -> li
             for c in clusters
         ]
         leave = decommission_tasks.leave_federation
-        members += [start(leave, environment, host, gone, federated) for gone in leavers]
+        members += [start(leave, environment, host, gone, federated) for gone in removed]
         left = start(teardown_tasks.remove_federation, environment, host, members)
     # The host first: as long as its istiod runs, it writes its trust into every remote again.
     gone = start(teardown_tasks.remove_objects, environment, host, left)
     others = [start(teardown_tasks.remove_objects, environment, r, gone) for r in remotes]
-    others += [start(decommission_tasks.release_cluster, environment, c, gone) for c in leavers]
+    others += [start(decommission_tasks.release_cluster, environment, c, gone) for c in removed]
     return [gone, *others]

@@ -30,24 +30,24 @@ def find_removed_clusters(environment: Environment, host: Access) -> list[Remove
     return [_reached(environment, name, known.get(name)) for name in sorted(names)]
 
 
-@step("unwire", of="leaver")
-def delete_remote_secret(environment: Environment, host: Access, leaver: RemovedCluster) -> Done:
+@step("delete remote secret", of="removed")
+def delete_remote_secret(environment: Environment, host: Access, removed: RemovedCluster) -> Done:
     """Leave the host no secret of the cluster: istiod takes its endpoints from every proxy."""
     client = kube.connect(host)
-    secret = client.get("Secret", f"{REMOTE_SECRET_PREFIX}{leaver.cluster}", ISTIO_NAMESPACE)
+    secret = client.get("Secret", f"{REMOTE_SECRET_PREFIX}{removed.cluster}", ISTIO_NAMESPACE)
     if not secret or owner_of(secret) != environment.name:
-        return Done(cluster=leaver.cluster, found="no remote secret of this environment")
+        return Done(cluster=removed.cluster, found="no remote secret of this environment")
     client.delete(secret)
-    return Done(cluster=leaver.cluster, found="remote secret deleted")
+    return Done(cluster=removed.cluster, found="remote secret deleted")
 
 
-@step("wait until proxies drop", of="leaver", looks=True)
+@step("wait until proxies drop", of="removed", looks=True)
 def await_endpoint_removal(
-    environment: Environment, members: list[Access], leaver: RemovedCluster, unwired: Done
+    environment: Environment, members: list[Access], removed: RemovedCluster, secret_deleted: Done
 ) -> Done:
     """Make sure that no proxy of the other clusters lists the cluster's gateway any more."""
-    if not (addresses := _gateway(environment, leaver)):
-        return Done(cluster=leaver.cluster, found="has no gateway that answers")
+    if not (addresses := _gateway(environment, removed)):
+        return Done(cluster=removed.cluster, found="has no gateway that answers")
     asked = 0
     for client in map(kube.connect, members):
         for pod in envoy.sidecars(client):
@@ -55,15 +55,15 @@ def await_endpoint_removal(
                 _await_endpoint_dropped(client, pod, address)
             asked += 1
     known = ", ".join(addresses)
-    return Done(cluster=leaver.cluster, found=f"{asked} proxies no longer list {known}")
+    return Done(cluster=removed.cluster, found=f"{asked} proxies no longer list {known}")
 
 
-@step("drain", of="leaver", looks=True)
-def drain(environment: Environment, leaver: RemovedCluster, silent: Done) -> Done:
+@step("drain", of="removed", looks=True)
+def drain(environment: Environment, removed: RemovedCluster, endpoints_dropped: Done) -> Done:
     """Let requests end that are on their way through the cluster's gateway."""
-    if leaver.access is None:
-        return Done(cluster=leaver.cluster, found="does not answer")
-    client, left = kube.connect(leaver.access), 0
+    if removed.access is None:
+        return Done(cluster=removed.cluster, found="does not answer")
+    client, left = kube.connect(removed.access), 0
 
     def ended() -> bool | None:
         nonlocal left
@@ -82,43 +82,43 @@ def drain(environment: Environment, leaver: RemovedCluster, silent: Done) -> Don
         )
     except ConnectionsOpen:
         limit = polling.timeouts().drain
-        return Done(cluster=leaver.cluster, found=f"{left} connections open after {limit} s")
+        return Done(cluster=removed.cluster, found=f"{left} connections open after {limit} s")
     except ClusterUnreachable as error:
-        return Done(cluster=leaver.cluster, found=f"no longer reachable: {error.message}")
-    return Done(cluster=leaver.cluster, found="no open connections")
+        return Done(cluster=removed.cluster, found=f"no longer reachable: {error.message}")
+    return Done(cluster=removed.cluster, found="no open connections")
 
 
-@step("leave federation", of="leaver")
+@step("leave federation", of="removed")
 def leave_federation(
-    environment: Environment, host: Access, leaver: RemovedCluster, drained: Done
+    environment: Environment, host: Access, removed: RemovedCluster, drained: Done
 ) -> Done:
     """Make the cluster no member any more; one that does not answer is struck off in the host."""
     if environment.has_console_federation:
-        return Done(cluster=leaver.cluster, found="remove it from the federation in its console")
-    if leaver.access:
-        return unjoin(environment, host, leaver.access)
+        return Done(cluster=removed.cluster, found="remove it from the federation in its console")
+    if removed.access:
+        return unjoin(environment, host, removed.access)
     client = kube.connect(host)
-    known_as = leaver.member or leaver.cluster
+    known_as = removed.member or removed.cluster
     member = client.get("KubeFedCluster", known_as, KUBEFED_NAMESPACE, kubefed.CORE_API)
     if not member:
-        return Done(cluster=leaver.cluster, found="was not a member")
+        return Done(cluster=removed.cluster, found="was not a member")
     name, space = member["spec"].get("secretRef", {}).get("name", ""), KUBEFED_NAMESPACE
     if secret := client.get("Secret", name, space) if name else None:
         client.delete(secret)
     client.delete(member)
-    return Done(cluster=leaver.cluster, found="its KubeFedCluster was deleted")
+    return Done(cluster=removed.cluster, found="its KubeFedCluster was deleted")
 
 
-@step("release cluster", of="leaver")
-def release_cluster(environment: Environment, leaver: RemovedCluster, left: object) -> Done:
+@step("release cluster", of="removed")
+def release_cluster(environment: Environment, removed: RemovedCluster, left: object) -> Done:
     """Leave nothing of the mesh in the cluster, or nothing of the cluster if it was made for it."""
-    name, provider = leaver.cluster, providers.get_provider(environment)
-    if not provider.disposable and leaver.access is None:
-        return Done(cluster=name, found=_describe_unreachable(environment, leaver))
+    name, provider = removed.cluster, providers.get_provider(environment)
+    if not provider.disposable and removed.access is None:
+        return Done(cluster=name, found=_describe_unreachable(environment, removed))
     done = "nothing to remove"
     ca = state.folder(environment.name) / "ca"
-    if not provider.disposable and leaver.access:
-        client = kube.connect(leaver.access)
+    if not provider.disposable and removed.access:
+        client = kube.connect(removed.access)
         gone = prune.remove_everything(client, environment.name, mesh_ca.read_root_certificate(ca))
         done = f"{gone} objects deleted"
     if spec := _spec(environment, name):
@@ -158,12 +158,12 @@ def _reached(environment: Environment, name: str, spec: ClusterSpec | None) -> R
     return RemovedCluster(cluster=name, access=access.model_copy(update=member))
 
 
-def _gateway(environment: Environment, leaver: RemovedCluster) -> list[str]:
-    if leaver.access is None:
+def _gateway(environment: Environment, removed: RemovedCluster) -> list[str]:
+    if removed.access is None:
         return []
     name = load(environment.stack).gateway.name
     try:
-        return readiness.current_addresses(kube.connect(leaver.access), name, ISTIO_NAMESPACE)
+        return readiness.current_addresses(kube.connect(removed.access), name, ISTIO_NAMESPACE)
     except ClusterUnreachable:
         return []
 
@@ -188,13 +188,13 @@ def _await_endpoint_dropped(client: kube.Kube, pod: Manifest, address: str) -> N
     )
 
 
-def _describe_unreachable(environment: Environment, leaver: RemovedCluster) -> str:
+def _describe_unreachable(environment: Environment, removed: RemovedCluster) -> str:
     """Say what is left in a cluster that could not be reached, and what becomes of it."""
     label = f"{ENVIRONMENT_LABEL}={environment.name}"
-    what = f"unreachable ({leaver.unreachable_reason}); objects labelled {label} stay in it"
-    if not _spec(environment, leaver.cluster):
+    what = f"unreachable ({removed.unreachable_reason}); objects labelled {label} stay in it"
+    if not _spec(environment, removed.cluster):
         return what
-    record = environment_store.removal_record_path(environment.name, leaver.cluster)
+    record = environment_store.removal_record_path(environment.name, removed.cluster)
     return f"{what}; the next up or down tries again, unless you delete {record}"
 
 

@@ -16,7 +16,7 @@ ROOT_CERT_CONFIG_MAP = "istio-ca-root-cert"
 """What istiod writes into every namespace of a cluster that it serves."""
 
 
-@step("wire", of="remote")
+@step("create remote secret", of="remote")
 def create_remote_secret(
     environment: Environment, host: Access, remote: Access, installed: Done
 ) -> Done:

@@ -1,7 +1,7 @@
 """The environment that programs get: made here, so that nobody's shell changes what they do.
 
-A program gets `made`. None calls a person's login plugin (`exec` in a kubeconfig): programs ask
-clusters through this process (api_proxy), which does.
+A program gets `for_program`. None calls a person's login plugin (`exec` in a kubeconfig):
+programs ask clusters through this process (api_proxy), which does.
 """
 
 import os

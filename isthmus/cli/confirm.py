@@ -30,7 +30,7 @@ def read_cloud_credentials(environment: "Environment") -> None:
 
 
 def confirm_purchase(environment: "Environment", typed: str, yes: bool) -> bool:
-    """Show what `up` would buy and delete; tell whether a person had to say yes, and did.
+    """Show what `up` would buy and delete; tell whether something was confirmed, here or by --yes.
 
     Raises Usage if nobody did.
     """
@@ -48,7 +48,7 @@ def confirm_purchase(environment: "Environment", typed: str, yes: bool) -> bool:
 def confirm_deletion(environment: "Environment", typed: str, yes: bool) -> bool:
     """Show what `down` would delete in a cloud, or another home's mesh that it would take away.
 
-    Tells whether a person had to say yes, and did. Raises Usage if nobody did.
+    Tells whether something was confirmed, here or by --yes. Raises Usage if it was not.
     """
     from isthmus import ownership, providers
 

@@ -75,7 +75,7 @@ def is_gzipped(path: Path) -> bool:
 def blobs(layout: Path) -> list[Path]:
     """Return the files that an OCI layout consists of besides its index, sorted; no link leads out.
 
-    Raises Broken if one does.
+    Raises BrokenArchive if one does.
     """
     found = sorted(layout.glob("blobs/*/*"))
     if [b for b in found if not b.resolve().is_relative_to(layout.resolve())]:

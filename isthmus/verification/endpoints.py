@@ -1,4 +1,4 @@
-"""The endpoint table of a proxy: read it, say what it should be, judge the difference."""
+"""The endpoint table of a proxy: read it, say what it should be, find the differences."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -91,7 +91,7 @@ def evaluate_gateway(
     """Return a reason for each pod of a gateway that is not as its like, or sends requests back.
 
     `seen` is, of each Ready pod, its own table for the sample as other networks ask for it
-    (`places.THROUGH`). This finds failure F32 for certain, which 100 requests cannot.
+    (`answers.GATEWAY_CLUSTER`). This finds failure F32 for certain, which 100 requests cannot.
     """
     if not seen:
         return [reasons.gateway_down(cluster)]

@@ -1,4 +1,4 @@
-"""The judge: from what clients saw and what clusters report to a verdict that holds or says why."""
+"""From what clients saw and what clusters report to a verdict that holds or says why not."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -40,8 +40,8 @@ def evaluate_client(
         expected_endpoints=sorted(expected_endpoints(client, *where, port)),
         findings=(
             *_evaluate_table(client, seen, expected, reported, port),
-            *_judge_requests(client, answers, unknown),
-            *_judge_shares(client, counts, expected, reported, seen, not answers.failures),
+            *_evaluate_requests(client, answers, unknown),
+            *_evaluate_shares(client, counts, expected, reported, seen, not answers.failures),
         ),
     )
 
@@ -82,7 +82,7 @@ def _evaluate_table(
     ]
 
 
-def _judge_requests(client: str, answers: Answers, unknown: Sequence[str]) -> Iterable[Finding]:
+def _evaluate_requests(client: str, answers: Answers, unknown: Sequence[str]) -> Iterable[Finding]:
     if answers.failures:
         yield traffic_findings.failures(client, answers.requests, answers.failures)
     if unknown:
@@ -91,7 +91,7 @@ def _judge_requests(client: str, answers: Answers, unknown: Sequence[str]) -> It
         yield traffic_findings.reused(client, answers.reused, answers.requests)
 
 
-def _judge_shares(
+def _evaluate_shares(
     client: str,
     counts: Mapping[str, int],
     expected: Mapping[str, float],

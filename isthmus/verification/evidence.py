@@ -1,4 +1,4 @@
-"""What the judge is given and gives: the clusters' own report, an endpoint as seen, a reason."""
+"""What is evaluated: the clusters' own report, an endpoint as seen, a reason."""
 
 from collections.abc import Iterable, Mapping, Sequence
 

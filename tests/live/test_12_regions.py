@@ -88,7 +88,7 @@ def assert_gone(mesh) -> None:
     assert "osaka" not in mesh.isthmus.run("status", mesh.name)[0]
 
 
-@pytest.mark.parametrize("step", ["unwire", "leave federation"])
+@pytest.mark.parametrize("step", ["delete remote secret", "leave federation"])
 def test_a_removal_that_was_killed_is_ended_by_the_next_up(changing, step):
     process = changing.isthmus.start("up", without_osaka(changing))
     until_done(process, step, "osaka")
@@ -119,7 +119,7 @@ def test_a_cluster_that_stays_is_given_back_as_it_was(isthmus, handed_over, tmp_
     two = {name: path for name, path in handed_over.items() if name != "south"}
     environment_of(file, "coast", two, "kubefed")
     process = isthmus.start("up", file)
-    until_done(process, "unwire", "south")
+    until_done(process, "delete remote secret", "south")
     process.send_signal(signal.SIGKILL)
     process.communicate()
     isthmus.run("down", "coast")

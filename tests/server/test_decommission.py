@@ -42,7 +42,13 @@ def test_a_cluster_is_let_go_after_nobody_sends_to_it(three, told, federation, f
     found = build(*ALL[:2], federation=federation)
     assert found.verdict == "pass"
     assert [c.cluster for c in found.clients] == ["beijing", "shanghai"]
-    order = ["unwire", "wait until proxies drop", "drain", "leave federation", "release cluster"]
+    order = [
+        "delete remote secret",
+        "wait until proxies drop",
+        "drain",
+        "leave federation",
+        "release cluster",
+    ]
     assert [(n, c) for k, n, c in told if k == "done" and n in order] == [(n, LEFT) for n in order]
     assert three.left()[LEFT] == []
     assert three.released == [LEFT]
@@ -77,7 +83,7 @@ def test_a_build_without_change_says_that_nobody_left_and_writes_nothing(three, 
     build(*ALL[:2])
     assert three.writes() == before
     assert ("done", "find removed clusters", "beijing") in told
-    assert not [name for _, name, _ in told if name in ("unwire", "release cluster")]
+    assert not [name for _, name, _ in told if name in ("delete remote secret", "release cluster")]
 
 
 def test_requests_on_their_way_end_before_the_cluster_goes(three, told):
@@ -94,8 +100,8 @@ def test_what_never_ends_is_cut_after_a_while_and_said(three):
     three.kubes[LEFT].on_their_way = [3] * 9
     access = three.kubes[LEFT].access
     with limited(drain=0):
-        leaver = RemovedCluster(cluster=LEFT, access=access)
-        found = decommission.drain.fn(environment(), leaver, Done(cluster=LEFT))
+        removed = RemovedCluster(cluster=LEFT, access=access)
+        found = decommission.drain.fn(environment(), removed, Done(cluster=LEFT))
     assert found.found == "3 connections open after 0 s"
 
 
@@ -138,15 +144,15 @@ def test_what_is_left_in_a_silent_cluster_is_said_with_what_becomes_of_it(three,
 
     build(*ALL)
     environment_store.save(environment(regions=ALL[:2]))
-    leaver = RemovedCluster(cluster=LEFT, unreachable_reason="no route to host")
-    found = release_cluster.fn(environment(regions=ALL[:2]), leaver, None).found
+    removed = RemovedCluster(cluster=LEFT, unreachable_reason="no route to host")
+    found = release_cluster.fn(environment(regions=ALL[:2]), removed, None).found
     record = environment_store.removal_record_path("pair", LEFT)
     assert record.exists()
     for part in ("no route to host", f"{ENVIRONMENT_LABEL}=pair", "next up or down", str(record)):
         assert part in found
 
 
-def test_down_does_not_fail_for_a_leaver_that_does_not_answer(three, monkeypatch, folders):
+def test_down_does_not_fail_for_a_removed_cluster_that_does_not_answer(three, monkeypatch, folders):
     build(*ALL)
     environment_store.save(environment(regions=ALL[:2]))
     access = three.access
@@ -199,7 +205,7 @@ def test_down_by_a_file_that_lost_a_cluster_takes_that_cluster_too(three):
     assert three.left() == {"beijing": [], "shanghai": [], LEFT: []}
 
 
-def test_a_host_whose_leaver_nobody_here_knows_is_cleaned_of_it(three, told):
+def test_a_host_whose_removed_cluster_nobody_here_knows_is_cleaned_of_it(three, told):
     build(*ALL)
     shutil.copytree(state.folder("pair") / "ca", state.home() / "ca")
     shutil.rmtree(state.folder("pair"))

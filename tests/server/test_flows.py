@@ -51,9 +51,9 @@ def test_each_step_comes_after_what_it_needs(world, told):
     for remote in ("shanghai",):
         before(("check istiod remote endpoint", "beijing"), ("install remote", remote))
         before(("federate secret cacerts", None), ("install remote", remote))
-        before(("install remote", remote), ("wire", remote))
-        before(("wire", remote), ("open gateway", remote))
-        before(("wire", remote), ("deploy caller", remote))
+        before(("install remote", remote), ("create remote secret", remote))
+        before(("create remote secret", remote), ("open gateway", remote))
+        before(("create remote secret", remote), ("deploy caller", remote))
     before(("make namespace istio-system", "beijing"), ("install host", "beijing"))
     before(("install federation", "beijing"), ("join", "shanghai"))
     before(("start federation", "beijing"), ("federate namespace istio-system", None))
@@ -222,7 +222,12 @@ def test_every_step_waits_as_long_as_its_environment_says(world):
     with events.subscribe(note):
         build(given)
         teardown(given)
-    assert {"wait for nodes", "start federation", "wire", "remove objects"} <= seen.keys()
+    assert {
+        "wait for nodes",
+        "start federation",
+        "create remote secret",
+        "remove objects",
+    } <= seen.keys()
     assert {name: found for name, found in seen.items() if found != {9}} == {}
     assert polling.timeouts() == before
 

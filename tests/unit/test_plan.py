@@ -345,7 +345,9 @@ OTHERWISE = {
     "federate namespace istio-system": r"(?!beijing: n).*namespace istio-system",
     "federate secret cacerts": r"(?!beijing: c).*cacerts",
     "federate namespace sample": r".*namespace sample",
-    "wire": r"{cluster}: (token|istio-ca-root-cert).*|beijing: remote secret of {cluster}",
+    "create remote secret": (
+        r"{cluster}: (token|istio-ca-root-cert).*|beijing: remote secret of {cluster}"
+    ),
     "expose services": r".*: exposure of services",
     "deploy sample": r".*: (federated )?helloworld",
 }

@@ -78,7 +78,7 @@ def _objects(environment: Environment, sight: ClusterInspection) -> list[Manifes
     annotations, fields = requirements.load_balancer_settings(environment, cluster)
     is_host = cluster == environment.host
     objects = render(
-        "probe/ground.yaml.j2",
+        "probe/namespace.yaml.j2",
         caller=chosen.caller,
         answerer=chosen.helloworld_v1 if is_host else chosen.helloworld_v2,
         pull_policy=chosen.pull_policy,

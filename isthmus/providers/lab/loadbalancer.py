@@ -86,7 +86,7 @@ class LoadBalancer:
             print(f"{_key(service)}: {address}", flush=True)
 
     def assign_address(self, key: str) -> str | None:
-        """Return the address that the Service has or may have."""
+        """Return the Service's address; the first free one is assigned to it if it has none."""
         if key not in self.assigned_addresses:
             used = set(self.assigned_addresses.values())
             found = next((a for a in self.pool if a not in used), None)
