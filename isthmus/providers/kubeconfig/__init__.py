@@ -2,8 +2,8 @@
 
 provider is the contract; preflight looks at all clusters before the first write. inspection asks
 each API server, pod_probes asks from inside pods (in probe_namespace, by reachability's calls) and
-token_login with a ServiceAccount's token; what the others judge is plain data: rbac, capacity,
-requirements, conflicts, addresses.
+with a ServiceAccount's token; what the others judge is plain data: rbac, capacity, requirements,
+conflicts, addresses.
 """
 
 from isthmus.providers.kubeconfig.provider import KubeconfigProvider
