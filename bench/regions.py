@@ -46,7 +46,10 @@ def bring_up(place: Region, tools: Toolchain, golden: Path) -> None:
     # Asked as a person would ask, with curl; the server lets anybody ask this.
     answers = ["curl", "-skf", f"{place.server}/readyz"]
     polling.until(
-        lambda: shell.succeeds(answers) or None, "API server", timeout=API_TIMEOUT, interval=0.25
+        lambda: shell.succeeds(answers) or None,
+        "the API server to answer",
+        timeout=API_TIMEOUT,
+        interval=0.25,
     )
     _start(place, found, components.LATER_PROGRAMS)
 

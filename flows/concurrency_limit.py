@@ -77,7 +77,7 @@ class Lease:
             raise self._mark_lost(f"{error.message}, and the lease has expired") from None
 
     def renew(self) -> None:
-        """Keep it for another LEASE seconds; take it anew if the server forgot it in time.
+        """Keep it for another LEASE_SECONDS; take it anew if the server forgot it in time.
 
         Raises LeaseLost if the server may have given it to another run.
         """

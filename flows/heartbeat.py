@@ -27,9 +27,6 @@ CANCEL_POLL_INTERVAL = 3.0
 """Seconds from one look for a cancellation to the next."""
 HEARTBEAT_INTERVAL = 20.0
 """Seconds from one heartbeat to the next; a run is taken for dead after 75 without one."""
-FIRST_HEARTBEAT_DELAY = 2.0
-"""Seconds from a run's begin to its first heartbeat. One that is sent while its pod is taken away
-may reach the server after AwaitingRetry, and begins 75 s that only the next pod's first ends."""
 SIGTERM_EXIT_CODE = 128 + signal.SIGTERM
 """Exit code of a run that was asked to end."""
 WORKER_CANCEL_TIMEOUT = 9.0
@@ -65,7 +62,6 @@ def _thread(beat: Callable[[threading.Event], None]) -> Iterator[None]:
 
 
 def _wait(run: FlowRun, end: threading.Event) -> None:
-    end.wait(FIRST_HEARTBEAT_DELAY)
     while not end.is_set():
         with suppress(Exception):
             _emit(run)
@@ -80,8 +76,7 @@ class _Heartbeat:
     def __init__(self, run: FlowRun, lease: Lease) -> None:
         self._run, self._lease = run, lease
         self._end = threading.Event()
-        self._last_beat = time.monotonic() - HEARTBEAT_INTERVAL + FIRST_HEARTBEAT_DELAY
-        self._has_beaten = False
+        self._last_beat = 0.0
         self._cancelled_at = 0.0
 
     def beat(self, end: threading.Event) -> None:
@@ -106,10 +101,10 @@ class _Heartbeat:
             self._end.set()
 
     def _beat_and_renew(self) -> None:
+        first = not self._last_beat
         _emit(self._run)
-        if self._has_beaten:
+        if not first:
             self._lease.renew()
-        self._has_beaten = True
         # A renewal that failed is tried again at the next look, not only at the next beat.
         self._last_beat = time.monotonic()
 

@@ -25,7 +25,7 @@ def check_immutable_fields(environment: Environment) -> None:
 def save(environment: Environment) -> None:
     """Keep a copy, and apart from it each cluster that left; only the run whose turn it is may.
 
-    Raises BadEnvironment as `check` does.
+    Raises BadEnvironment as `check_immutable_fields` does.
     """
     check_immutable_fields(environment)
     for cluster in removed_clusters(environment):

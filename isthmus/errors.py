@@ -22,7 +22,7 @@ from typing import ClassVar
 class IsthmusError(Exception):
     """Base of everything raised on purpose; prints as one message for a person.
 
-    `cluster` and `step` say where, `hint` says what to type next. `parts` are the errors of which
+    `cluster` and `step` say where, `hint` says what to type next. `causes` are the errors of which
     this one tells, if it tells of several.
     """
 

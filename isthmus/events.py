@@ -56,7 +56,7 @@ def publish(event: Event) -> None:
 
 @contextmanager
 def in_step(event: Event) -> Iterator[None]:
-    """Make `say` speak for this step while the block runs."""
+    """Make `report_progress` speak for this step while the block runs."""
     token = _current.set(event)
     try:
         yield

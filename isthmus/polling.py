@@ -14,7 +14,7 @@ T = TypeVar("T")
 G = TypeVar("G")
 _stopped: ContextVar[threading.Event | None] = ContextVar("stopped", default=None)
 """Set once all that waits or writes in the scope around is to end; None where nobody can say so."""
-_change_check: ContextVar[Callable[[], None] | None] = ContextVar("turn", default=None)
+_change_check: ContextVar[Callable[[], None] | None] = ContextVar("change check", default=None)
 """What raises if the run around is no longer sure that it alone changes its environment."""
 _limits: ContextVar[Timeouts] = ContextVar("limits", default=Timeouts())  # noqa: B039 it is frozen
 

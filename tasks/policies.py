@@ -87,8 +87,8 @@ def step(
 ) -> Callable[[Callable[P, R]], Task[P, R]]:
     """Make a function a task that tells progress as `name`; parameter `of` has the cluster.
 
-    One that only `looks` is never remembered. `options` replace those of STEP. One whose result
-    says what is `wrong` ends as failed in Prefect, with its result, and is not tried again.
+    One that only `looks` is never remembered. `options` replace those of TASK_OPTIONS. One whose
+    result has a `first_finding` ends as failed in Prefect, with its result, and is not tried again.
     """
 
     def decorate(function: Callable[P, R]) -> Task[P, R]:

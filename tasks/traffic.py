@@ -151,7 +151,7 @@ class Caller:
             return False
 
     def _send_in_batches(self, each: int) -> Answers:
-        """Return what became of all requests, or of so many as QUICK lets once some failed.
+        """Return what became of all requests, or of those in RECHECK_TIME_LIMIT once some failed.
 
         Where a firewall drops packets half of them take their whole time, and a few show it; so
         that can be seen after `each` of them.

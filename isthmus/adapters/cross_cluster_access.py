@@ -58,7 +58,7 @@ def ca_bundle(access: Access, own: str) -> str:
 def kubeconfig(access: Access, token: str, own: str) -> dict[str, Any]:
     """Return the kubeconfig by which another cluster's istiod reaches this one with a token.
 
-    It has the form that istioctl create-remote-secret gives it; `own` as for `authorities`.
+    It has the form that istioctl create-remote-secret gives it; `own` as for `ca_bundle`.
     """
     url, _ = kubeconfigs.server(access)
     authority = base64.b64encode(ca_bundle(access, own).encode()).decode()

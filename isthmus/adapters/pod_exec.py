@@ -53,7 +53,7 @@ def run(
     """Return what a command in a container printed, once it has ended.
 
     Raises ApiException if it is refused, NotReady if pod or container are gone, ClusterUnreachable
-    if the connection is cut, or silent UNHEARD times, or the kubelet cannot be reached.
+    if the connection is cut, or silent IDLE_LIMIT_FACTOR times, or the kubelet cannot be reached.
     """
     where = f"exec in {namespace}/{pod}"
     asked = [("container", container), ("stdout", "true"), ("stderr", "true")]

@@ -75,7 +75,7 @@ def own_server_api(url: str, pair: str) -> PrefectApi:
 
 
 def force(api: PrefectApi, run: str, state: str, why: str) -> None:
-    """Put a flow run into this state, whatever its own is. Raises OSError as `ask` does."""
+    """Put a flow run into this state, whatever its own is. Raises OSError as `request` does."""
     body = {"state": {"type": state, "message": why}, "force": True}
     api.request(f"/flow_runs/{run}/set_state", body, SHORT_REQUEST_TIMEOUT)
 

@@ -29,7 +29,7 @@ def requested_url(home: Path) -> str:
 
 
 def save_requested_url(home: Path) -> None:
-    """Remember what `chosen` says, after a look whether that database can be used.
+    """Remember what `requested_url` says, after a look whether that database can be used.
 
     Raises Unprepared, without the password, if it cannot.
     """

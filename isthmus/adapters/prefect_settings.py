@@ -51,6 +51,8 @@ WORKER = {
     # process needs 3 of them to begin.
     "PREFECT_WORKER_QUERY_SECONDS": "1",
     "PREFECT_WORKER_HEARTBEAT_SECONDS": "30",
+    # The automation that finds runs which no longer live waits for 75.
+    "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
     "PREFECT_LOGGING_EXTRA_LOGGERS": "isthmus",
 }
 

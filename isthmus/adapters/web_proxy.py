@@ -42,18 +42,18 @@ def proxy_for(url: str) -> str | None:
 def cluster_proxy(url: str) -> str | None:
     """Return the proxy to an API server as kubectl would choose it: ALL_PROXY is not read.
 
-    Source: golang.org/x/net/http/httpproxy. Raises Unprepared as `of` does.
+    Source: golang.org/x/net/http/httpproxy. Raises Unprepared as `proxy_for` does.
     """
     return _chosen(url)
 
 
 def variable(url: str) -> str:
-    """Return the name of the variable that holds the proxy of `of`, for a person; or nothing."""
+    """Return the name of the variable that holds what `proxy_for` returns, or nothing."""
     return _variable(url, "ALL_PROXY")
 
 
 def variable_of_cluster(url: str) -> str:
-    """Return the name of the variable that holds the proxy of `of_cluster`; or nothing."""
+    """Return the name of the variable that holds the proxy of `cluster_proxy`; or nothing."""
     return _variable(url)
 
 

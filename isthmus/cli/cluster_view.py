@@ -42,10 +42,12 @@ class ClusterReader(Protocol):
 
 def get_cluster_statuses(environment: Environment) -> list[ClusterStatus]:
     """Return what each cluster shows, host first; all are asked at once."""
+
+    def status(cluster: ClusterSpec) -> ClusterStatus:
+        return get_cluster_status(environment, cluster, connect)
+
     with ThreadPoolExecutor(len(environment.clusters)) as pool:
-        return list(
-            pool.map(lambda c: get_cluster_status(environment, c, connect), environment.clusters)
-        )
+        return list(pool.map(polling.in_current_context(status), environment.clusters))
 
 
 def connect(environment: Environment, cluster: ClusterSpec) -> ClusterReader:

@@ -12,15 +12,12 @@ from isthmus import state
 from isthmus.cli import confirm, environment_argument, options, preflight, terminal
 
 if TYPE_CHECKING:
-    from isthmus.verification import Verification
-
-VERIFIED = "verified: every region answers every other"
-
-if TYPE_CHECKING:
     from isthmus.cli.run_flow import RunResult
     from isthmus.cli.run_history import RunRecord
     from isthmus.environment import Environment
     from isthmus.verification import Verification
+
+VERIFIED = "verified: every region answers every other"
 
 
 @click.command()

@@ -44,7 +44,7 @@ def ensure(stack: Stack, name: str, *, accept: bool = False) -> Path:
     home.mkdir(parents=True, exist_ok=True)
     lock = FileLock(home / f"{file.name}.lock")
     polling.until(
-        lambda: _taken(lock), f"another run to download {file.name}", timeout=LOCK_TIMEOUT
+        lambda: _taken(lock), f"another step or run to download {file.name}", timeout=LOCK_TIMEOUT
     )
     try:
         return find_unpacked(stack, name) or _prove(file, accept)

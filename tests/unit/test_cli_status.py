@@ -340,3 +340,16 @@ def test_three_clusters_are_looked_at_host_first(monkeypatch):
     found = cluster_view.get_cluster_statuses(three)
     assert [sight.cluster.name for sight in found] == ["a", "b", "c"]
     assert isinstance(found[0].cluster, ClusterSpec)
+
+
+def test_every_cluster_is_asked_with_what_the_command_may_use(monkeypatch):
+    """Such as the block of the cloud's credentials: clusters are asked in threads."""
+    from isthmus.providers.kce import credentials
+
+    def status(environment, cluster, connect):
+        return ClusterStatus(cluster, None, credentials._block_reader.get()("block"), True)
+
+    monkeypatch.setattr(cluster_view, "get_cluster_status", status)
+    with credentials.use_block_reader(lambda name: f"content of {name}"):
+        found = cluster_view.get_cluster_statuses(ENVIRONMENT)
+    assert [s.error_message for s in found] == ["content of block"] * len(ENVIRONMENT.clusters)

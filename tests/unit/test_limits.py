@@ -64,8 +64,7 @@ BESIDE = {
         adapters/prune.PROGRESS_AFTER_SECONDS adapters/replicaset_backoff.PAUSE
         providers/kce/api.THROTTLE_RETRY_INTERVAL providers/kce/create.POLL_INTERVAL
         tasks/traffic.POLL_INTERVAL tasks/artifacts.PROGRESS_INTERVAL
-        flows/heartbeat.CANCEL_POLL_INTERVAL flows/heartbeat.HEARTBEAT_INTERVAL
-        flows/heartbeat.FIRST_HEARTBEAT_DELAY""",
+        flows/heartbeat.CANCEL_POLL_INTERVAL flows/heartbeat.HEARTBEAT_INTERVAL""",
     "how long this machine's own programs take": """
         adapters/processes.KILL_TIMEOUT adapters/supervisord.HALT_TIMEOUT
         providers/kind/cloud_provider.LOAD_BALANCER_TIMEOUT

@@ -17,7 +17,7 @@ FIELDS = ("access_key", "secret_key")
 """The keys of a block's content."""
 
 BlockReader = Callable[[str], Any]
-_block_reader: ContextVar[BlockReader | None] = ContextVar("read", default=None)
+_block_reader: ContextVar[BlockReader | None] = ContextVar("block reader", default=None)
 """How the content of a block is read; None where nobody can."""
 
 

@@ -19,7 +19,7 @@ def full_name(environment: str, cluster: str) -> str:
 
 
 def read(environment: str) -> dict[str, str]:
-    """Return the environment's clusters, each with the identity of its node, or BEGUN."""
+    """Return the environment's clusters, each with the identity of its node, or CREATING."""
     path = _path(environment)
     found: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
     return found

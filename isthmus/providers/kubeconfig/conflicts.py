@@ -92,7 +92,10 @@ def _webhooks(environment: str, content: ClusterContent) -> Iterator[tuple[str, 
             continue
         kind, name = webhook["kind"], webhook["metadata"]["name"]
         dead = ", ".join(sorted(_required_services(webhook) - content.services))
-        refusing = f"; it rejects every request (failurePolicy Fail): Service {dead} does not exist"
+        refusing = (
+            "; it rejects every request that it matches (failurePolicy Fail): "
+            f"Service {dead} does not exist"
+        )
         yield (
             f"{kind} {name} of another Istio exists{refusing if dead else ''}",
             _advice([webhook], f"kubectl delete {kind.lower()} {name}"),

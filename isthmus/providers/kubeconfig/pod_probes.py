@@ -116,7 +116,8 @@ def _await_answer(place: ProbedCluster, call: reachability.ReachabilityProbe) ->
     limits = polling.timeouts()
     limit = limits.answer if call.target_kind == "stand-in" else limits.connect
     try:
-        polling.until(answers, call.url, timeout=limit, interval=1.0, cluster=place.name)
+        what = f"{call.url} to answer"
+        polling.until(answers, what, timeout=limit, interval=1.0, cluster=place.name)
     except NotReady:
         raise reachability.unreachable_error(place.name, call, said) from None
 
