@@ -25,6 +25,8 @@ from tasks import policies, prefect_blocks
 from tasks.artifacts import publish_artifacts
 from tasks.run_tracker import RunTracker, current_flow_run
 
+LOOKING = ("verify", "diagnose")
+"""Verbs that change nothing."""
 STOP_GRACE_SECONDS = 4.0
 """Seconds that steps get to hear that the run was asked to end."""
 
@@ -85,8 +87,9 @@ class StepRunner:
 def run_steps(environment: Environment, if_busy: IfBusy, verb: str = "up") -> Iterator[StepRunner]:
     """Hold the environment for one run, and see all steps that the block starts to their end.
 
-    `verb` is the command that goes on after a failure: up, verify or down. Raises Busy if another
-    run holds the environment and this one shall not wait, and what the first failed step raised.
+    `verb` is the command that goes on after a failure: up, verify, diagnose or down. Raises Busy if
+    another run holds the environment and this one shall not wait, and what the first failed step
+    raised.
     """
     run = current_flow_run()
     with ExitStack() as stack:
@@ -100,7 +103,7 @@ def run_steps(environment: Environment, if_busy: IfBusy, verb: str = "up") -> It
         steps = StepRunner(
             _cache_mode(run, lease.local), stack.enter_context(publish_artifacts(environment, verb))
         )
-        if verb != "verify":
+        if verb not in LOOKING:
             lease.local.set_last_run(str(run.id))
         try:
             yield steps

@@ -3,8 +3,11 @@
 A cluster that the file has no longer is kept apart until it was let go, whatever happens meanwhile.
 """
 
+import json
 import shutil
+import time
 from pathlib import Path
+from typing import Any
 
 from isthmus import state
 from isthmus.environment import ClusterSpec, Environment, dumps, load
@@ -52,6 +55,29 @@ def removal_record_path(name: str, cluster: str) -> Path:
 def delete_removal_record(name: str, cluster: str) -> None:
     """Leave no record of a cluster that has left."""
     removal_record_path(name, cluster).unlink(missing_ok=True)
+
+
+def record_proof(name: str, verdict: str, requests: int, first: str) -> None:
+    """Keep what traffic last told of an environment, if it has a folder here."""
+    if state.folder(name).is_dir():
+        told = {"at": time.time(), "verdict": verdict, "requests": requests, "first": first}
+        state.write_private(_proof(name), json.dumps(told))
+
+
+def last_proof(name: str) -> dict[str, Any] | None:
+    """Return what traffic last told: at (seconds since the epoch), verdict, requests, first.
+
+    `first` is the first line of the first finding. None if nothing was proven here.
+    """
+    try:
+        found = json.loads(_proof(name).read_text())
+        return found if isinstance(found, dict) and "at" in found else None
+    except (OSError, ValueError):
+        return None
+
+
+def _proof(name: str) -> Path:
+    return state.folder(name) / "proof.json"
 
 
 def delete(name: str) -> None:

@@ -10,12 +10,17 @@ from typing import TypeVar
 from isthmus.environment import Timeouts
 from isthmus.errors import ClusterUnreachable, NotReady, Stopped, TransientError
 
+LAST_SECONDS = 5.0
+"""Seconds that a single answer may take after the time of `finish_within` is over."""
+
 T = TypeVar("T")
 G = TypeVar("G")
 _stopped: ContextVar[threading.Event | None] = ContextVar("stopped", default=None)
 """Set once all that waits or writes in the scope around is to end; None where nobody can say so."""
 _change_check: ContextVar[Callable[[], None] | None] = ContextVar("change check", default=None)
 """What raises if the run around is no longer sure that it alone changes its environment."""
+_deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
+"""Until when, by the monotonic clock, all waiting in the scope around must have ended."""
 _limits: ContextVar[Timeouts] = ContextVar("limits", default=Timeouts())  # noqa: B039 it is frozen
 
 
@@ -36,6 +41,7 @@ def until(
     nothing waits for the same once more: `error` with what `seen` last observed, the last probe's
     own kind of ClusterUnreachable if it raised one. Raises Stopped once the run is told to.
     """
+    timeout = _within_deadline(timeout)
     deadline = time.monotonic() + timeout
     while True:
         passing: TransientError | None = None
@@ -123,9 +129,42 @@ def use_timeouts(timeouts: Timeouts) -> Iterator[None]:
         _limits.reset(token)
 
 
+@contextmanager
+def finish_within(seconds: float) -> Iterator[None]:
+    """Let nothing that the block, or a step of it, waits for go on longer than so many seconds."""
+    token = _deadline.set(time.monotonic() + seconds)
+    try:
+        yield
+    finally:
+        _deadline.reset(token)
+
+
+def is_out_of_time() -> bool:
+    """Tell whether the seconds of `finish_within` are over."""
+    deadline = _deadline.get()
+    return deadline is not None and time.monotonic() >= deadline
+
+
 def timeouts() -> Timeouts:
-    """Return how long things may take here: what the environment's file says, or the defaults."""
-    return _limits.get()
+    """Return how long things may take here: what the environment's file says, or the defaults.
+
+    Within `finish_within` nothing may take longer than what is left of it, but for the seconds
+    that any answer may need, and for a command that is at work in a pod.
+    """
+    limits = _limits.get()
+    if _deadline.get() is None:
+        return limits
+    shorter = {
+        name: max(min(value, LAST_SECONDS), _within_deadline(value))
+        for name, value in limits
+        if name != "exec"
+    }
+    return limits.model_copy(update=shorter)
+
+
+def _within_deadline(seconds: float) -> float:
+    deadline = _deadline.get()
+    return seconds if deadline is None else max(0.0, min(seconds, deadline - time.monotonic()))
 
 
 def in_current_context(function: Callable[[G], T]) -> Callable[[G], T]:

@@ -35,7 +35,7 @@ def is_transient(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
 def _is_retried(error: object, run: TaskRun) -> bool:
     """Tell whether a step is tried again that ended so."""
     passing = isinstance(error, TransientError) and not error.timed_out
-    return passing and run.run_count <= RETRIES
+    return passing and not polling.is_out_of_time() and run.run_count <= RETRIES
 
 
 TASK_OPTIONS: dict[str, Any] = {

@@ -1,6 +1,8 @@
 """The caller of a region as the one who asks: its sidecar's table, its requests, its verdict."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from isthmus import events, polling
 from isthmus.adapters import readiness
@@ -29,13 +31,17 @@ ENVOY_CLUSTERS_URL = "127.0.0.1:15000/clusters?format=json"
 POLL_INTERVAL = 0.5
 """Seconds from one look to the next."""
 REQUESTS_PER_ENDPOINT = 5
-"""Requests for each endpoint in one such round. Of the proper ones so many are asked at once where
-not all ways are open."""
+"""Requests for each endpoint in one such round, and where not all ways are open."""
+BATCH = 25
+"""Requests of one command; between two it is seen whether more are worth the while."""
 ROUND_REQUEST_TIMEOUT = 2.0
 """Seconds that a request of such a round may take; a slower way is judged by the proper ones."""
-RECHECK_TIME_LIMIT = 60.0
+PARALLEL = 10
+"""Commands in the caller at a time, where an endpoint does not answer: half of the requests take
+their whole time then, so that they must overlap."""
+RECHECK_TIME_LIMIT = 15.0
 """Seconds that a look may have taken for another one, or for more requests where some failed, to be
-worth the while."""
+worth the while: one failed request is red, and more of them only tell more of the same."""
 TRANSIENT_FINDINGS = {"failed requests", "silent", "skewed", "unknown instance"}
 """Findings of traffic alone: what was seen once may have been a moment."""
 FIRST_SHELL_EXIT_CODE = 126
@@ -94,7 +100,7 @@ class Caller:
         """Judge the table first, then the answers, beside what the sidecar counted meanwhile."""
         before = self._read_endpoints()
         events.report_progress(f"{self._wanted.requests} requests")
-        answers = self._send_in_batches(self._wanted.requests if opened else REQUESTS_PER_ENDPOINT)
+        answers = self._send_until_certain(opened, len(before))
         seen = subtract_counts(before, self._read_endpoints())
         return evaluate_client(self._cluster.access.cluster, seen, answers, self._reported)
 
@@ -125,9 +131,8 @@ class Caller:
         def opened() -> bool | None:
             nonlocal last
             before = last
-            self._send_requests(
-                REQUESTS_PER_ENDPOINT * len(first), min(ROUND_REQUEST_TIMEOUT, self._wanted.timeout)
-            )
+            limit = min(ROUND_REQUEST_TIMEOUT, self._wanted.timeout)
+            self._send_in_parallel(REQUESTS_PER_ENDPOINT * len(first), limit)
             last = self._read_endpoints()
             return (
                 True
@@ -150,22 +155,35 @@ class Caller:
             events.report_progress("not every endpoint answers")
             return False
 
-    def _send_in_batches(self, each: int) -> Answers:
-        """Return what became of all requests, or of those in RECHECK_TIME_LIMIT once some failed.
+    def _send_until_certain(self, opened: bool, endpoints: int) -> Answers:
+        """Return what became of all requests; of fewer, if some failed and took their time.
 
-        Where a firewall drops packets half of them take their whole time, and a few show it; so
-        that can be seen after `each` of them.
+        Where not all ways are open, the first few overlap in time: one of them that fails is red.
         """
         wanted, begun = self._wanted, time.monotonic()
-        answers = self._send_requests(min(each, wanted.requests), wanted.timeout, WARM_UP)
+        few = min(wanted.requests, max(PARALLEL, REQUESTS_PER_ENDPOINT * endpoints))
+        answers = (
+            self._send_requests(min(BATCH, wanted.requests), wanted.timeout, WARM_UP)
+            if opened
+            else self._send_in_parallel(few, wanted.timeout)
+        )
         while left := wanted.requests - answers.requests:
-            if answers.failures and time.monotonic() - begun > RECHECK_TIME_LIMIT:
+            spent = time.monotonic() - begun > RECHECK_TIME_LIMIT or polling.is_out_of_time()
+            if answers.failures and (spent or not opened):
                 events.report_progress(
                     f"{len(answers.failures)} of {answers.requests} requests failed"
                 )
                 break
-            answers += self._send_requests(min(each, left), wanted.timeout)
+            answers += self._send_requests(min(BATCH, left), wanted.timeout)
         return answers
+
+    def _send_in_parallel(self, n: int, timeout: float) -> Answers:
+        """Return what became of n requests that overlap in time, in commands of their own."""
+        shares = [n // PARALLEL + (k < n % PARALLEL) for k in range(min(n, PARALLEL))]
+        send = polling.in_current_context(partial(self._send_requests, timeout=timeout))
+        with ThreadPoolExecutor(len(shares)) as pool:
+            first, *others = pool.map(send, shares)
+        return sum(others, first)
 
     def _send_requests(self, n: int, timeout: float, warm_up: int = 0) -> Answers:
         """Return what became of each request; raises NotReady if curl does not tell of all."""

@@ -1,6 +1,8 @@
 """Verification: what each caller's sidecar believes, what really answers, and the verdict."""
 
-from isthmus import events, polling
+from concurrent.futures import ThreadPoolExecutor
+
+from isthmus import environment_store, events, polling
 from isthmus.adapters import envoy, kube, readiness
 from isthmus.environment import Environment
 from isthmus.environment.namespaces import ISTIO_NAMESPACE, SAMPLE_NAMESPACE
@@ -16,7 +18,7 @@ from isthmus.verification import (
     parse_clusters,
 )
 from isthmus.verification.answers import GATEWAY_CLUSTER
-from tasks import traffic
+from tasks import diagnosis, traffic
 from tasks.policies import step
 
 
@@ -25,8 +27,10 @@ def inspect_clusters(
     environment: Environment, members: list[Access], gateways: list[GatewayAddress | None]
 ) -> ReportedState:
     """Return what the clusters themselves say of the sample's pods and the gateways."""
+    with ThreadPoolExecutor(len(members)) as pool:
+        pods = list(pool.map(polling.in_current_context(_pods), members))
     return ReportedState(
-        pods={m.cluster: _pods(m) for m in members},
+        pods={m.cluster: found for m, found in zip(members, pods, strict=True)},
         gateways={g.cluster: g.endpoints for g in gateways if g},
         networks={c.name: c.network for c in environment.clusters},
     )
@@ -92,9 +96,16 @@ def evaluate_mesh(
     clients: list[ClientVerdict | None],
     gateways: list[list[Finding]],
 ) -> Verification:
-    """Return the verdict on the whole mesh."""
+    """Return the verdict on the whole mesh; a red one has the causes that the clusters show."""
     heard = [client for client in clients if client]
-    return evaluate(environment, heard, [reason for found in gateways for reason in found])
+    verdict = evaluate(environment, heard, [reason for found in gateways for reason in found])
+    if verdict.verdict == "fail":
+        events.report_progress("looking for the cause in all clusters")
+        verdict = verdict.model_copy(update={"causes": diagnosis.find_causes(environment)})
+    requests = sum(client.requests for client in heard)
+    name, first = environment.name, verdict.first_finding
+    environment_store.record_proof(name, verdict.verdict, requests, first)
+    return verdict
 
 
 def _pods(member: Access) -> dict[str, str]:

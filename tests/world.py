@@ -11,8 +11,10 @@ from fakes import FakeKube, limit
 
 from isthmus import binaries, providers
 from isthmus.adapters import helm, istioctl, kube, kubeconfigs, kubefed, kubefedctl, tls
+from isthmus.collectors import mesh
 from isthmus.environment import ClusterSpec, Environment, VerificationSpec
 from isthmus.environment.namespaces import KUBEFED_NAMESPACE
+from isthmus.errors import NotReady
 from isthmus.providers.base import ProviderDefaults
 from isthmus.step_results import Access
 from tasks import federation
@@ -70,6 +72,10 @@ class World:
         monkeypatch.setattr(kubefed, "WATCH_START_SECONDS", -1.0)
         limit(monkeypatch, endpoints=-1)
         monkeypatch.setattr(binaries, "ensure", lambda environment, name: Path("/", name))
+        monkeypatch.setattr(mesh, "take_snapshot", self._undiagnosed)
+
+    def _undiagnosed(self, environment):
+        raise NotReady("clusters in memory have no proxies to ask")
 
     def check(self, environment):
         pass
@@ -153,6 +159,7 @@ class Cluster(FakeKube):
         self.exec_troubles = []
         """Raised by the next commands in its pods."""
         self.counts = {}
+        self.asked = 0
         self.on_their_way = []
 
     def request(self, *what):
@@ -243,7 +250,10 @@ class Cluster(FakeKube):
 
     def _answers(self, n):
         regions = [c for c in self.world.wired() if c.answering]
-        said = (self._answered_by(regions[i % len(regions)]).access.cluster for i in range(n))
+        with self.world.lock:
+            begin, self.asked = self.asked, self.asked + n
+            turns = [regions[i % len(regions)] for i in range(begin, begin + n)]
+            said = [self._answered_by(region).access.cluster for region in turns]
         hello = "Hello version: v1, instance: helloworld-{}\n\n200 1 \n"
         return "".join(hello.format(region) for region in said)
 

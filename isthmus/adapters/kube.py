@@ -56,6 +56,12 @@ class Kube(ApiServer):
         found = self.list_items(path, chosen) if path else []
         return [{"apiVersion": api, "kind": kind, **item} for item in found]
 
+    def named(self, kind: str, name: str, api: str = "v1") -> list[Any]:
+        """Return the objects of one name in all namespaces."""
+        path = self.kinds.path(api, kind)
+        found = self.list_items(path, {"fieldSelector": f"metadata.name={name}"}) if path else []
+        return [{"apiVersion": api, "kind": kind, **item} for item in found]
+
     def serves(self, api: str, kind: str) -> bool:
         """Tell whether the cluster knows a kind now, whatever it did before."""
         return self.kinds.serves(api, kind)

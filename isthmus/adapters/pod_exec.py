@@ -23,7 +23,7 @@ from isthmus.adapters import kube_client
 from isthmus.errors import ClusterUnreachable, NotReady
 
 PROTOCOL = "v4.channel.k8s.io"
-STDOUT, STDERR, STATUS = 1, 2, 3
+STDIN, STDOUT, STDERR, STATUS = range(4)
 SLOW_DIAL_SECONDS = 5.0
 """Seconds after which a refusal was a limit of the API server's own: it gives a kubelet 10 to
 answer (k8s.io/kubernetes pkg/kubelet/client) before it says that it cannot be reached."""
@@ -56,17 +56,8 @@ def run(
     if the connection is cut, or silent IDLE_LIMIT_FACTOR times, or the kubelet cannot be reached.
     """
     where = f"exec in {namespace}/{pod}"
-    asked = [("container", container), ("stdout", "true"), ("stderr", "true")]
-    asked += [("command", word) for word in argv]
-    path = f"/api/v1/namespaces/{namespace}/pods/{pod}/exec?{urlencode(asked)}"
     begun = time.monotonic()
-    try:
-        stream = _connect(api, path)
-    except websocket.WebSocketBadStatusException as error:
-        slow = time.monotonic() - begun > SLOW_DIAL_SECONDS
-        raise _refused(error, cluster, where, slow) from None
-    except (websocket.WebSocketException, OSError) as error:
-        raise ClusterUnreachable(f"{where}: no connection: {error}", cluster=cluster) from None
+    stream = connect(api, cluster, (namespace, pod, container), argv)
     try:
         stream.settimeout(polling.timeouts().request)
         return _read(stream, begun, cluster, where)
@@ -74,7 +65,35 @@ def run(
         stream.close(timeout=1)
 
 
-def _connect(api: client.ApiClient, path: str) -> websocket.WebSocket:
+def connect(
+    api: client.ApiClient,
+    cluster: str,
+    place: tuple[str, str, str],
+    argv: list[str],
+    *,
+    stdin: bool = False,
+) -> websocket.WebSocket:
+    """Return the open stream of a command in a container; `place`: namespace, pod, container.
+
+    Raises as `run` does for a command that cannot be started.
+    """
+    namespace, pod, container = place
+    where = f"exec in {namespace}/{pod}"
+    asked = [("container", container), ("stdout", "true"), ("stderr", "true")]
+    asked += [("stdin", "true")] if stdin else []
+    asked += [("command", word) for word in argv]
+    path = f"/api/v1/namespaces/{namespace}/pods/{pod}/exec?{urlencode(asked)}"
+    begun = time.monotonic()
+    try:
+        return _open(api, path)
+    except websocket.WebSocketBadStatusException as error:
+        slow = time.monotonic() - begun > SLOW_DIAL_SECONDS
+        raise _refused(error, cluster, where, slow) from None
+    except (websocket.WebSocketException, OSError) as error:
+        raise ClusterUnreachable(f"{where}: no connection: {error}", cluster=cluster) from None
+
+
+def _open(api: client.ApiClient, path: str) -> websocket.WebSocket:
     configuration, headers = api.configuration, dict(api.default_headers)
     api.update_params_for_auth(headers, [], ["BearerToken"], path, "GET", None)
     stream = websocket.WebSocket(
@@ -120,7 +139,7 @@ def _read(stream: websocket.WebSocket, begun: float, cluster: str, where: str) -
             given_up.timed_out = out_of_time
             raise given_up
         try:
-            channel, data = _frame(stream)
+            channel, data = read_frame(stream)
         except websocket.WebSocketTimeoutException:
             continue
         except (websocket.WebSocketException, OSError) as error:
@@ -131,7 +150,7 @@ def _read(stream: websocket.WebSocket, begun: float, cluster: str, where: str) -
     return Output(out, err, _exit_code(bytes(channels[STATUS]), cluster, where))
 
 
-def _frame(stream: websocket.WebSocket) -> tuple[int, bytes]:
+def read_frame(stream: websocket.WebSocket) -> tuple[int, bytes]:
     """Return what came in a channel; of a frame that is none of a channel, nothing in channel 0."""
     try:
         code, frame = stream.recv_data_frame(control_frame=True)

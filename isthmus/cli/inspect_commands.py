@@ -123,17 +123,22 @@ def init(file: Path) -> None:
 @options.as_json
 def version(output: str) -> None:
     """Print the versions of Isthmus and of what it builds."""
-    fields = {
-        "isthmus": isthmus.__version__,
-        "prefect": metadata.version("prefect"),
-        "python": platform.python_version(),
-    }
+    fields = versions()
     if output == "json":
         return terminal.document("Version", {**fields, "stacks": _stacks()})
     lines = [f"{name} {number}" for name, number in fields.items()]
     for name, parts in _stacks().items():
         lines.append(f"{name}: {', '.join(f'{part} {number}' for part, number in parts.items())}")
     terminal.print_result("\n".join(lines))
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what runs here."""
+    return {
+        "isthmus": isthmus.__version__,
+        "prefect": metadata.version("prefect"),
+        "python": platform.python_version(),
+    }
 
 
 def _stacks() -> dict[str, dict[str, str]]:

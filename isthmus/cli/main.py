@@ -15,6 +15,8 @@ import click
 from isthmus import __version__, state
 from isthmus.cli import interruptible, options, process_setup, terminal
 from isthmus.cli.deploying import deploy
+from isthmus.cli.diagnose import diagnose
+from isthmus.cli.gather import gather
 from isthmus.cli.inspect_commands import init, kubeconfig, render, validate, version
 from isthmus.cli.preflight import preflight
 from isthmus.cli.server import server
@@ -40,7 +42,8 @@ def isthmus() -> None:
 
 
 for verb in (
-    up, verify, status, down, validate, preflight, render, kubeconfig, init, deploy, server, version
+    up, verify, status, diagnose, gather, down, validate, preflight, render, kubeconfig, init,
+    deploy, server, version,
 ):  # fmt: skip
     isthmus.add_command(verb)
 

@@ -43,11 +43,12 @@ def write(run: RunRecord) -> None:
 
 def last(environment: str) -> RunRecord | None:
     """Return the latest run that is recorded and can be read."""
-    runs = (_read(path) for path in reversed(_files(environment)))
+    runs = (read(path) for path in reversed(_files(environment)))
     return next((run for run in runs if run), None)
 
 
-def _read(path: Path) -> RunRecord | None:
+def read(path: Path) -> RunRecord | None:
+    """Return a run as it was recorded, None if the file is of another version, or damaged."""
     try:
         found = json.loads(path.read_text())
         found.pop("criticalPath")

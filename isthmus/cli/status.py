@@ -9,8 +9,10 @@ from rich.text import Text
 
 from isthmus import state
 from isthmus.cli import confirm, environment_argument, options, terminal
+from isthmus.errors import Findings
 
 if TYPE_CHECKING:
+    from isthmus.cli.mesh_health import MeshHealth
     from isthmus.cli.status_checks import StatusCheck
     from isthmus.environment import Environment
 
@@ -30,16 +32,21 @@ def status(env: str, output: str, steps: bool) -> None:
     if steps:
         return _show_steps(environment, env, output)
     confirm.read_cloud_credentials(environment)
-    from isthmus.cli import cluster_view, status_checks
+    from isthmus.cli import cluster_view, mesh_health, status_checks
 
     sights = cluster_view.get_cluster_statuses(environment)
     found = status_checks.checks(environment, sights)
+    health = mesh_health.look(environment)
     if output == "json":
         fields = status_checks.document(environment, sights, found)
-        terminal.document("Status", {**fields, **_runs(environment)})
+        if health.errors or (health.proof and not health.is_proven):
+            fields["verdict"] = "fail"
+        terminal.document("Status", {**fields, **_runs(environment), **health.document()})
     else:
-        terminal.show(*_lines(environment, found), *_run_lines(environment))
-    if failure := status_checks.error(found, sights, environment.name):
+        terminal.show_lines(
+            [*_lines(environment, found), *_health_lines(health), *_run_lines(environment)]
+        )
+    if failure := status_checks.error(found, sights, environment.name) or _unwell(health, env):
         raise failure
 
 
@@ -51,6 +58,34 @@ def _lines(environment: "Environment", found: "list[StatusCheck]") -> list[Text]
             mark = (f"  {marks.done} ", "green") if check.ok else (f"  {marks.failed} ", "red")
             lines.append(Text.assemble(mark, f"{check.name:<10} {check.text}"))
     return lines
+
+
+def _health_lines(health: "MeshHealth") -> list[Text]:
+    marks = terminal.marks(sys.stdout)
+    good, bad = (f"  {marks.done} ", "green"), (f"  {marks.failed} ", "red")
+    unknown = (f"  {marks.more} ", "yellow")
+    mark = good if health.is_proven else bad if health.proof else unknown
+    lines = [Text("mesh", "bold"), Text.assemble(mark, f"{'traffic':<10} {health.traffic()}")]
+    for expiry in [e for e in health.expiries if e.is_near(health.now) and "served" not in e.what]:
+        lines.append(
+            Text.assemble(unknown, f"{'expiry':<10} {expiry.cluster}: {expiry.text(health.now)}")
+        )
+    for failure in health.errors:
+        where = " -> ".join(failure.clusters)
+        lines.append(Text.assemble(bad, f"{failure.id:<10} {where}: {failure.title}"))
+    return lines
+
+
+def _unwell(health: "MeshHealth", env: str) -> Findings | None:
+    """Return what `status` ends with if only the mesh as a whole is not well."""
+    if health.errors:
+        first = health.errors[0]
+        text = f"{env}: {first.id} {' -> '.join(first.clusters)}: {first.title}"
+        return Findings(text, hint=f"see why: isthmus diagnose {env}")
+    if health.proof and not health.is_proven:
+        text = f"{env}: traffic is not proven: {health.proof['first']}"
+        return Findings(text, hint=f"see why: isthmus diagnose {env}; then: isthmus verify {env}")
+    return None
 
 
 def _run_lines(environment: "Environment") -> list[Text]:

@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -89,6 +89,22 @@ def show(*parts: RenderableType) -> None:
     console = _console(buffer, sys.stdout)
     console.print(*parts, sep="\n")
     print_result(buffer.getvalue().rstrip("\n"))
+
+
+def show_lines(lines: Iterable[Text]) -> None:
+    """Print lines on stdout as long as they are: what is to be pasted must not be broken."""
+    buffer = StringIO()
+    console = _console(buffer, sys.stdout)
+    for line in lines:
+        console.print(line, soft_wrap=True)
+    print_result(buffer.getvalue().rstrip("\n"))
+
+
+def plain(*parts: RenderableType) -> str:
+    """Return a result as text, without colour, as wide as a page."""
+    buffer = StringIO()
+    Console(file=buffer, width=PLAIN_WIDTH, no_color=True, highlight=False).print(*parts, sep="\n")
+    return buffer.getvalue().rstrip("\n")
 
 
 def print_message(text: str, style: str = "") -> None:

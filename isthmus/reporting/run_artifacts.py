@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from isthmus.diagnosis import report
 from isthmus.reporting import gantt, run_summary, tables, topology
-from isthmus.reporting.escape import drawing, prose, single_line
+from isthmus.reporting.escape import block, drawing, prose, single_line
 from isthmus.reporting.run_report import RunReport
 from isthmus.reporting.tables import TableRows
 from isthmus.timeline import Step, summary
@@ -37,6 +38,9 @@ def build_artifacts(story: RunReport) -> list[MarkdownArtifact | TableArtifact]:
     A teardown leaves no picture: the last one stays that of the mesh as it was.
     """
     left = [_page(story, "outcome", "Result of the run", run_summary.text(story))]
+    if told := story.facts.diagnosis:
+        text = f"{block(report.page(told.findings))}\n{prose(told.summary)}\n"
+        left.append(_page(story, "diagnosis", "What is broken, and why", text))
     return [*left, *(_mesh(story) if story.verb != "down" else ()), *_time(story)]
 
 

@@ -1,5 +1,6 @@
 """What a run has found out about its environment so far; what it has not is not in here."""
 
+from isthmus.diagnosis.analysis import Diagnosis
 from isthmus.environment import Environment
 from isthmus.step_results import Access, GatewayAddress, IstiodEndpoint
 from isthmus.verification import ClientVerdict, Finding, Verification
@@ -18,6 +19,7 @@ class RunFacts:
         self.endpoint: IstiodEndpoint | None = None
         self.clients: dict[str, ClientVerdict] = {}
         self.verification: Verification | None = None
+        self.diagnosis: Diagnosis | None = None
 
     def add_result(self, fact: object) -> None:
         """Take in what a step returned; what says nothing of the environment is passed over."""
@@ -30,6 +32,8 @@ class RunFacts:
                 self.endpoint = fact
             case ClientVerdict():
                 self.clients[fact.cluster] = fact
+            case Diagnosis():
+                self.diagnosis = fact
             case Verification():
                 self.verification = fact
                 self.clients |= {client.cluster: client for client in fact.clients}

@@ -10,7 +10,12 @@ MAX_LISTED = 20
 """Findings and failed steps that are listed."""
 _COMMAND = ". Type: "
 """What stands before the command in a finding's text (isthmus.verification.finding_text)."""
-DONE = {"up": "is one mesh, proven by traffic", "verify": "is one mesh", "down": "is deleted"}
+DONE = {
+    "up": "is one mesh, proven by traffic",
+    "verify": "is one mesh",
+    "diagnose": "shows no failure",
+    "down": "is deleted",
+}
 
 
 def text(story: RunReport) -> str:

@@ -66,12 +66,14 @@ class Verification(StepResult):
     clients: list[ClientVerdict]
     findings: tuple[Finding, ...] = ()
     """What no single client shows."""
+    causes: tuple[Finding, ...] = ()
+    """What a diagnosis of the clusters named as the root causes of all that."""
 
     @property
     def all_findings(self) -> list[Finding]:
         """Every finding once, causes before what follows from them."""
         found = [reason for client in self.clients for reason in client.findings]
-        return sort_by_cause([*found, *self.findings])
+        return [*self.causes, *sort_by_cause([*found, *self.findings])]
 
     @property
     def reasons(self) -> list[str]:
@@ -101,6 +103,7 @@ class Verification(StepResult):
             "environment": self.environment,
             "verdict": self.verdict,
             "clients": [client.document() for client in self.clients],
+            "causes": [{"id": c.kind, "about": c.about, "text": c.text} for c in self.causes],
             "reasons": self.reasons,
         }
 

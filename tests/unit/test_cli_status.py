@@ -1,17 +1,20 @@
 """What `status` looks at, and how it judges what it sees."""
 
 import json
+import time
 
 import pytest
+from snapshots import changed, healthy
 from stories import access
 
-from isthmus import errors
+from isthmus import errors, state
 from isthmus.adapters.pod_exec import KubeletUnreachable
 from isthmus.cli import cluster_view, environment_argument, status_checks
 from isthmus.cli.main import attempt
 from isthmus.cli.main import isthmus as group
 from isthmus.cli.run_history import RunRecord, write
 from isthmus.cli.status_checks import ClusterState, ClusterStatus, ReadyCount
+from isthmus.collectors import mesh
 from isthmus.environment import ClusterSpec, Environment
 
 ENVIRONMENT = Environment.model_validate(
@@ -27,6 +30,14 @@ WELL = {
     "remote_secrets": ("shanghai",),
     "ready_members": ("beijing", "shanghai"),
 }
+
+
+@pytest.fixture(autouse=True)
+def shown(monkeypatch):
+    """What a cheap diagnosis sees."""
+    seen = {"snapshot": healthy()}
+    monkeypatch.setattr(mesh, "take_snapshot", lambda environment, proxies: seen["snapshot"])
+    return seen
 
 
 def sights(host=None, remote=None):
@@ -353,3 +364,64 @@ def test_every_cluster_is_asked_with_what_the_command_may_use(monkeypatch):
     with credentials.use_block_reader(lambda name: f"content of {name}"):
         found = cluster_view.get_cluster_statuses(ENVIRONMENT)
     assert [s.error_message for s in found] == ["content of block"] * len(ENVIRONMENT.clusters)
+
+
+def proven(verdict, first="", ago=600):
+    from isthmus import environment_store
+
+    environment_store.record_proof("silk-road", verdict, 200, first)
+    path = state.folder("silk-road") / "proof.json"
+    told = json.loads(path.read_text())
+    path.write_text(json.dumps({**told, "at": told["at"] - ago}))
+
+
+@pytest.fixture
+def well(isthmus, monkeypatch):
+    monkeypatch.setattr(cluster_view, "get_cluster_statuses", lambda environment: sights())
+    return isthmus
+
+
+def test_status_says_when_traffic_was_last_proven_and_by_how_much(well):
+    assert "traffic    not proven here yet: isthmus verify" in well("status", "silk-road")[1]
+    proven("pass")
+    code, out, _ = well("status", "silk-road")
+    assert code == 0
+    assert "traffic    proven 10 min ago, 200 requests; status itself sends none" in out
+
+
+def test_a_mesh_whose_last_traffic_failed_is_not_green(well):
+    proven("fail", "beijing -> shanghai: no answer")
+    code, out, err = well("status", "silk-road")
+    assert code == 79
+    assert "NOT proven 10 min ago, 200 requests: beijing -> shanghai: no answer" in out
+    assert "isthmus diagnose silk-road" in err
+    document = json.loads(well("status", "silk-road", "-o", "json")[1])
+    assert (document["verdict"], document["traffic"]["verdict"]) == ("fail", "fail")
+
+
+def test_what_a_cheap_diagnosis_shows_is_red_with_its_id(well, shown):
+    shown["snapshot"] = changed(healthy(), "beijing", remote_secrets=[])
+    code, out, err = well("status", "silk-road")
+    assert code == 79
+    assert "F05        shanghai: " in out
+    assert "silk-road: F05 shanghai" in err and "isthmus diagnose silk-road" in err
+    document = json.loads(well("status", "silk-road", "-o", "json")[1])
+    assert document["findings"][0]["link"] == "docs/diagnosis.md#f05"
+
+
+def test_what_ends_within_ninety_days_is_told_and_json_has_all(well, shown):
+    cacerts = shown["snapshot"].cluster("shanghai").cacerts
+    soon = cacerts.signing.model_copy(update={"not_after": time.time() + 80 * 86400 + 60})
+    shown["snapshot"] = changed(
+        shown["snapshot"], "shanghai", cacerts=cacerts.model_copy(update={"signing": soon})
+    )
+    _, out, _ = well("status", "silk-road")
+    assert "expiry     shanghai: intermediate CA in 80 days" in out
+    listed = json.loads(well("status", "silk-road", "-o", "json")[1])["expiry"]
+    assert {"root CA", "intermediate CA", "reader token"} <= {entry["what"] for entry in listed}
+
+
+def test_a_proof_that_is_damaged_is_none(well):
+    proven("pass")
+    (state.folder("silk-road") / "proof.json").write_text("{")
+    assert "not proven here yet" in well("status", "silk-road")[1]

@@ -44,7 +44,7 @@ def test_the_project_s_own_file_says_what_the_issue_asks_for():
     plan = loader.read(ROOT / "deployments/prefect.yaml")
     schedules = {d.name: [s for s, _ in d.schedules] for d in plan.deployments}
     assert set(schedules) == {
-        f"{n}/{n}" for n in ("rebuild", "build", "verify", "region-pair", "teardown")
+        f"{n}/{n}" for n in ("rebuild", "build", "verify", "diagnose", "region-pair", "teardown")
     }
     [nightly], [often] = schedules["rebuild/rebuild"], schedules["verify/verify"]
     assert (nightly.timezone, nightly.active) == ("Asia/Shanghai", None)
@@ -56,7 +56,7 @@ def test_prefect_itself_can_read_the_project_s_own_file():
     from prefect.cli.deploy._models import PrefectYamlModel
 
     text = (ROOT / "deployments/prefect.yaml").read_text()
-    assert len(PrefectYamlModel.model_validate(yaml.safe_load(text)).deployments) == 5
+    assert len(PrefectYamlModel.model_validate(yaml.safe_load(text)).deployments) == 6
 
 
 def test_an_environment_may_be_the_path_of_a_file_which_counts_from_there(tmp_path):

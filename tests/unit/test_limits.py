@@ -88,6 +88,21 @@ BESIDE = {
         adapters/kube_client.STALE_FOLDER_SECONDS
         adapters/load_balancer_failures.RECENT_EVENT_SECONDS
         adapters/pod_exec.SLOW_DIAL_SECONDS""",
+    "how long a look at a mesh takes: a slow answer is a finding": """
+        collectors/cluster.DRY_RUN_SECONDS collectors/paths.LIMIT collectors/questions.CONNECT
+        collectors/questions.EXEC collectors/questions.REQUEST collectors/questions.RETRY
+        flows/verify.EVIDENCE_SECONDS polling.LAST_SECONDS tasks/diagnosis.SECONDS""",
+    "from when on a check calls something old, settled or near its end": """
+        cli/mesh_health.DAY diagnosis/analyzers/certificate_expiry.LAST_SHARE
+        diagnosis/analyzers/certificate_expiry.SHARE diagnosis/analyzers/certificate_expiry.SKEW
+        diagnosis/analyzers/deletions.HELD_PATIENCE diagnosis/analyzers/deletions.PATIENCE
+        diagnosis/analyzers/endpoint_tables.SETTLED diagnosis/analyzers/gateways.BEING_MADE
+        diagnosis/analyzers/istiods.DEFAULT_TIMEOUT diagnosis/analyzers/istiods.START
+        diagnosis/analyzers/mesh_identity.SETTLED diagnosis/analyzers/names.NEGATIVE_CACHE
+        diagnosis/analyzers/proxy_containers.START diagnosis/expected_endpoints.SETTLED
+        diagnosis/known_addresses.SETTLED diagnosis/registry.GATEWAY_PORT
+        diagnosis/registry.HBONE_PORT diagnosis/registry.SETTLED diagnosis/signers.SETTLED
+        diagnosis/times.DAY diagnosis/times.HOUR diagnosis/times.MINUTE""",
     "how much of its time a verification spends on a second look": """
         tasks/traffic.RECHECK_TIME_LIMIT""",
     "a key of the file has more to say: verification.timeout": """

@@ -150,3 +150,22 @@ def test_limits_are_those_of_the_environment_also_in_threads_that_a_step_starts(
         seen = list(pool.map(polling.in_current_context(lambda _: polling.timeouts()), range(4)))
         assert seen == [given] * 4
     assert polling.timeouts() == Timeouts()
+
+
+def test_within_a_deadline_nothing_is_waited_for_longer(clock):
+    with polling.finish_within(10), pytest.raises(NotReady):
+        polling.until(lambda: None, "a thing", timeout=90, interval=3)
+    assert sum(clock) <= 10
+    with pytest.raises(NotReady):
+        polling.until(lambda: None, "a thing", timeout=20, interval=3)
+    assert sum(clock) > 20
+
+
+def test_once_a_deadline_is_over_a_single_answer_still_gets_seconds_and_a_command_its_time(clock):
+    with polling.use_timeouts(Timeouts(request=15, exec=600, retry=2)), polling.finish_within(9):
+        assert not polling.is_out_of_time()
+        clock.append(9)
+        assert polling.is_out_of_time()
+        limits = polling.timeouts()
+        assert (limits.request, limits.exec, limits.retry) == (5, 600, 2)
+    assert not polling.is_out_of_time()

@@ -1,0 +1,202 @@
+"""One cluster: its objects masked, its secrets as facts, a dry run, its kubelets."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from isthmus import polling
+from isthmus.adapters.diff import Manifest
+from isthmus.adapters.kube import Kube
+from isthmus.adapters.pod_exec import KubeletUnreachable
+from isthmus.collectors import istiod, proxies, questions, secrets
+from isthmus.diagnosis.masking import mask
+from isthmus.diagnosis.objects import is_ready, labels_of, listed, name_of, namespace_of
+from isthmus.diagnosis.snapshot import AdmissionResult, ClusterSnapshot, Object
+from isthmus.environment import ClusterSpec
+from isthmus.environment.namespaces import ISTIO_NAMESPACE, SAMPLE_NAMESPACE
+from isthmus.errors import IsthmusError, Rejected
+from isthmus.stacks import Stack
+from isthmus.verification.answers import HOST
+
+NETWORKING = (
+    "Gateway",
+    "VirtualService",
+    "DestinationRule",
+    "ServiceEntry",
+    "WorkloadEntry",
+    "Sidecar",
+)
+SECURITY = ("PeerAuthentication", "AuthorizationPolicy", "RequestAuthentication")
+KUBEFED = ("FederatedNamespace", "FederatedSecret", "FederatedDeployment", "FederatedService")
+EVERYWHERE = {
+    "Namespace": "v1",
+    "Node": "v1",
+    "Pod": "v1",
+    "Service": "v1",
+    "EndpointSlice": "discovery.k8s.io/v1",
+    "Deployment": "apps/v1",
+    "MutatingWebhookConfiguration": "admissionregistration.k8s.io/v1",
+    "ValidatingWebhookConfiguration": "admissionregistration.k8s.io/v1",
+    "NetworkPolicy": "networking.k8s.io/v1",
+    "ServiceCIDR": "networking.k8s.io/v1",
+    "ResourceQuota": "v1",
+    "LimitRange": "v1",
+}
+"""Kinds of which all objects are read, with their API versions."""
+INJECTED_LABELS = {"sidecar.istio.io/inject": "true"}
+THOROUGH = ("proxies", "admission", "kubelets")
+"""Questions that take seconds."""
+DRY_RUN_SECONDS = 11.0
+"""One more than an API server gives the injector, whose failing it then tells (istio
+manifests/charts/istio-control/istio-discovery/templates/mutatingwebhook.yaml, timeoutSeconds)."""
+DRY_RUN_IMAGE = "isthmus.invalid/diagnose:none"
+"""Never pulled: the pod is not made."""
+
+
+def collect(
+    client: Kube, spec: ClusterSpec, stack: Stack, server: str, *, host: bool, proxies: bool = True
+) -> ClusterSnapshot:
+    """Return all that one cluster tells; one that gives no answer at all is told of, with why."""
+    known: dict[str, Any] = {
+        "name": spec.name,
+        "region": spec.region,
+        "network": spec.network,
+        "host": host,
+        "server": server,
+    }
+    try:
+        known |= {"version": client.version(), "uid": client.uid()}
+    except IsthmusError as error:
+        said = f"{error.message}; {error.hint}" if error.hint else error.message
+        return ClusterSnapshot(**known, reachable=False, unreachable_reason=said)
+    objects, errors = _objects(client, stack, host)
+    seen = ClusterSnapshot(**known, objects=objects, errors=errors)
+    return _asked(client, seen, stack, proxies)
+
+
+def _objects(
+    client: Kube, stack: Stack, host: bool
+) -> tuple[dict[str, list[Object]], dict[str, str]]:
+    kinds = dict(EVERYWHERE)
+    kinds |= dict.fromkeys(NETWORKING, stack.networking)
+    kinds["EnvoyFilter"] = "networking.istio.io/v1alpha3"  # it has no later version
+    kinds |= dict.fromkeys(SECURITY, "security.istio.io/v1beta1")
+    if host:
+        kinds |= {"KubeFedCluster": "core.kubefed.io/v1beta1"}
+        kinds |= dict.fromkeys(KUBEFED, "types.kubefed.io/v1beta1")
+    wanted: dict[str, Callable[[], list[Manifest]]] = {
+        f"list {kind}": partial(client.objects, kind, api=api) for kind, api in kinds.items()
+    }
+    for space in (ISTIO_NAMESPACE, SAMPLE_NAMESPACE):
+        wanted[f"list Event in {space}"] = partial(client.objects, "Event", space)
+    wanted["list ConfigMap istio"] = partial(_config_maps, client)
+    wanted["list istiod Endpoints"] = partial(_endpoints, client)
+    found, errors = questions.ask(wanted)
+    objects: dict[str, list[Object]] = {}
+    for items in found.values():
+        for item in items:
+            objects.setdefault(item["kind"], []).append(mask(item))
+    listed_kinds = {what.split(" ")[1] for what in found if what.startswith("list ")}
+    for kind in listed_kinds - {"istiod"}:
+        objects.setdefault(kind, [])
+    return objects, errors
+
+
+def _config_maps(client: Kube) -> list[Manifest]:
+    roots = client.named("ConfigMap", "istio-ca-root-cert")
+    config = client.get("ConfigMap", "istio", ISTIO_NAMESPACE)
+    made = {"apiVersion": "v1", "kind": "ConfigMap"}
+    return [*roots, {**made, **config}] if config else roots
+
+
+def _endpoints(client: Kube) -> list[Manifest]:
+    names = ("istiod", "istiod-remote")
+    found = [client.get("Endpoints", name, ISTIO_NAMESPACE) for name in names]
+    return [{"apiVersion": "v1", "kind": "Endpoints", **e} for e in found if e]
+
+
+def _asked(client: Kube, seen: ClusterSnapshot, stack: Stack, every: bool) -> ClusterSnapshot:
+    host = frozenset({HOST})
+    gateway = stack.gateway.selector
+    wanted: dict[str, Callable[[], Any]] = {
+        "cacerts": partial(secrets.cacerts, client),
+        "proxies": partial(proxies.collect, client, gateway, listed(seen, "Pod"), host),
+        "admission": partial(_admission, client, seen),
+        "kubelets": partial(_kubelets, client, seen),
+    }
+    if seen.host:
+        wanted["remote secrets"] = partial(secrets.remote_secrets, client)
+    if not every:
+        wanted = {what: ask for what, ask in wanted.items() if what not in THOROUGH}
+    elif seen.host or stack.istiod_in_remotes:
+        wanted["istiod"] = partial(istiod.collect, client, host)
+    found, errors = questions.ask(wanted)
+    proxies_found, left_out = found.get("proxies") or ([], 0)
+    return seen.model_copy(
+        update={
+            "cacerts": found.get("cacerts"),
+            "remote_secrets": found.get("remote secrets") or [],
+            "istiods": found.get("istiod") or [],
+            "proxies": proxies_found,
+            "proxies_left_out": left_out,
+            "admission": found.get("admission") or [],
+            "kubelet_errors": found.get("kubelets") or [],
+            "errors": {**seen.errors, **errors},
+        }
+    )
+
+
+def _admission(client: Kube, seen: ClusterSnapshot) -> list[AdmissionResult]:
+    """Return what becomes of a pod in each namespace of the mesh that Isthmus has made."""
+    spaces = [SAMPLE_NAMESPACE] if _exists(seen, SAMPLE_NAMESPACE) else []
+    return [_dry_run(client, space) for space in spaces]
+
+
+def _exists(seen: ClusterSnapshot, name: str) -> bool:
+    return any(name_of(space) == name for space in listed(seen, "Namespace"))
+
+
+def _dry_run(client: Kube, namespace: str) -> AdmissionResult:
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"generateName": "isthmus-diagnose-", "namespace": namespace},
+        "spec": {"containers": [{"name": "diagnose", "image": DRY_RUN_IMAGE}]},
+    }
+    path = f"/api/v1/namespaces/{namespace}/pods?dryRun=All"
+    patient = polling.timeouts().model_copy(update={"request": DRY_RUN_SECONDS})
+    try:
+        with polling.use_timeouts(patient):
+            made = client.request("POST", path, pod)
+    except Rejected as error:
+        return AdmissionResult(namespace=namespace, message=error.message, status=403)
+    except IsthmusError as error:
+        return AdmissionResult(namespace=namespace, message=error.message, status=500)
+    spec = made["spec"]
+    every = [*(spec.get("initContainers") or []), *spec["containers"]]
+    injected = any(c["name"] == "istio-proxy" for c in every)
+    return AdmissionResult(namespace=namespace, allowed=True, injected=injected, status=201)
+
+
+def _kubelets(client: Kube, seen: ClusterSnapshot) -> list[str]:
+    """Return what is said of kubelets that the API server does not reach; a node is asked once."""
+    nodes: dict[str, Object] = {}
+    for pod in listed(seen, "Pod"):
+        if is_ready(pod) and namespace_of(pod) in (ISTIO_NAMESPACE, SAMPLE_NAMESPACE):
+            nodes.setdefault(str(pod["spec"].get("nodeName")), pod)
+    said = []
+    for pod in nodes.values():
+        container = pod["spec"]["containers"][0]["name"]
+        try:
+            client.execute(name_of(pod), namespace_of(pod), container, ["/bin/true"])
+        except KubeletUnreachable as error:
+            said.append(f"{error.message}; {error.hint}")
+        except IsthmusError:
+            continue
+    return said
+
+
+def is_injected_namespace(space: Object) -> bool:
+    """Tell whether pods of a namespace get a sidecar by its label."""
+    labels = labels_of(space)
+    return labels.get("istio-injection") == "enabled" or "istio.io/rev" in labels

@@ -1,0 +1,81 @@
+"""The whole snapshot: every cluster at once, then the ways between them."""
+
+import time
+from importlib.metadata import version
+
+from isthmus import polling, providers
+from isthmus.adapters import kube, kubeconfigs
+from isthmus.collectors import cluster as cluster_collector
+from isthmus.collectors import paths, questions
+from isthmus.diagnosis.snapshot import ClusterSnapshot, Snapshot, TlsProbe
+from isthmus.environment import ClusterSpec, Environment
+from isthmus.errors import IsthmusError
+from isthmus.reporting.support_archive import redact_strings
+from isthmus.stacks import load
+
+PARALLEL = 16
+"""Clusters that are asked at a time."""
+
+
+def take_snapshot(environment: Environment, *, proxies: bool = True) -> Snapshot:
+    """Return what all clusters show now. A cluster that gives no answer stops no other.
+
+    Without `proxies` neither Envoy nor istiod is asked, and no pod is tried: half of the time.
+    """
+    begun, moment = time.monotonic(), time.time()
+    with polling.use_timeouts(questions.limits(environment.timeouts)):
+        seen = questions.in_parallel(
+            lambda spec: _cluster(environment, spec, proxies), environment.clusters, PARALLEL
+        )
+        clusters = [snapshot for snapshot, _ in seen]
+        clusters, probes = _ways(environment, clusters, [client for _, client in seen])
+    found = Snapshot(
+        isthmus=version("isthmus"),
+        taken_at=moment,
+        seconds=round(time.monotonic() - begun, 1),
+        environment=environment.model_dump(mode="json"),
+        clusters=clusters,
+        probes=probes,
+    )
+    # Nothing was handed in that is secret; should a message or a log quote something, it ends here.
+    return Snapshot.model_validate(redact_strings(found.model_dump()))
+
+
+def _cluster(
+    environment: Environment, spec: ClusterSpec, proxies: bool
+) -> tuple[ClusterSnapshot, kube.Kube | None]:
+    stack, host = load(environment.stack), spec == environment.host
+    try:
+        access = providers.get_provider(environment).access(environment, spec)
+        client = kube.connect(access)
+        server = access.server or kubeconfigs.server(access)[0]
+    except IsthmusError as error:
+        return _unreachable(spec, host, error), None
+    found = cluster_collector.collect(client, spec, stack, server, host=host, proxies=proxies)
+    return found, client if found.reachable else None
+
+
+def _unreachable(spec: ClusterSpec, host: bool, error: IsthmusError) -> ClusterSnapshot:
+    said = f"{error.message}; {error.hint}" if error.hint else error.message
+    return ClusterSnapshot(
+        name=spec.name,
+        region=spec.region,
+        network=spec.network,
+        host=host,
+        reachable=False,
+        unreachable_reason=said,
+    )
+
+
+def _ways(
+    environment: Environment, clusters: list[ClusterSnapshot], clients: list[kube.Kube | None]
+) -> tuple[list[ClusterSnapshot], list[TlsProbe]]:
+    pairs = [(c, seen) for c, seen in zip(clients, clusters, strict=True) if c]
+    askers = [found for client, seen in pairs if (found := paths.asker(client, seen))]
+    probes = paths.probe(askers, clusters, load(environment.stack).gateway)
+    for asking in askers:
+        if asking.cluster == clusters[0].name:
+            probes += paths.api_servers(asking, clusters[0])
+    lookups = paths.look_up(askers, clusters)
+    named = [c.model_copy(update={"lookups": lookups.get(c.name, [])}) for c in clusters]
+    return named, probes

@@ -1,0 +1,215 @@
+"""From inside a pod of each cluster to every other one: name, TCP, TLS, and who answers."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from isthmus.adapters import pod_dial
+from isthmus.adapters.kube import Kube
+from isthmus.collectors import questions
+from isthmus.diagnosis.certificate_facts import facts_of_der
+from isthmus.diagnosis.objects import is_ending, is_ready, labelled, labels_of, listed, name_of
+from isthmus.diagnosis.objects import namespace_of as space_of
+from isthmus.diagnosis.snapshot import ClusterSnapshot, NameLookup, Object, TlsProbe
+from isthmus.environment.namespaces import ISTIO_NAMESPACE, ISTIOD_SAN, SAMPLE_NAMESPACE
+from isthmus.errors import IsthmusError
+from isthmus.stacks import GatewayNames
+from isthmus.verification.answers import GATEWAY_CLUSTER, HOST
+from isthmus.verification.endpoints import SAMPLE_PORT
+
+LIMIT = 3.0
+"""Seconds that a connection may take, and a handshake: SYN is sent twice in them (RFC 6298)."""
+ISTIO_ALPN = ("istio",)
+"""What a sidecar offers; a gateway hands on nothing else (istio pilot core/gateway.go,
+allIstioMtlsALPNs)."""
+ISTIOD_PORT = 15012
+PARALLEL = 8
+
+
+@dataclass(frozen=True)
+class Asker:
+    """A pod in which one can dial as its Envoy does."""
+
+    client: Kube
+    cluster: str
+    pod: pod_dial.Pod
+
+
+@dataclass(frozen=True)
+class Way:
+    """What is to be tried."""
+
+    target: str
+    purpose: str
+    host: str
+    port: int
+    server_name: str
+    alpn: tuple[str, ...] = ()
+
+
+def asker(client: Kube, cluster: ClusterSnapshot) -> Asker | None:
+    """Return a running proxy's container, the caller's if there is one; its user is not redirected.
+
+    Source: istio-iptables leaves alone what the user 1337 sends (tools/istio-iptables).
+    """
+    alive = [p for p in listed(cluster, "Pod") if _has_running_proxy(p)]
+    best = min(alive, key=_preference, default=None)
+    if not best:
+        return None
+    return Asker(client, cluster.name, pod_dial.Pod(space_of(best), name_of(best), "istio-proxy"))
+
+
+def _preference(pod: Object) -> tuple[bool, bool, bool, str]:
+    labels = labels_of(pod)
+    ours = space_of(pod) in (SAMPLE_NAMESPACE, ISTIO_NAMESPACE)
+    return labels.get("app") != "sleep", not is_ready(pod), not ours, name_of(pod)
+
+
+def _has_running_proxy(pod: Object) -> bool:
+    status = pod.get("status", {})
+    every = [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
+    running = [s for s in every if s.get("name") == "istio-proxy" and "running" in s["state"]]
+    return bool(running) and not is_ending(pod)
+
+
+def probe(
+    askers: list[Asker], clusters: list[ClusterSnapshot], gateway: GatewayNames
+) -> list[TlsProbe]:
+    """Return what came of each way between these clusters, host first; all are tried at once."""
+    host = clusters[0].name
+    wanted = [
+        (one, way)
+        for one in askers
+        for cluster in clusters
+        for way in _ways(one.cluster, cluster, host, gateway)
+    ]
+    return questions.in_parallel(lambda item: _try(*item), wanted, PARALLEL)
+
+
+def addresses(cluster: ClusterSnapshot, gateway: GatewayNames) -> list[str]:
+    """Return every address or host name of a cluster's gateway."""
+    key, _, value = gateway.selector.partition("=")
+    services = labelled(cluster, "Service", {key: value}, ISTIO_NAMESPACE)
+    ingress = [
+        entry
+        for service in services
+        for entry in service.get("status", {}).get("loadBalancer", {}).get("ingress") or []
+    ]
+    return [
+        str(e.get("ip") or e.get("hostname")) for e in ingress if e.get("ip") or e.get("hostname")
+    ]
+
+
+def _ways(asking: str, cluster: ClusterSnapshot, host: str, gateway: GatewayNames) -> Iterator[Way]:
+    if asking == cluster.name:
+        return
+    for address in addresses(cluster, gateway):
+        yield Way(cluster.name, "gateway", address, gateway.port, GATEWAY_CLUSTER, ISTIO_ALPN)
+    if cluster.name == host:
+        yield Way(host, "istiod", ISTIOD_SAN, ISTIOD_PORT, ISTIOD_SAN, ("h2",))
+
+
+def api_servers(asking: Asker, secrets_of_host: ClusterSnapshot) -> list[TlsProbe]:
+    """Return what the host's pods get at the API server of each remote secret."""
+    ways = [
+        Way(
+            s.key,
+            "api-server",
+            parts.hostname,
+            parts.port or 443,
+            s.tls_server_name or parts.hostname,
+        )
+        for s in secrets_of_host.remote_secrets
+        if s.server.startswith("https://") and not s.proxy_url
+        if (parts := urlsplit(s.server)).hostname
+    ]
+    return questions.in_parallel(lambda way: _try(asking, way), ways, PARALLEL)
+
+
+def look_up(askers: list[Asker], clusters: list[ClusterSnapshot]) -> dict[str, list[NameLookup]]:
+    """Return how each cluster's pods resolve the sample's name: the asker, and one that is fresh.
+
+    The asker's own resolver may keep an old answer, a gateway's never asked for this name before.
+    """
+    wanted = [(asking, "pod") for asking in askers]
+    for asking in askers:
+        seen = next(c for c in clusters if c.name == asking.cluster)
+        gateways = [p for p in listed(seen, "Pod") if _is_gateway(p) and _has_running_proxy(p)]
+        for pod in gateways[:1]:
+            place = pod_dial.Pod(space_of(pod), name_of(pod), "istio-proxy")
+            wanted.append((Asker(asking.client, asking.cluster, place), "dns"))
+    found: dict[str, list[NameLookup]] = {}
+    for lookup in questions.in_parallel(lambda item: _look_up(*item), wanted, PARALLEL):
+        if lookup:
+            found.setdefault(lookup.cluster, []).append(lookup)
+    return found
+
+
+def _is_gateway(pod: Object) -> bool:
+    return space_of(pod) == ISTIO_NAMESPACE and "istio" in labels_of(pod)
+
+
+def _look_up(asking: Asker, resolver: str) -> NameLookup | None:
+    """Return what came of a look-up, nothing if the pod could not be asked."""
+    try:
+        dialled = pod_dial.dial(asking.client, asking.pod, HOST, SAMPLE_PORT, LIMIT)
+    except IsthmusError:
+        return None
+    if dialled.missing:
+        return None
+    return NameLookup(
+        cluster=asking.cluster,
+        name=HOST,
+        resolver=resolver,
+        addresses=(dialled.address,) if dialled.address else (),
+        error=dialled.error if dialled.error_at == "name" else "",
+    )
+
+
+def _try(asking: Asker, way: Way) -> TlsProbe:
+    known = TlsProbe(
+        source=asking.cluster,
+        source_pod=asking.pod.text,
+        target=way.target,
+        purpose=way.purpose,
+        host=way.host,
+        port=way.port,
+        server_name=way.server_name,
+        alpn=way.alpn,
+    )
+    try:
+        return _dialled(asking, way, known)
+    except IsthmusError as error:
+        return known.model_copy(update={"skipped": error.message})
+
+
+def _dialled(asking: Asker, way: Way, known: TlsProbe) -> TlsProbe:
+    dialled = pod_dial.dial(asking.client, asking.pod, way.host, way.port, LIMIT)
+    if dialled.missing:
+        skipped = f"{asking.pod.text} {pod_dial.NO_PROGRAM}"
+        return known.model_copy(update={"skipped": skipped})
+    found = {
+        "resolved": (dialled.address,) if dialled.address else (),
+        "connected": dialled.connected,
+        "error": dialled.error,
+        "error_at": dialled.error_at,
+        "seconds": dialled.seconds,
+    }
+    if not dialled.connected:
+        return known.model_copy(update=found)
+    where = dialled.address or way.host
+    shaken = pod_dial.handshake(
+        asking.client, asking.pod, where, way.port, way.server_name, way.alpn, LIMIT
+    )
+    if shaken.missing:
+        return known.model_copy(update=found)
+    return known.model_copy(
+        update=found
+        | {
+            "error": shaken.error,
+            "error_at": "tls" if shaken.error else "",
+            "certificates": facts_of_der(shaken.chain),
+            "alpn_selected": shaken.alpn,
+            "wants_client_certificate": shaken.wants_client_certificate,
+        }
+    )

@@ -1,0 +1,40 @@
+"""Diagnosis: a snapshot of all clusters, and the causes that it shows."""
+
+from isthmus import events, polling
+from isthmus.collectors import mesh
+from isthmus.diagnosis import analysis, causes, report
+from isthmus.diagnosis.analysis import Diagnosis
+from isthmus.environment import Environment
+from isthmus.errors import IsthmusError
+from isthmus.verification import Finding
+from tasks.policies import step
+
+SECONDS = 12.0
+"""Seconds that a snapshot for a red verdict may take."""
+MOST = 5
+"""Root causes that a red verdict names; `isthmus diagnose` names all."""
+
+
+@step("diagnose", looks=True)
+def diagnose(environment: Environment) -> Diagnosis:
+    """Return all failures that the clusters show now, root causes first."""
+    return analysis.diagnose(mesh.take_snapshot(environment), analysis.select())
+
+
+def find_causes(environment: Environment) -> tuple[Finding, ...]:
+    """Return the root causes that the clusters show now; nothing if they show none.
+
+    A diagnosis that fails takes nothing from the verdict.
+    """
+    try:
+        with polling.finish_within(SECONDS):
+            snapshot = mesh.take_snapshot(environment)
+    except IsthmusError as error:
+        events.report_progress(f"no diagnosis: {error.message}")
+        return ()
+    found = causes.roots(analysis.analyze(snapshot, analysis.select()))
+    errors = [failure for failure in found if failure.severity == "error"][:MOST]
+    return tuple(
+        Finding(kind=f.id, about=f.clusters[0] if f.clusters else "", text=report.sentence(f))
+        for f in errors
+    )
