@@ -28,7 +28,11 @@ def isthmus(home, *args):
 
 
 def around(home):
-    return {**os.environ, "ISTHMUS_HOME": str(home), "PYTHONPATH": str(TESTS)}
+    return {**os.environ, **own(home)}
+
+
+def own(home):
+    return {"ISTHMUS_HOME": str(home), "PYTHONPATH": str(TESTS)}
 
 
 @pytest.fixture
@@ -54,13 +58,12 @@ def home(tmp_path, postgresql, monkeypatch):
 def second(home):
     """Another worker of the same pool."""
     server = home / "server"
-    variables = prefect_settings.worker(server, prefect_record.address(server).api)
+    # What is made for a worker names the home of this process, which here is another one.
+    variables = {**prefect_settings.worker(server, prefect_record.address(server).api), **own(home)}
     pool = ["--pool", prefect_settings.WORK_POOL, "--type", "process", "--limit", LIMIT]
     command = [sys.executable, "-m", "prefect", "worker", "start", "--name", "second", *pool]
     with (home / "second.log").open("w") as log:
-        process = subprocess.Popen(
-            command, env={**around(home), **variables}, stdout=log, stderr=log
-        )
+        process = subprocess.Popen(command, env={**os.environ, **variables}, stdout=log, stderr=log)
     yield
     process.kill()  # asked to end, a worker takes its time; it has nothing left to do
     process.wait()
