@@ -31,15 +31,27 @@ from isthmus.environment import ClusterSpec, Environment
 NOW = 1_790_000_000.0
 """2026-09-21 14:13:20 UTC; the mesh was made on the day before."""
 DAY = 86_400.0
-NAMES = ("beijing", "shanghai", *(f"region{n}" for n in range(3, 20)))
+LAB_REMOTES = 9
+"""More remotes than the lab has room for are clusters that exist."""
+NAMES = ("beijing", "shanghai", *(f"region{n}" for n in range(3, 300)))
 
 
 def healthy(remotes=1, stack="istio-1.31", federation="kubefed"):
     """Return a mesh in which everything is well: one host and that many remotes."""
     names = NAMES[: remotes + 1]
-    specs = [ClusterSpec(name=n, region=n, network=f"network{i}") for i, n in enumerate(names, 1)]
+    wide = remotes > LAB_REMOTES
+
+    specs = [
+        ClusterSpec(name=n, region=n, network=f"network{i}", **_place(n, wide))
+        for i, n in enumerate(names, 1)
+    ]
     made = Environment(
-        name="pair", stack=stack, federation=federation, host=specs[0], remotes=specs[1:]
+        name="pair",
+        provider="kubeconfig" if wide else "lab",
+        stack=stack,
+        federation=federation,
+        host=specs[0],
+        remotes=specs[1:],
     )
     places = [Place(number, name, stack) for number, name in enumerate(names)]
     trust = Trust()
@@ -51,6 +63,10 @@ def healthy(remotes=1, stack="istio-1.31", federation="kubefed"):
         clusters=[cluster(place, places, trust, NOW) for place in places],
         probes=probes(places, trust),
     )
+
+
+def _place(name, wide):
+    return {"kubeconfig": "/kubeconfig", "context": name} if wide else {}
 
 
 class Trust:

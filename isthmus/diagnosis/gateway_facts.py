@@ -4,6 +4,7 @@ import ipaddress
 import json
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 from isthmus.diagnosis.fields import dig, mappings, number, texts
@@ -127,6 +128,7 @@ def _outer_port(snapshot: Snapshot, service: Object) -> int:
     return whole(same[0].get("nodePort")) if same else port
 
 
+@lru_cache(65536)
 def ip(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     """Return an IP address, None for a host name."""
     try:

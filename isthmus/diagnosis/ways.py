@@ -24,11 +24,11 @@ def gateway_probes(snapshot: Snapshot) -> dict[tuple[str, str], list[TlsProbe]]:
     for probe in snapshot.probes:
         if probe.purpose == "gateway" and not probe.skipped and probe.source != probe.target:
             found.setdefault((probe.source, probe.target), []).append(probe)
-    return {pair: _usable(snapshot.cluster(pair[0]), tried) for pair, tried in found.items()}
+    families = {cluster.name: pod_families(cluster) for cluster in snapshot.clusters}
+    return {pair: _usable(families.get(pair[0], set()), tried) for pair, tried in found.items()}
 
 
-def _usable(source: ClusterSnapshot | None, tried: list[TlsProbe]) -> list[TlsProbe]:
-    families = pod_families(source) if source else set()
+def _usable(families: set[int], tried: list[TlsProbe]) -> list[TlsProbe]:
     usable = [p for p in tried if not (found := ip(p.host)) or found.version in families]
     return usable if families and usable else tried
 

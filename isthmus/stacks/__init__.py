@@ -95,8 +95,13 @@ class Stack(StackModel):
 
 def names() -> list[str]:
     """Return the names of all stacks, sorted."""
+    return list(_names())
+
+
+@cache
+def _names() -> tuple[str, ...]:
     found = (entry.name for entry in files(__name__).iterdir())
-    return sorted(name.removesuffix(".yaml") for name in found if name.endswith(".yaml"))
+    return tuple(sorted(name.removesuffix(".yaml") for name in found if name.endswith(".yaml")))
 
 
 @cache

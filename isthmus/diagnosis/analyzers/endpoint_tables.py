@@ -48,8 +48,9 @@ def table_differs(snapshot: Snapshot) -> Iterator[Failure]:
             yield _not_connected(snapshot, cluster, lost)
     for gap, proxies in gaps.items():
         yield _missing(snapshot, gap, proxies)
+    known = known_addresses(snapshot)
     for cluster in snapshot.clusters:
-        yield from _unconnected(snapshot, cluster)
+        yield from _unconnected(snapshot, cluster, known)
 
 
 def _is_settled(snapshot: Snapshot, cluster: ClusterSnapshot, proxy: ProxySnapshot) -> bool:
@@ -136,10 +137,11 @@ def _not_connected(
     )
 
 
-def _unconnected(snapshot: Snapshot, cluster: ClusterSnapshot) -> Iterator[Failure]:
+def _unconnected(
+    snapshot: Snapshot, cluster: ClusterSnapshot, known: set[str]
+) -> Iterator[Failure]:
     """Find listed endpoints to which connections were tried and none ever came about."""
     failed: dict[str, list[tuple[ProxySnapshot, ProxyEndpoint]]] = {}
-    known = known_addresses(snapshot)
     for proxy, endpoint in _endpoints(cluster):
         never = endpoint.connect_failures and endpoint.requests and not endpoint.successes
         if known and plain(endpoint.address) not in known:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from isthmus.diagnosis.finding import Failure, analyzer
-from isthmus.diagnosis.gateway_facts import entries, resolved, shown
+from isthmus.diagnosis.gateway_facts import entries, ip, resolved, shown
 from isthmus.diagnosis.services import up
 from isthmus.diagnosis.snapshot import ClusterSnapshot, ProxyEndpoint, ProxySnapshot, Snapshot
 
@@ -17,8 +17,9 @@ def sends_back(snapshot: Snapshot) -> Iterator[Failure]:
     Source: istio releasenotes/notes/network-view-eps.yaml: without the view requests go back to
     the network that they came from.
     """
+    ways = {c.name: {a for a, _ in entries(snapshot, c)} for c in snapshot.clusters}
     for cluster in snapshot.clusters:
-        foreign = _foreign(snapshot, cluster)
+        foreign = _foreign(snapshot, cluster, ways)
         for proxy in cluster.proxies:
             if proxy.kind != "gateway" or not foreign:
                 continue
@@ -27,12 +28,14 @@ def sends_back(snapshot: Snapshot) -> Iterator[Failure]:
                 yield _sends_back(snapshot, cluster, proxy, back)
 
 
-def _foreign(snapshot: Snapshot, cluster: ClusterSnapshot) -> set[str]:
+def _foreign(snapshot: Snapshot, cluster: ClusterSnapshot, ways: dict[str, set[str]]) -> set[str]:
     """Return where the gateways of other networks are; empty if there is no other network."""
-    others = [c for c in snapshot.clusters if c.network != cluster.network]
-    known = {address for c in others for address, _ in entries(snapshot, c)}
-    own = {a for c in snapshot.clusters if c not in others for a, _ in entries(snapshot, c)}
-    return (known | {a for name in known for a in resolved(snapshot, name)}) - own
+    known: set[str] = set()
+    own: set[str] = set()
+    for other in snapshot.clusters:
+        (own if other.network == cluster.network else known).update(ways[other.name])
+    names = [name for name in known if not ip(name)]
+    return (known | {a for name in names for a in resolved(snapshot, name)}) - own
 
 
 def _inner(proxy: ProxySnapshot) -> list[list[ProxyEndpoint]]:
