@@ -4,17 +4,15 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from isthmus import polling
 from isthmus.adapters.diff import Manifest
 from isthmus.adapters.kube import Kube
-from isthmus.adapters.pod_exec import KubeletUnreachable
-from isthmus.collectors import istiod, proxies, questions, secrets
+from isthmus.collectors import admission, istiod, proxies, questions, secrets
 from isthmus.diagnosis.masking import mask
-from isthmus.diagnosis.objects import is_ready, labels_of, listed, name_of, namespace_of
-from isthmus.diagnosis.snapshot import AdmissionResult, ClusterSnapshot, Object
+from isthmus.diagnosis.objects import listed
+from isthmus.diagnosis.snapshot import ClusterSnapshot, Object
 from isthmus.environment import ClusterSpec
 from isthmus.environment.namespaces import ISTIO_NAMESPACE, SAMPLE_NAMESPACE
-from isthmus.errors import IsthmusError, Rejected
+from isthmus.errors import IsthmusError
 from isthmus.stacks import Stack
 from isthmus.verification.answers import HOST
 
@@ -43,14 +41,8 @@ EVERYWHERE = {
     "LimitRange": "v1",
 }
 """Kinds of which all objects are read, with their API versions."""
-INJECTED_LABELS = {"sidecar.istio.io/inject": "true"}
 THOROUGH = ("proxies", "admission", "kubelets")
 """Questions that take seconds."""
-DRY_RUN_SECONDS = 11.0
-"""One more than an API server gives the injector, whose failing it then tells (istio
-manifests/charts/istio-control/istio-discovery/templates/mutatingwebhook.yaml, timeoutSeconds)."""
-DRY_RUN_IMAGE = "isthmus.invalid/diagnose:none"
-"""Never pulled: the pod is not made."""
 
 
 def collect(
@@ -121,8 +113,8 @@ def _asked(client: Kube, seen: ClusterSnapshot, stack: Stack, every: bool) -> Cl
     wanted: dict[str, Callable[[], Any]] = {
         "cacerts": partial(secrets.cacerts, client),
         "proxies": partial(proxies.collect, client, gateway, listed(seen, "Pod"), host),
-        "admission": partial(_admission, client, seen),
-        "kubelets": partial(_kubelets, client, seen),
+        "admission": partial(admission.dry_runs, client, seen),
+        "kubelets": partial(admission.kubelet_errors, client, seen),
     }
     if seen.host:
         wanted["remote secrets"] = partial(secrets.remote_secrets, client)
@@ -144,59 +136,3 @@ def _asked(client: Kube, seen: ClusterSnapshot, stack: Stack, every: bool) -> Cl
             "errors": {**seen.errors, **errors},
         }
     )
-
-
-def _admission(client: Kube, seen: ClusterSnapshot) -> list[AdmissionResult]:
-    """Return what becomes of a pod in each namespace of the mesh that Isthmus has made."""
-    spaces = [SAMPLE_NAMESPACE] if _exists(seen, SAMPLE_NAMESPACE) else []
-    return [_dry_run(client, space) for space in spaces]
-
-
-def _exists(seen: ClusterSnapshot, name: str) -> bool:
-    return any(name_of(space) == name for space in listed(seen, "Namespace"))
-
-
-def _dry_run(client: Kube, namespace: str) -> AdmissionResult:
-    pod = {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"generateName": "isthmus-diagnose-", "namespace": namespace},
-        "spec": {"containers": [{"name": "diagnose", "image": DRY_RUN_IMAGE}]},
-    }
-    path = f"/api/v1/namespaces/{namespace}/pods?dryRun=All"
-    patient = polling.timeouts().model_copy(update={"request": DRY_RUN_SECONDS})
-    try:
-        with polling.use_timeouts(patient):
-            made = client.request("POST", path, pod)
-    except Rejected as error:
-        return AdmissionResult(namespace=namespace, message=error.message, status=403)
-    except IsthmusError as error:
-        return AdmissionResult(namespace=namespace, message=error.message, status=500)
-    spec = made["spec"]
-    every = [*(spec.get("initContainers") or []), *spec["containers"]]
-    injected = any(c["name"] == "istio-proxy" for c in every)
-    return AdmissionResult(namespace=namespace, allowed=True, injected=injected, status=201)
-
-
-def _kubelets(client: Kube, seen: ClusterSnapshot) -> list[str]:
-    """Return what is said of kubelets that the API server does not reach; a node is asked once."""
-    nodes: dict[str, Object] = {}
-    for pod in listed(seen, "Pod"):
-        if is_ready(pod) and namespace_of(pod) in (ISTIO_NAMESPACE, SAMPLE_NAMESPACE):
-            nodes.setdefault(str(pod["spec"].get("nodeName")), pod)
-    said = []
-    for pod in nodes.values():
-        container = pod["spec"]["containers"][0]["name"]
-        try:
-            client.execute(name_of(pod), namespace_of(pod), container, ["/bin/true"])
-        except KubeletUnreachable as error:
-            said.append(f"{error.message}; {error.hint}")
-        except IsthmusError:
-            continue
-    return said
-
-
-def is_injected_namespace(space: Object) -> bool:
-    """Tell whether pods of a namespace get a sidecar by its label."""
-    labels = labels_of(space)
-    return labels.get("istio-injection") == "enabled" or "istio.io/rev" in labels

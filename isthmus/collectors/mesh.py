@@ -6,7 +6,7 @@ from importlib.metadata import version
 from isthmus import polling, providers
 from isthmus.adapters import kube, kubeconfigs
 from isthmus.collectors import cluster as cluster_collector
-from isthmus.collectors import paths, questions
+from isthmus.collectors import lookups, paths, questions
 from isthmus.diagnosis.snapshot import ClusterSnapshot, Snapshot, TlsProbe
 from isthmus.environment import ClusterSpec, Environment
 from isthmus.errors import IsthmusError
@@ -76,6 +76,6 @@ def _ways(
     for asking in askers:
         if asking.cluster == clusters[0].name:
             probes += paths.api_servers(asking, clusters[0])
-    lookups = paths.look_up(askers, clusters)
-    named = [c.model_copy(update={"lookups": lookups.get(c.name, [])}) for c in clusters]
+    looked_up = lookups.look_up(askers, clusters)
+    named = [c.model_copy(update={"lookups": looked_up.get(c.name, [])}) for c in clusters]
     return named, probes

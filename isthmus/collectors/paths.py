@@ -4,18 +4,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from isthmus.adapters import pod_dial
+from isthmus.adapters import pod_dial, pod_tls
 from isthmus.adapters.kube import Kube
 from isthmus.collectors import questions
 from isthmus.diagnosis.certificate_facts import facts_of_der
 from isthmus.diagnosis.objects import is_ending, is_ready, labelled, labels_of, listed, name_of
 from isthmus.diagnosis.objects import namespace_of as space_of
-from isthmus.diagnosis.snapshot import ClusterSnapshot, NameLookup, Object, TlsProbe
+from isthmus.diagnosis.snapshot import ClusterSnapshot, Object, TlsProbe
 from isthmus.environment.namespaces import ISTIO_NAMESPACE, ISTIOD_SAN, SAMPLE_NAMESPACE
 from isthmus.errors import IsthmusError
 from isthmus.stacks import GatewayNames
-from isthmus.verification.answers import GATEWAY_CLUSTER, HOST
-from isthmus.verification.endpoints import SAMPLE_PORT
+from isthmus.verification.answers import GATEWAY_CLUSTER
 
 LIMIT = 3.0
 """Seconds that a connection may take, and a handshake: SYN is sent twice in them (RFC 6298)."""
@@ -52,7 +51,7 @@ def asker(client: Kube, cluster: ClusterSnapshot) -> Asker | None:
 
     Source: istio-iptables leaves alone what the user 1337 sends (tools/istio-iptables).
     """
-    alive = [p for p in listed(cluster, "Pod") if _has_running_proxy(p)]
+    alive = [p for p in listed(cluster, "Pod") if has_running_proxy(p)]
     best = min(alive, key=_preference, default=None)
     if not best:
         return None
@@ -65,7 +64,8 @@ def _preference(pod: Object) -> tuple[bool, bool, bool, str]:
     return labels.get("app") != "sleep", not is_ready(pod), not ours, name_of(pod)
 
 
-def _has_running_proxy(pod: Object) -> bool:
+def has_running_proxy(pod: Object) -> bool:
+    """Tell whether a pod's proxy runs, and the pod is not ending."""
     status = pod.get("status", {})
     every = [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
     running = [s for s in every if s.get("name") == "istio-proxy" and "running" in s["state"]]
@@ -126,46 +126,6 @@ def api_servers(asking: Asker, secrets_of_host: ClusterSnapshot) -> list[TlsProb
     return questions.in_parallel(lambda way: _try(asking, way), ways, PARALLEL)
 
 
-def look_up(askers: list[Asker], clusters: list[ClusterSnapshot]) -> dict[str, list[NameLookup]]:
-    """Return how each cluster's pods resolve the sample's name: the asker, and one that is fresh.
-
-    The asker's own resolver may keep an old answer, a gateway's never asked for this name before.
-    """
-    wanted = [(asking, "pod") for asking in askers]
-    for asking in askers:
-        seen = next(c for c in clusters if c.name == asking.cluster)
-        gateways = [p for p in listed(seen, "Pod") if _is_gateway(p) and _has_running_proxy(p)]
-        for pod in gateways[:1]:
-            place = pod_dial.Pod(space_of(pod), name_of(pod), "istio-proxy")
-            wanted.append((Asker(asking.client, asking.cluster, place), "dns"))
-    found: dict[str, list[NameLookup]] = {}
-    for lookup in questions.in_parallel(lambda item: _look_up(*item), wanted, PARALLEL):
-        if lookup:
-            found.setdefault(lookup.cluster, []).append(lookup)
-    return found
-
-
-def _is_gateway(pod: Object) -> bool:
-    return space_of(pod) == ISTIO_NAMESPACE and "istio" in labels_of(pod)
-
-
-def _look_up(asking: Asker, resolver: str) -> NameLookup | None:
-    """Return what came of a look-up, nothing if the pod could not be asked."""
-    try:
-        dialled = pod_dial.dial(asking.client, asking.pod, HOST, SAMPLE_PORT, LIMIT)
-    except IsthmusError:
-        return None
-    if dialled.missing:
-        return None
-    return NameLookup(
-        cluster=asking.cluster,
-        name=HOST,
-        resolver=resolver,
-        addresses=(dialled.address,) if dialled.address else (),
-        error=dialled.error if dialled.error_at == "name" else "",
-    )
-
-
 def _try(asking: Asker, way: Way) -> TlsProbe:
     known = TlsProbe(
         source=asking.cluster,
@@ -198,7 +158,7 @@ def _dialled(asking: Asker, way: Way, known: TlsProbe) -> TlsProbe:
     if not dialled.connected:
         return known.model_copy(update=found)
     where = dialled.address or way.host
-    shaken = pod_dial.handshake(
+    shaken = pod_tls.handshake(
         asking.client, asking.pod, where, way.port, way.server_name, way.alpn, LIMIT
     )
     if shaken.missing:

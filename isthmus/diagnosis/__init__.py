@@ -3,7 +3,7 @@
 snapshot: what was seen of every cluster, as plain data that can be sent to somebody
 masking: what a snapshot may hold of an object: nothing that is secret
 finding: one failure as a person gets it
-analyzers: a module for each part of a mesh, a function for each failure (F01 to F57)
+analyzers: a module for each part of a mesh, a function for each failure (F01 to F58)
 causes: which finding explains which, so that the root comes first
 report: the findings as text, JSON and JUnit
 """

@@ -84,7 +84,11 @@ RULES = (
     _rule("F50", "F14 F39 F53 F10 F11 F51 F56"),
     _rule("F48", "F10 F11 F53 F56", "mesh"),
     _rule("F49", "F15 F53 F02", "mesh"),
-    _rule("F43", "F53"),
+    _rule("F43", "F53 F58"),
+    _rule("F52", "F58"),
+    _rule("F56", "F58"),
+    _rule("F45", "F58"),
+    _rule("F51", "F58"),
 )
 
 SEVERITIES = ("error", "warning", "info")
@@ -136,11 +140,12 @@ def _order() -> list[str]:
 def _explained(
     failure: DiagnosedFailure, found: Sequence[DiagnosedFailure], host: str
 ) -> DiagnosedFailure:
-    """Name the causes of one finding: errors that come before it, never one that it explains."""
+    """Name the causes of one finding: none that weighs less, and none that it explains itself."""
     causes = [
         other.key
         for other in found
-        if other.severity == "error"
+        if other.severity != "info"
+        and SEVERITIES.index(other.severity) <= SEVERITIES.index(failure.severity)
         and other.key != failure.key
         and _follows(other, failure, host)
         and not (_follows(failure, other, host) and _is_before(failure, other))

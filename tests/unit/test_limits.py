@@ -89,7 +89,7 @@ BESIDE = {
         adapters/load_balancer_failures.RECENT_EVENT_SECONDS
         adapters/pod_exec.SLOW_DIAL_SECONDS""",
     "how long a look at a mesh takes: a slow answer is a finding": """
-        collectors/cluster.DRY_RUN_SECONDS collectors/paths.LIMIT collectors/questions.CONNECT
+        collectors/admission.PATIENT_SECONDS collectors/paths.LIMIT collectors/questions.CONNECT
         collectors/questions.EXEC collectors/questions.REQUEST collectors/questions.RETRY
         flows/verify.EVIDENCE_SECONDS polling.LAST_SECONDS tasks/diagnosis.SECONDS""",
     "from when on a check calls something old, settled or near its end": """

@@ -11,7 +11,7 @@ import pytest
 import websocket
 
 from isthmus import certificates
-from isthmus.adapters import pod_dial, pod_exec
+from isthmus.adapters import pod_dial, pod_exec, pod_tls
 from isthmus.adapters.pod_exec import Output
 from isthmus.errors import NotReady
 from isthmus.step_results import Access
@@ -97,7 +97,7 @@ def _answer(listener, context):
 
 
 def shake(limit=5.0):
-    return pod_dial.handshake(SERVER, POD, "1.2.3.4", 15443, "a.b", ("istio",), limit)
+    return pod_tls.handshake(SERVER, POD, "1.2.3.4", 15443, "a.b", ("istio",), limit)
 
 
 def test_the_chain_is_shown_whether_anybody_trusts_it_or_not(tls):
