@@ -5,7 +5,7 @@ from isthmus.collectors import mesh
 from isthmus.diagnosis import analysis, causes, report
 from isthmus.diagnosis.analysis import Diagnosis
 from isthmus.environment import Environment
-from isthmus.errors import IsthmusError
+from isthmus.errors import Stopped
 from isthmus.verification import Finding
 from tasks.policies import step
 
@@ -29,10 +29,12 @@ def find_causes(environment: Environment) -> tuple[Finding, ...]:
     try:
         with polling.finish_within(SECONDS):
             snapshot = mesh.take_snapshot(environment)
-    except IsthmusError as error:
-        events.report_progress(f"no diagnosis: {error.message}")
+        found = causes.roots(analysis.analyze(snapshot, analysis.select()))
+    except Stopped:
+        raise
+    except Exception as error:
+        events.report_progress(f"no diagnosis: {type(error).__name__}: {error}")
         return ()
-    found = causes.roots(analysis.analyze(snapshot, analysis.select()))
     errors = [failure for failure in found if failure.severity == "error"][:MOST]
     return tuple(
         Finding(kind=f.id, about=f.clusters[0] if f.clusters else "", text=report.sentence(f))

@@ -85,7 +85,8 @@ class Caller:
         begun = time.monotonic()
         found = self._check(opened)
         kinds = {reason.kind for reason in found.findings}
-        settled = "silent" in kinds and not opened  # it was looked at for `endpoints` before
+        waited = not opened and not polling.is_out_of_time()
+        settled = "silent" in kinds and waited  # it was looked at for `endpoints` before
         if (
             kinds
             and kinds <= TRANSIENT_FINDINGS
@@ -127,6 +128,8 @@ class Caller:
     def _await_answers(self) -> bool:
         """Tell whether each endpoint came to answer with none failing, by the sidecar's count."""
         first = last = self._read_endpoints()
+        if not first:
+            return False
 
         def opened() -> bool | None:
             nonlocal last
@@ -179,6 +182,7 @@ class Caller:
 
     def _send_in_parallel(self, n: int, timeout: float) -> Answers:
         """Return what became of n requests that overlap in time, in commands of their own."""
+        n = max(n, 1)
         shares = [n // PARALLEL + (k < n % PARALLEL) for k in range(min(n, PARALLEL))]
         send = polling.in_current_context(partial(self._send_requests, timeout=timeout))
         with ThreadPoolExecutor(len(shares)) as pool:

@@ -1,6 +1,7 @@
 """Verification: what each caller's sidecar believes, what really answers, and the verdict."""
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 from isthmus import environment_store, events, polling
 from isthmus.adapters import envoy, kube, readiness
@@ -104,7 +105,8 @@ def evaluate_mesh(
         verdict = verdict.model_copy(update={"causes": diagnosis.find_causes(environment)})
     requests = sum(client.requests for client in heard)
     name, first = environment.name, verdict.first_finding
-    environment_store.record_proof(name, verdict.verdict, requests, first)
+    with suppress(OSError):  # a full disk takes nothing from the verdict
+        environment_store.record_proof(name, verdict.verdict, requests, first)
     return verdict
 
 

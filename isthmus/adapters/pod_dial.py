@@ -11,6 +11,8 @@ from isthmus.errors import NotReady
 
 COULD_NOT_RESOLVE = (5, 6)
 """curl's exit codes: it could not resolve a proxy's name, or the host's (curl.se, EXIT CODES)."""
+UNKNOWN_OPTION = 2
+"""curl's exit code for a version of it that is too old."""
 NOT_STARTED = 126
 """From here on an exit code is none of curl's: it could not be run."""
 WRITE_OUT = r"%{remote_ip} %{time_connect} %{errormsg}"
@@ -48,7 +50,7 @@ def dial(server: ApiServer, pod: Pod, host: str, port: int, limit: float) -> Dia
     """Return how far a connection from a pod to `host:port` comes within `limit` seconds."""
     where = f"[{host}]" if ":" in host else host
     # Whatever answers, curl's own protocol ends a moment later; only the way counts.
-    command = ["curl", "-q", "-sS", "--noproxy", "*", "-o", "/dev/null", "--http0.9"]
+    command = ["curl", "-q", "-sS", "--noproxy", "*", "-o", "/dev/null"]
     command += ["--connect-timeout", f"{limit:g}", "-m", f"{limit + 1:g}", "-w", WRITE_OUT]
     begun = time.monotonic()
     try:
@@ -58,16 +60,15 @@ def dial(server: ApiServer, pod: Pod, host: str, port: int, limit: float) -> Dia
     except NotReady as error:
         return _without_curl(error)
     seconds = round(time.monotonic() - begun, 2)
-    if printed.code >= NOT_STARTED:
+    if printed.code >= NOT_STARTED or printed.code == UNKNOWN_OPTION:
         return Dialled("", False, "", NO_PROGRAM, seconds, missing=True)
     address, took, said = (*printed.out.split(" ", 2), "", "", "")[:3]
     # Where the resolver says nothing at all, curl ends as with every other timeout.
     if printed.code in COULD_NOT_RESOLVE or (not address and "Resolving" in said):
         return Dialled("", False, "name", said.strip() or printed.err.strip(), seconds)
-    connected = took.strip("0.") != ""
-    return Dialled(
-        address, connected, "" if connected else "tcp", "" if connected else said.strip(), seconds
-    )
+    if took.strip("0."):
+        return Dialled(address, True, "", "", seconds)
+    return Dialled(address, False, "tcp", said.strip() or printed.err.strip(), seconds)
 
 
 def _without_curl(error: NotReady) -> Dialled:

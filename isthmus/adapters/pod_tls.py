@@ -7,7 +7,7 @@ have netcat (istio docker/Dockerfile.base); its distroless ones have not.
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 import websocket
@@ -122,7 +122,9 @@ def _send(stream: websocket.WebSocket, connection: SSL.Connection) -> None:
             data = connection.bio_read(CHUNK)
         except SSL.WantReadError:
             return
-        stream.send_binary(bytes([pod_exec.STDIN]) + data)
+        # Netcat may have ended already: why is in what comes back, and is read next.
+        with suppress(websocket.WebSocketException, OSError):
+            stream.send_binary(bytes([pod_exec.STDIN]) + data)
 
 
 def _receive(stream: websocket.WebSocket, deadline: float) -> tuple[bytes, str]:
@@ -151,5 +153,6 @@ def _chain(connection: SSL.Connection) -> list[bytes]:
 
 def _said(error: SSL.Error) -> str:
     """Return OpenSSL's own words: a list of (library, function, reason)."""
-    reasons = [str(entry[-1]) for entry in (error.args[0] if error.args else []) if entry]
+    entries = error.args[0] if error.args and isinstance(error.args[0], list) else []
+    reasons = [str(entry[-1]) for entry in entries if entry]
     return "; ".join(reasons) or "the connection was closed during the handshake"

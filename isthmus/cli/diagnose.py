@@ -9,8 +9,8 @@ import click
 from pydantic import ValidationError
 from rich.text import Text
 
-from isthmus import state
-from isthmus.cli import confirm, environment_argument, options, terminal
+from isthmus import polling, state
+from isthmus.cli import confirm, environment_argument, interruptible, options, terminal
 from isthmus.errors import Usage
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from isthmus.diagnosis.finding import Analyzer, DiagnosedFailure
     from isthmus.diagnosis.snapshot import Snapshot
+    from isthmus.environment import Environment
 
 SNAPSHOT = "snapshot.json"
 STYLES = {"error": "red", "warning": "yellow", "info": "dim"}
@@ -75,12 +76,26 @@ def _take(env: str) -> "Snapshot":
     environment = environment_argument.find(env)
     environment_argument.require_built(environment, env)
     confirm.read_cloud_credentials(environment)
-    from isthmus.collectors import mesh
-
-    snapshot = mesh.take_snapshot(environment)
+    snapshot = take_snapshot(environment)
     path = state.folder(environment.name) / SNAPSHOT
     state.write_private(path, snapshot.model_dump_json())
     return snapshot
+
+
+def take_snapshot(environment: "Environment", *, proxies: bool = True) -> "Snapshot":
+    """Return a snapshot; a person who interrupts it is not kept waiting for slow clusters."""
+    from isthmus.collectors import mesh
+
+    chosen = {} if proxies else {"proxies": False}
+    with polling.stoppable():
+        try:
+            found: Snapshot = interruptible.run(
+                lambda: mesh.take_snapshot(environment, **chosen), None
+            )
+        except interruptible.Abandoned:
+            polling.stop()
+            raise
+    return found
 
 
 def read_snapshot(file: Path) -> "Snapshot":

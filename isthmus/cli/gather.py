@@ -4,6 +4,7 @@ import io
 import os
 import tarfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ import click
 
 from isthmus import state
 from isthmus.cli import confirm, environment_argument, options, terminal
+from isthmus.cli.diagnose import take_snapshot
 from isthmus.cli.inspect_commands import versions
 from isthmus.errors import Usage
 
@@ -52,14 +54,17 @@ def write(path: Path, folder: str, files: dict[str, str]) -> None:
     """Write an archive (gzip, 0600) whole or not at all; raises Usage if that cannot be."""
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
-        number = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        part.unlink(missing_ok=True)
+        number = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(number, "wb") as file, tarfile.open(fileobj=file, mode="w:gz") as archive:
             for name, text in files.items():
                 _add(archive, f"{folder}/{name}", text.encode())
         part.rename(path)
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise Usage(f"{path}: {error.strerror}", hint="choose another: --to FILE") from None
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
 def _add(archive: tarfile.TarFile, name: str, data: bytes) -> None:
@@ -69,13 +74,13 @@ def _add(archive: tarfile.TarFile, name: str, data: bytes) -> None:
 
 
 def _gather(environment: "Environment") -> "Gathered":
-    from isthmus.collectors import logs, mesh
+    from isthmus.collectors import logs
     from isthmus.diagnosis import analysis
     from isthmus.environment import dumps
     from isthmus.reporting.support_archive import Gathered
 
     checks = analysis.select()
-    snapshot = mesh.take_snapshot(environment)
+    snapshot = take_snapshot(environment)
     return Gathered(
         snapshot=snapshot,
         findings=analysis.analyze(snapshot, checks),

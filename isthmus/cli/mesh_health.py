@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from isthmus import environment_store
+from isthmus.cli.diagnose import take_snapshot
 from isthmus.diagnosis import analysis, causes, report
 
 if TYPE_CHECKING:
@@ -63,6 +64,13 @@ class MeshHealth:
         """Whether the last traffic that was sent proved the mesh."""
         return bool(self.proof) and self.proof["verdict"] == "pass"  # type: ignore[index]
 
+    @property
+    def is_refuted(self) -> bool:
+        """Whether traffic failed within a day, and did not prove the mesh since."""
+        if not self.proof or self.is_proven:
+            return False
+        return self.now - float(self.proof["at"]) < DAY
+
     def traffic(self) -> str:
         """Say when traffic was last proven, and by how much."""
         if not self.proof:
@@ -92,9 +100,7 @@ class MeshHealth:
 
 def look(environment: "Environment") -> MeshHealth:
     """Return what the clusters show cheaply, and what traffic last told."""
-    from isthmus.collectors import mesh
-
-    snapshot = mesh.take_snapshot(environment, proxies=False)
+    snapshot = take_snapshot(environment, proxies=False)
     return MeshHealth(
         now=time.time(),
         proof=environment_store.last_proof(environment.name),

@@ -39,7 +39,7 @@ def status(env: str, output: str, steps: bool) -> None:
     health = mesh_health.look(environment)
     if output == "json":
         fields = status_checks.document(environment, sights, found)
-        if health.errors or (health.proof and not health.is_proven):
+        if health.errors or health.is_refuted:
             fields["verdict"] = "fail"
         terminal.document("Status", {**fields, **_runs(environment), **health.document()})
     else:
@@ -64,7 +64,7 @@ def _health_lines(health: "MeshHealth") -> list[Text]:
     marks = terminal.marks(sys.stdout)
     good, bad = (f"  {marks.done} ", "green"), (f"  {marks.failed} ", "red")
     unknown = (f"  {marks.more} ", "yellow")
-    mark = good if health.is_proven else bad if health.proof else unknown
+    mark = good if health.is_proven else bad if health.is_refuted else unknown
     lines = [Text("mesh", "bold"), Text.assemble(mark, f"{'traffic':<10} {health.traffic()}")]
     for expiry in [e for e in health.expiries if e.is_near(health.now) and "served" not in e.what]:
         lines.append(
@@ -82,8 +82,8 @@ def _unwell(health: "MeshHealth", env: str) -> Findings | None:
         first = health.errors[0]
         text = f"{env}: {first.id} {' -> '.join(first.clusters)}: {first.title}"
         return Findings(text, hint=f"see why: isthmus diagnose {env}")
-    if health.proof and not health.is_proven:
-        text = f"{env}: traffic is not proven: {health.proof['first']}"
+    if health.is_refuted:
+        text = f"{env}: traffic {health.traffic()}"
         return Findings(text, hint=f"see why: isthmus diagnose {env}; then: isthmus verify {env}")
     return None
 

@@ -37,12 +37,24 @@ def _exists(seen: ClusterSnapshot, name: str) -> bool:
     return any(name_of(space) == name for space in listed(seen, "Namespace"))
 
 
+def _pod(client: Kube, namespace: str) -> tuple[dict[str, str], Object]:
+    """Return labels and spec of a pod like the caller: what a policy lets through of that.
+
+    A policy may refuse any other image, or a pod without limits.
+    """
+    caller = client.get("Deployment", "sleep", namespace, "apps/v1") or {}
+    template = caller.get("spec", {}).get("template", {})
+    spec = template.get("spec") or {"containers": [{"name": "diagnose", "image": DRY_RUN_IMAGE}]}
+    return template.get("metadata", {}).get("labels") or {}, spec
+
+
 def _dry_run(client: Kube, namespace: str) -> AdmissionResult:
+    labels, spec = _pod(client, namespace)
     pod = {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"generateName": "isthmus-diagnose-", "namespace": namespace},
-        "spec": {"containers": [{"name": "diagnose", "image": DRY_RUN_IMAGE}]},
+        "metadata": {"generateName": "isthmus-diagnose-", "namespace": namespace, "labels": labels},
+        "spec": spec,
     }
     path = f"/api/v1/namespaces/{namespace}/pods?dryRun=All"
     try:

@@ -10,6 +10,7 @@ from isthmus.adapters import pod_logs
 from isthmus.adapters.diff import Manifest, is_ready
 from isthmus.adapters.kube import Kube
 from isthmus.collectors import questions
+from isthmus.diagnosis.masking import mask
 from isthmus.diagnosis.objects import environment_of
 from isthmus.diagnosis.snapshot import IstiodSnapshot, Object
 from isthmus.environment.namespaces import ISTIO_NAMESPACE
@@ -42,7 +43,7 @@ def _replica(client: Kube, services: frozenset[str], pod: Manifest) -> IstiodSna
         "pod": name,
         "ready": is_ready(pod),
         "started_at": _started(pod),
-        "env": environment_of(pod, CONTAINER),
+        "env": environment_of(mask(pod), CONTAINER),
     }
     if not pod.get("status", {}).get("containerStatuses"):
         return IstiodSnapshot(**known)

@@ -15,6 +15,11 @@ LINES = 1000
 """The last lines of each log."""
 PODS = 30
 """Pods of one cluster whose logs are read."""
+CONTAINERS = frozenset(
+    "discovery istio-proxy istio-init istio-validation helloworld sleep controller-manager "
+    "admission-webhook".split()
+)
+"""Containers of Istio, the sample and KubeFed: what others log is nobody's to send."""
 NAMESPACES = (ISTIO_NAMESPACE, SAMPLE_NAMESPACE, KUBEFED_NAMESPACE)
 
 
@@ -42,7 +47,7 @@ def _cluster(environment: Environment, cluster: ClusterSnapshot) -> dict[str, st
 
 
 def _names(pod: Object) -> list[str]:
-    return [str(container.get("name")) for container in containers(pod)]
+    return [name for c in containers(pod) if (name := str(c.get("name"))) in CONTAINERS]
 
 
 def _tail(client: kube.Kube, pod: Object, container: str) -> str:

@@ -20,7 +20,8 @@ PARALLEL = 16
 def take_snapshot(environment: Environment, *, proxies: bool = True) -> Snapshot:
     """Return what all clusters show now. A cluster that gives no answer stops no other.
 
-    Without `proxies` neither Envoy nor istiod is asked, and no pod is tried: half of the time.
+    Without `proxies` neither Envoy nor istiod is asked, nor a dry run made: half of the time. The
+    ways between clusters are always tried.
     """
     begun, moment = time.monotonic(), time.time()
     with polling.use_timeouts(questions.limits(environment.timeouts)):

@@ -4,13 +4,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from isthmus import polling
 from isthmus.adapters import pod_dial, pod_tls
 from isthmus.adapters.kube import Kube
 from isthmus.collectors import questions
 from isthmus.diagnosis.certificate_facts import facts_of_der
 from isthmus.diagnosis.objects import is_ending, is_ready, labelled, labels_of, listed, name_of
 from isthmus.diagnosis.objects import namespace_of as space_of
-from isthmus.diagnosis.snapshot import ClusterSnapshot, Object, TlsProbe
+from isthmus.diagnosis.snapshot import ClusterSnapshot, Object, RemoteSecretFacts, TlsProbe
 from isthmus.environment.namespaces import ISTIO_NAMESPACE, ISTIOD_SAN, SAMPLE_NAMESPACE
 from isthmus.errors import IsthmusError
 from isthmus.stacks import GatewayNames
@@ -111,19 +112,20 @@ def _ways(asking: str, cluster: ClusterSnapshot, host: str, gateway: GatewayName
 
 def api_servers(asking: Asker, secrets_of_host: ClusterSnapshot) -> list[TlsProbe]:
     """Return what the host's pods get at the API server of each remote secret."""
-    ways = [
-        Way(
-            s.key,
-            "api-server",
-            parts.hostname,
-            parts.port or 443,
-            s.tls_server_name or parts.hostname,
-        )
-        for s in secrets_of_host.remote_secrets
-        if s.server.startswith("https://") and not s.proxy_url
-        if (parts := urlsplit(s.server)).hostname
-    ]
+    ways = [way for s in secrets_of_host.remote_secrets if (way := _to_api_server(s))]
     return questions.in_parallel(lambda way: _try(asking, way), ways, PARALLEL)
+
+
+def _to_api_server(secret: RemoteSecretFacts) -> Way | None:
+    """Return the way to a remote secret's server; None if its URL is none, or leads by a proxy."""
+    try:
+        parts = urlsplit(secret.server)
+        host, port = parts.hostname, parts.port or 443
+    except ValueError:
+        return None
+    if parts.scheme != "https" or not host or secret.proxy_url:
+        return None
+    return Way(secret.key, "api-server", host, port, secret.tls_server_name or host)
 
 
 def _try(asking: Asker, way: Way) -> TlsProbe:
@@ -137,10 +139,15 @@ def _try(asking: Asker, way: Way) -> TlsProbe:
         server_name=way.server_name,
         alpn=way.alpn,
     )
+    if polling.is_out_of_time():
+        return known.model_copy(update={"skipped": questions.OUT_OF_TIME})
     try:
         return _dialled(asking, way, known)
     except IsthmusError as error:
+        polling.raise_if_stopped()
         return known.model_copy(update={"skipped": error.message})
+    except Exception as error:  # whoever answers may present anything
+        return known.model_copy(update={"skipped": f"{type(error).__name__}: {error}"})
 
 
 def _dialled(asking: Asker, way: Way, known: TlsProbe) -> TlsProbe:
@@ -162,7 +169,8 @@ def _dialled(asking: Asker, way: Way, known: TlsProbe) -> TlsProbe:
         asking.client, asking.pod, where, way.port, way.server_name, way.alpn, LIMIT
     )
     if shaken.missing:
-        return known.model_copy(update=found)
+        skipped = f"TLS not tried: {asking.pod.text} has no netcat"
+        return known.model_copy(update=found | {"skipped": skipped})
     return known.model_copy(
         update=found
         | {

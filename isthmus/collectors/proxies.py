@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
+from cryptography.exceptions import UnsupportedAlgorithm
+
 from isthmus.adapters.diff import Manifest
 from isthmus.adapters.kube import Kube
 from isthmus.collectors import questions
@@ -120,7 +122,7 @@ def _certificates(dump: Any) -> tuple[tuple[CertificateFacts, ...], tuple[Certif
 def _pem(source: Any) -> tuple[CertificateFacts, ...]:
     try:
         return facts_of_pem(base64.b64decode(source["inline_bytes"]))
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, UnsupportedAlgorithm):
         return ()
 
 

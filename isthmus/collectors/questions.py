@@ -8,6 +8,7 @@ from isthmus import polling
 from isthmus.environment import Timeouts
 from isthmus.errors import IsthmusError
 
+OUT_OF_TIME = "not asked: the time for it was over"
 T = TypeVar("T")
 G = TypeVar("G")
 
@@ -37,11 +38,17 @@ def ask(
     errors: dict[str, str] = {}
 
     def one(name: str) -> None:
+        if polling.is_out_of_time():
+            errors[name] = OUT_OF_TIME
+            return
         try:
             answers[name] = questions[name]()
         except IsthmusError as error:
             polling.raise_if_stopped()
             errors[name] = error.message
+        except Exception as error:  # what a cluster answers may have any shape
+            polling.raise_if_stopped()
+            errors[name] = f"{type(error).__name__}: {error}"
 
     if questions:
         in_parallel(one, questions, parallel)
@@ -53,8 +60,13 @@ def in_parallel(
 ) -> list[T]:
     """Return what a function makes of each item, in order; each within the limits of here."""
     given = list(items)
+
+    def one(item: G) -> T:
+        polling.raise_if_stopped()
+        return function(item)
+
     with ThreadPoolExecutor(max(1, min(parallel, len(given)))) as pool:
-        return list(pool.map(polling.in_current_context(function), given))
+        return list(pool.map(polling.in_current_context(one), given))
 
 
 def plain(value: Any) -> Any:

@@ -14,6 +14,7 @@ from isthmus.adapters.api_server import ApiServer
 from isthmus.adapters.diff import Manifest
 from isthmus.adapters.kube import Kube
 from isthmus.adapters.kube_client import private_folder
+from isthmus.collectors import questions
 from isthmus.collectors.istiod import seconds
 from isthmus.diagnosis.certificate_facts import ca_facts, facts_of_pem, token_facts
 from isthmus.diagnosis.snapshot import CaFacts, Object, RemoteSecretFacts, TokenLogin
@@ -33,6 +34,15 @@ USERS = {
     "username": "basic",
 }
 """Fields of a kubeconfig's user, and what one calls such a user."""
+LOGIN_FIELDS = (
+    "server",
+    "certificate-authority-data",
+    "insecure-skip-tls-verify",
+    "tls-server-name",
+    "proxy-url",
+)
+ODD = (ValueError, TypeError, KeyError, AttributeError)
+"""What reading a document of somebody else's raises if it is not what it should be."""
 REVIEW = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 OLD_REVIEW = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 RULES = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews"
@@ -59,8 +69,8 @@ def cacerts(client: Kube) -> CaFacts | None:
 
 def remote_secrets(client: Kube) -> list[RemoteSecretFacts]:
     """Return every Secret of the cluster that is, or should be, a remote secret."""
-    found = client.objects("Secret")
-    return [facts for secret in found for facts in _facts(secret)]
+    found = questions.in_parallel(lambda secret: list(_facts(secret)), client.objects("Secret"))
+    return [facts for of_secret in found for facts in of_secret]
 
 
 def is_candidate(secret: Manifest, key: str, text: str) -> bool:
@@ -118,21 +128,31 @@ def _kubeconfig(key: str, text: str) -> dict[str, Any]:
         "authority": facts_of_pem(authority),
         "user_kind": kind,
         "token": token_facts(token) if token else None,
-        "login": _login(key, text) if token else TokenLogin(),
+        "login": _login(key, cluster, str(token)) if token else TokenLogin(),
     }
 
 
-def _login(name: str, kubeconfig: str) -> TokenLogin:
-    """Return what the API server says to the kubeconfig's own login, asked from here."""
+def _login(name: str, cluster: Object, token: str) -> TokenLogin:
+    """Return what the API server says to the kubeconfig's own login, asked from here.
+
+    Of what stands in the cluster only these fields are taken: a kubeconfig may name programs to
+    start, and files to read.
+    """
+    known = {field: cluster[field] for field in LOGIN_FIELDS if cluster.get(field)}
+    document = {
+        "clusters": [{"name": name, "cluster": known}],
+        "contexts": [{"name": name, "context": {"cluster": name, "user": name}}],
+        "users": [{"name": name, "user": {"token": token}}],
+        "current-context": name,
+    }
     with private_folder() as folder:
         path = folder / "kubeconfig"
-        state.write_private(path, json.dumps(yaml.safe_load(kubeconfig)))
-        context = yaml.safe_load(kubeconfig).get("current-context", "")
-        server = ApiServer(Access(cluster=name, kubeconfig=path, context=context))
         try:
-            return _asked(server)
-        except (HTTPError, OSError, IsthmusError) as error:
-            return TokenLogin(message=_short(str(error)))
+            state.write_private(path, json.dumps(document))
+            return _asked(ApiServer(Access(cluster=name, kubeconfig=path, context=name)))
+        except (HTTPError, OSError, IsthmusError, *ODD) as error:
+            told = getattr(error, "message", "") or f"{type(error).__name__}: {error}"
+            return TokenLogin(message=_short(told.replace(str(path), "the remote secret")))
 
 
 def _asked(server: ApiServer) -> TokenLogin:

@@ -8,6 +8,9 @@ from isthmus.diagnosis.snapshot import Snapshot
 from isthmus.errors import Findings, Usage
 from isthmus.step_results import StepResult
 
+UNREAD = "F58"
+"""The failure under which it is told that something could not be seen."""
+
 
 def select(only: Sequence[str] = (), skip: Sequence[str] = ()) -> list[Analyzer]:
     """Return the checks with these ids and without those; raises Usage for an id that is none."""
@@ -78,7 +81,27 @@ def diagnose(snapshot: Snapshot, checks: Sequence[Analyzer]) -> Diagnosis:
 
 def analyze(snapshot: Snapshot, checks: Sequence[Analyzer]) -> list[DiagnosedFailure]:
     """Return what the checks find, root causes first, each once; consequences name their causes."""
-    found = [failure for check in checks for failure in check.run(snapshot)]
+    found = [failure for check in checks for failure in _run(check, snapshot)]
     return causes.fold(
         list({failure.key: failure for failure in found}.values()), snapshot.host.name
     )
+
+
+def _run(check: Analyzer, snapshot: Snapshot) -> list[DiagnosedFailure]:
+    """Return what a check finds; of one that cannot read the snapshot, that."""
+    try:
+        return check.run(snapshot)
+    except Exception as error:
+        return [
+            DiagnosedFailure(
+                id=UNREAD,
+                title="A part of a cluster could not be looked at",
+                severity="warning",
+                clusters=(snapshot.host.name,),
+                object=f"check {check.id}",
+                evidence=(f"check {check.id} failed: {type(error).__name__}: {error}",),
+                cause="an object in a cluster has a shape that this check does not know",
+                fix=f"isthmus diagnose {snapshot.environment.get('name', '')} --skip {check.id}",
+                certain=False,
+            )
+        ]

@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable, Mapping
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 
 from isthmus.diagnosis.snapshot import CaFacts, CertificateFacts, TokenFacts
@@ -66,7 +66,7 @@ def ca_facts(data: Mapping[str, bytes], changed_at: float | None = None) -> CaFa
             signed_by_root=_signed_by(signing + b"\n" + chain, roots),
             changed_at=changed_at,
         )
-    except ValueError as error:
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         return CaFacts(form=form, missing=missing, error=str(error)[:200], changed_at=changed_at)
 
 
@@ -111,7 +111,7 @@ def _signed_by(chain: bytes, roots: bytes) -> bool | None:
 def _issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
     try:
         certificate.verify_directly_issued_by(issuer)
-    except (InvalidSignature, ValueError, TypeError):
+    except (InvalidSignature, ValueError, TypeError, UnsupportedAlgorithm):
         return False
     return True
 

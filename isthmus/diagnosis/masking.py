@@ -9,14 +9,29 @@ ISTIO_CONTAINERS = frozenset({"istio-proxy", "discovery", "istio-init", "istio-v
 """Containers whose variables Istio sets; those of others may hold anything, and are left out."""
 KEPT_ANNOTATIONS = re.compile(r"(.*\.)?(istio\.io|kubernetes\.io|isthmus)/.*|sidecar\..*")
 DROPPED_ANNOTATIONS = frozenset(
-    {"kubectl.kubernetes.io/last-applied-configuration", "isthmus/manifest"}
+    {
+        "kubectl.kubernetes.io/last-applied-configuration",
+        "isthmus/manifest",
+        "proxy.istio.io/config",  # proxyMetadata may hold anything
+    }
 )
 CONFIG_MAPS = frozenset({"istio", "istio-ca-root-cert", "istio-sidecar-injector"})
 """ConfigMaps whose data is kept: Istio's own, which has nothing secret."""
 DROPPED_KEYS = {
     "istio-sidecar-injector": ("config",),  # 40 kB of templates, which no check reads
 }
-CONTAINER_FIELDS = ("name", "image", "ports", "resources", "readinessProbe", "restartPolicy")
+CONTAINER_FIELDS = ("name", "image", "ports", "resources", "restartPolicy")
+KEPT_VARIABLES = re.compile(
+    r"(ISTIO_META|PILOT|ENABLE|INJECTION|VALIDATION)_\w+"
+    r"|ISTIO_MULTIROOT_MESH|EXTERNAL_ISTIOD|CLUSTER_ID|REVISION|TRUST_DOMAIN|CA_ADDR"
+    r"|LOCAL_CLUSTER_SECRET_WATCHER|SHARED_MESH_CONFIG|PROXY_CONFIG_XDS_AGENT|ROOT_CA_DIR"
+)
+"""Variables of Istio's own whose values are kept; of others there is the name alone."""
+CONTAINER_LISTS = ("initContainers", "containers", "ephemeralContainers")
+RULES = ("VirtualService", "EnvoyFilter", "AuthorizationPolicy", "RequestAuthentication")
+"""Kinds of Istio's whose fields may quote what callers send: headers, keys, programs."""
+HIDDEN = ("jwks",)
+REMOVED = "(removed)"
 CONTENT = ("data", "stringData", "binaryData")
 TEMPLATED = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet")
 
@@ -34,6 +49,8 @@ def mask(item: Object) -> Object:
         rest["spec"] = _pod_spec(item.get("spec") or {})
     if kind in TEMPLATED:
         rest["spec"] = _templated(item.get("spec") or {})
+    if kind in RULES:
+        rest["spec"] = _without_values(item.get("spec") or {})
     if kind.startswith("Federated"):
         rest["spec"] = _federated(item.get("spec") or {})
     return made | rest
@@ -59,8 +76,12 @@ def _config(item: Object) -> dict[str, Any]:
 
 
 def _pod_spec(spec: Object) -> Object:
-    kept = {k: v for k, v in spec.items() if k not in ("volumes", "containers", "initContainers")}
-    for part in ("initContainers", "containers"):
+    kept = {
+        k: v
+        for k, v in spec.items()
+        if k not in ("volumes", "containers", "initContainers", "ephemeralContainers")
+    }
+    for part in ("initContainers", "containers", "ephemeralContainers"):
         if spec.get(part):
             kept[part] = [_container(c) for c in spec[part]]
     return kept
@@ -69,9 +90,31 @@ def _pod_spec(spec: Object) -> Object:
 def _container(container: Object) -> Object:
     kept = {k: container[k] for k in CONTAINER_FIELDS if k in container}
     if container.get("name") in ISTIO_CONTAINERS:
-        kept["env"] = container.get("env") or []
+        kept["env"] = [_variable(v) for v in container.get("env") or [] if isinstance(v, dict)]
         kept["args"] = container.get("args") or []
     return kept
+
+
+def _variable(variable: Object) -> Object:
+    name = str(variable.get("name", ""))
+    return variable if KEPT_VARIABLES.fullmatch(name) else {"name": name}
+
+
+def _without_values(value: Any, hides: bool = False) -> Any:
+    """Return a rule without what it puts into headers or compares with them, and without keys."""
+    if isinstance(value, dict):
+        about_header = "request.headers" in str(value.get("key", ""))
+        return {
+            key: REMOVED
+            if key in HIDDEN or (about_header and key in ("values", "notValues"))
+            else _without_values(each, hides or key in ("headers", "set", "add"))
+            if key != "patch"
+            else {"operation": (each or {}).get("operation")}
+            for key, each in value.items()
+        }
+    if isinstance(value, list):
+        return [_without_values(each, hides) for each in value]
+    return REMOVED if hides and isinstance(value, str) else value
 
 
 def _templated(spec: Object) -> Object:

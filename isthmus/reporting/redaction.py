@@ -24,7 +24,7 @@ _SECRETS = (
 )
 _PATTERNS = [
     *((re.compile(pattern, re.DOTALL), REDACTED) for pattern in _SECRETS),
-    (re.compile(r"((?:Authorization: *\w+|Bearer) +)[^\s\"',;]{12,}"), rf"\1{REDACTED}"),
+    (re.compile(r"((?:Authorization: *\w+|Bearer|Basic) +)[^\s\"',;]{12,}"), rf"\1{REDACTED}"),
     (
         re.compile(
             rf"(?<![\w.-])({_NAMES}{_QUOTE}\s*[:=]\s*)"
@@ -39,6 +39,11 @@ _PATTERNS = [
         rf"\1:{REDACTED}@",
     ),
 ]
+
+
+def is_secret_name(name: str) -> bool:
+    """Tell whether what stands under this name is a secret: `password`, `api-key`, `x_token`."""
+    return re.fullmatch(_NAMES, name, re.IGNORECASE) is not None
 
 
 def redact(text: str) -> str:

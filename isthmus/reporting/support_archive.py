@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from isthmus.diagnosis import report
 from isthmus.diagnosis.finding import Analyzer, DiagnosedFailure
 from isthmus.diagnosis.snapshot import Object, Snapshot
-from isthmus.reporting.redaction import redact
+from isthmus.reporting.redaction import REDACTED, is_secret_name, redact
 
 SNAPSHOT = "snapshot.json"
 EVENTS = 200
@@ -61,13 +61,18 @@ def files(gathered: Gathered) -> dict[str, str]:
 def redact_strings(value: Any) -> Any:
     """Return a JSON document in whose texts nothing looks like a secret; numbers are as before."""
     if isinstance(value, dict):
-        return {
-            key: each if key in CERTIFICATES and _is_public(each) else redact_strings(each)
-            for key, each in value.items()
-        }
+        return {key: _redacted(str(key), each) for key, each in value.items()}
     if isinstance(value, list | tuple):
         return [redact_strings(each) for each in value]
     return redact(value) if isinstance(value, str) else value
+
+
+def _redacted(key: str, value: Any) -> Any:
+    if key in CERTIFICATES and _is_public(value):
+        return value
+    if isinstance(value, str) and value and is_secret_name(key):
+        return REDACTED
+    return redact_strings(value)
 
 
 def _is_public(value: Any) -> bool:
@@ -93,6 +98,7 @@ def _index(gathered: Gathered, events: list[tuple[str, Object]], names: list[str
         version=gathered.snapshot.isthmus,
         clusters=gathered.snapshot.clusters,
         findings=gathered.findings,
+        summary=report.summary(gathered.findings, len(gathered.checks), gathered.snapshot),
         events=events[:EVENTS],
         runs=[(f"runs/{name}", redact(text)) for name, (_, text) in gathered.runs.items()],
         files=names,
