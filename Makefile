@@ -6,10 +6,10 @@ export PATH := $(PATH):/usr/sbin:/sbin
 BIN := .venv/bin
 ENV ?= deployments/lab.yaml
 
-.PHONY: help up down test check format pictures bench clean
+.PHONY: help up down test test-long check format pictures bench clean
 
 help: ## list the goals
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 16
 
 up: ## install what is missing, then build the lab and prove it by traffic
 	@scripts/prepare up
@@ -18,11 +18,15 @@ up: ## install what is missing, then build the lab and prove it by traffic
 down: ## leave nothing of the lab
 	@$(BIN)/isthmus down $(ENV)
 
-test: ## install what tests need, then run all of them, live ones included
+test: ## install what tests need, then run them, live ones included
 	@scripts/prepare test
 	@$(checks)
 	@$(BIN)/python -m pytest -n auto --dist loadfile tests/unit tests/server
-	@$(BIN)/python -m pytest tests/live
+	@$(BIN)/python -m pytest -m "not long" tests/live
+
+test-long: ## the live tests that take longest: every fault and every pair of them, killed servers, bad days
+	@scripts/prepare test
+	@$(BIN)/python -m pytest -m long tests/live
 
 check: ## format, lint, types, layers and the tests that need nothing
 	@scripts/prepare check

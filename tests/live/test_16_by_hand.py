@@ -30,6 +30,7 @@ def clusters(isthmus, machine, tmp_path):
         yield made
 
 
+@pytest.mark.long
 def test_what_the_plan_says_makes_a_mesh_when_done_by_hand(isthmus, clusters, tmp_path):
     file = environment_of(tmp_path / "by-hand.yaml", NAME, clusters, "kubefed")
     plan = tmp_path / "plan"

@@ -32,6 +32,7 @@ def uids(isthmus, names: list[str]) -> dict[str, str]:
     }  # fmt: skip
 
 
+@pytest.mark.long
 def test_killed_at_random_moments_up_reaches_the_same_end(isthmus, ruin):
     moments = random.Random(SEED)
     clusters = None

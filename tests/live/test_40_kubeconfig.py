@@ -73,6 +73,7 @@ def test_what_a_killed_build_left_in_clusters_that_stay_is_taken_away(
     assert {c: sorted(after[c] ^ before[c]) for c in before} == {"one": [], "two": []}
 
 
+@pytest.mark.long
 def test_a_bad_day_of_the_api_servers_makes_all_slower_and_nothing_red(
     isthmus, handed_over, tmp_path
 ):
@@ -88,6 +89,7 @@ def test_a_bad_day_of_the_api_servers_makes_all_slower_and_nothing_red(
     assert {c: sorted(after[c] ^ before[c]) for c in before} == {"one": [], "two": []}
 
 
+@pytest.mark.long
 def test_api_servers_killed_under_helm_and_under_a_join_are_waited_for(
     isthmus, handed_over, tmp_path
 ):

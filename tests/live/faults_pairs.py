@@ -1,0 +1,30 @@
+"""Faults on top of each other: the first hides the second, and both must be named."""
+
+PAIRS = (
+    ("f33_gateway_scaled", "f05_label_removed"),
+    ("f33_gateway_scaled", "f03_token_garbage"),
+    ("f33_gateway_scaled", "f26_service_missing"),
+    ("f33_host_gateway_scaled", "f14_port_dropped"),
+    ("f44_api_server_stopped", "f14_port_dropped"),
+    ("f44_api_server_stopped", "f05_secret_missing"),
+    ("f44_api_server_stopped", "f33_gateway_scaled"),
+    ("f44_dropped_from_here", "f33_selector"),
+    ("f45_istiod_scaled", "f33_gateway_scaled"),
+    ("f45_istiod_scaled", "f05_label_removed"),
+    ("f45_istiod_scaled", "f46_scaled"),
+    ("f47_gateway_deleted", "f33_gateway_scaled"),
+    ("f12_no_address", "f05_label_removed"),
+    ("f14_port_dropped", "f33_selector"),
+    ("f14_port_refused", "f05_annotation_wrong"),
+    ("f05_secret_missing", "f24_reader_may_less"),
+    ("f05_label_removed", "f26_service_missing"),
+    ("f03_token_garbage", "f18_gateway_label"),
+    ("f41_dead_webhook", "f46_scaled"),
+    ("f42_quota", "f33_selector"),
+    ("f51_dns_scaled", "f05_label_removed"),
+    ("f51_dns_scaled", "f26_service_missing"),
+    ("f19_other_root", "f14_port_dropped"),
+    ("f46_scaled", "f54_port_differs"),
+    ("f43_kubelet_refused", "f33_selector"),
+)
+"""Names of faults: the one that is to be the first root cause, and the one that it hides."""
