@@ -48,8 +48,8 @@ RULES = (
     _rule("F39", "F14 F53"),
     _rule("F40", "F14 F53"),
     # istiod does not read a cluster: what it knows of it is old, or nothing.
-    _rule("F03", "F02 F04 F24 F53 F29 F01 F36"),
-    _rule("F05", "F02 F04 F07 F53 F23 F18 F01"),
+    _rule("F03", "F02 F04 F15 F24 F53 F29 F01 F36"),
+    _rule("F05", "F02 F04 F07 F15 F53 F23 F18 F01"),
     _rule("F06", "F02 F04 F53 F01 F55"),
     _rule("F08", "F02 F04 F05 F53 F07"),
     _rule("F24", "F02 F04 F53 F23"),
