@@ -76,8 +76,8 @@ def destination_rules(
     The callers' namespace comes first, then the service's, then the root's (istio
     pilot/pkg/model/push_context.go, destinationRule).
     """
-    spaces = dict.fromkeys((client, service.namespace, root_namespace(snapshot)))
     every = [r for r in rules(snapshot, "DestinationRule") if is_visible(r, client)]
+    spaces = dict.fromkeys((client, service.namespace, root_namespace(snapshot))) if every else ()
     for space in spaces:
         hosts = {id(r): _host(r) for r in every if namespace_of(r) == space}
         best = most_specific(hosts.values(), service.host)

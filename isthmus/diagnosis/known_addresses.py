@@ -17,7 +17,8 @@ SETTLED = 60.0
 def known_addresses(snapshot: Snapshot) -> set[str]:
     """Return every address that a cluster has; none if one did not tell, or is just changing."""
     told = all(was_listed(c, kind) for c in snapshot.clusters for kind in ("Pod", "Service"))
-    if not told or any(_is_changing(snapshot, cluster) for cluster in snapshot.clusters):
+    spaces = {ISTIO_NAMESPACE, *(service.namespace for service in services(snapshot))}
+    if not told or any(_is_changing(snapshot, c, spaces) for c in snapshot.clusters):
         return set()
     found = {address for cluster in snapshot.clusters for address in _own(cluster)}
     for cluster in snapshot.clusters:
@@ -44,10 +45,9 @@ def _own(cluster: ClusterSnapshot) -> Iterator[str]:
         yield from (str(e.get("address")) for e in mappings(dig(entry, "spec", "endpoints")))
 
 
-def _is_changing(snapshot: Snapshot, cluster: ClusterSnapshot) -> bool:
+def _is_changing(snapshot: Snapshot, cluster: ClusterSnapshot, spaces: set[str]) -> bool:
     """Tell whether pods come and go whose addresses matter, or where they are is not known."""
     recent = snapshot.taken_at - SETTLED
-    spaces = {ISTIO_NAMESPACE, *(service.namespace for service in services(snapshot))}
     found = [p for p in listed(cluster, "Pod") if namespace_of(p) in spaces]
     chosen = any(dig(e, "spec", "workloadSelector") for e in listed(cluster, "ServiceEntry"))
     return chosen or any(is_ending(pod) or created(pod) > recent for pod in found)

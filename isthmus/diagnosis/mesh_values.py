@@ -1,6 +1,6 @@
 """What must be alike in all clusters of a mesh, by who says it, and which namespaces are in it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import yaml
 
@@ -24,17 +24,21 @@ DOMAIN_FLAG = "--domain"
 SPIFFE = "spiffe://"
 
 
-def values_of(cluster: ClusterSnapshot, what: str) -> dict[str, list[str]]:
+Configured = Sequence[tuple[str, Object]]
+"""Where a cluster has MeshConfig, and what it is there."""
+
+
+def values_of(cluster: ClusterSnapshot, what: str, configured: Configured) -> dict[str, list[str]]:
     """Return each value of one thing that a cluster's parts have, and which parts have it."""
     found: dict[str, list[str]] = {}
-    for value, place in _SAYING[what](cluster):
+    for value, place in _SAYING[what](cluster, configured):
         if value and place not in found.setdefault(value, []):
             found[value].append(place)
     return found
 
 
-def _trust_domains(cluster: ClusterSnapshot) -> Iterator[tuple[str, str]]:
-    for place, mesh in _configured(cluster):
+def _trust_domains(cluster: ClusterSnapshot, configured: Configured) -> Iterator[tuple[str, str]]:
+    for place, mesh in configured:
         yield str(mesh.get("trustDomain") or ""), place
     for pod, variables in _variables(cluster):
         yield variables.get("TRUST_DOMAIN", ""), full_name(pod)
@@ -44,14 +48,14 @@ def _trust_domains(cluster: ClusterSnapshot) -> Iterator[tuple[str, str]]:
             yield own, f"the certificate of {proxy.namespace}/{proxy.pod}"
 
 
-def _mesh_ids(cluster: ClusterSnapshot) -> Iterator[tuple[str, str]]:
-    for place, mesh in _configured(cluster):
+def _mesh_ids(cluster: ClusterSnapshot, configured: Configured) -> Iterator[tuple[str, str]]:
+    for place, mesh in configured:
         yield str(dig(mesh, "defaultConfig", "meshId") or ""), place
     for pod, variables in _variables(cluster):
         yield variables.get("ISTIO_META_MESH_ID", ""), full_name(pod)
 
 
-def _domains(cluster: ClusterSnapshot) -> Iterator[tuple[str, str]]:
+def _domains(cluster: ClusterSnapshot, _: Configured) -> Iterator[tuple[str, str]]:
     for pod in _pods(cluster):
         args = texts((container(pod, "istio-proxy") or {}).get("args"))
         if DOMAIN_FLAG in args[:-1]:
@@ -62,20 +66,30 @@ def _domains(cluster: ClusterSnapshot) -> Iterator[tuple[str, str]]:
 _SAYING = {"trust domain": _trust_domains, "mesh ID": _mesh_ids, "DNS domain": _domains}
 
 
-def _configured(cluster: ClusterSnapshot) -> Iterator[tuple[str, Object]]:
-    """Yield MeshConfig as istiods have it in force, and as the ConfigMap has it."""
-    for istiod in cluster.istiods:
-        if istiod.mesh:
-            yield f"istiod {istiod.pod}", istiod.mesh
-    config = find(cluster, "ConfigMap", "istio", ISTIO_NAMESPACE)
-    # The host's istiod reads a remote's, too, for its trust domain (multicluster.go).
-    if config:
-        try:
-            mesh = yaml.safe_load(str(dig(config, "data", "mesh") or ""))
-        except yaml.YAMLError:
-            return
-        if isinstance(mesh, dict):
-            yield f"ConfigMap {ISTIO_NAMESPACE}/istio", mesh
+def configurations(snapshot: Snapshot) -> dict[str, Configured]:
+    """Return MeshConfig as istiods have it in force, and as the ConfigMap has it, by cluster."""
+    texts_of = {c.name: _config_map(c) for c in snapshot.clusters}
+    read = {text: _mesh(text) for text in dict.fromkeys(texts_of.values())}
+    found: dict[str, Configured] = {}
+    for cluster in snapshot.clusters:
+        running = [(f"istiod {i.pod}", i.mesh) for i in cluster.istiods if i.mesh]
+        # The host's istiod reads a remote's, too, for its trust domain (multicluster.go).
+        mesh = read[texts_of[cluster.name]]
+        stored = [] if mesh is None else [(f"ConfigMap {ISTIO_NAMESPACE}/istio", mesh)]
+        found[cluster.name] = [*running, *stored]
+    return found
+
+
+def _config_map(cluster: ClusterSnapshot) -> str:
+    return str(dig(find(cluster, "ConfigMap", "istio", ISTIO_NAMESPACE), "data", "mesh") or "")
+
+
+def _mesh(text: str) -> Object | None:
+    try:
+        mesh = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return None
+    return mesh if isinstance(mesh, dict) else None
 
 
 def _variables(cluster: ClusterSnapshot) -> Iterator[tuple[Object, dict[str, str]]]:

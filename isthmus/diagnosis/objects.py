@@ -8,7 +8,7 @@ from isthmus.diagnosis.snapshot import ClusterSnapshot, Object
 def listed(cluster: ClusterSnapshot, kind: str, namespace: str | None = None) -> list[Object]:
     """Return the objects of a kind, in one namespace or in all."""
     found = cluster.objects.get(kind, [])
-    return [o for o in found if namespace is None or namespace_of(o) == namespace]
+    return list(found) if namespace is None else [o for o in found if namespace_of(o) == namespace]
 
 
 def was_listed(cluster: ClusterSnapshot, kind: str) -> bool:
@@ -18,8 +18,10 @@ def was_listed(cluster: ClusterSnapshot, kind: str) -> bool:
 
 def find(cluster: ClusterSnapshot, kind: str, name: str, namespace: str = "") -> Object | None:
     """Return one object, or None."""
-    found = (o for o in listed(cluster, kind, namespace) if name_of(o) == name)
-    return next(found, None)
+    for item in cluster.objects.get(kind, []):
+        if name_of(item) == name and namespace_of(item) == namespace:
+            return item
+    return None
 
 
 def labelled(

@@ -1,8 +1,7 @@
 """What a replica of istiod lacks of a cluster, next to what the cluster itself lists."""
 
 from collections.abc import Iterator
-from ipaddress import ip_address
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from isthmus.diagnosis.fields import conditions, dig, mappings, number, seconds, selects, texts
 from isthmus.diagnosis.objects import (
@@ -13,7 +12,8 @@ from isthmus.diagnosis.objects import (
     listed,
     was_listed,
 )
-from isthmus.diagnosis.services import MeshService, service_in, services
+from isthmus.diagnosis.replicas import Replica, plain
+from isthmus.diagnosis.services import MeshService, service_in
 from isthmus.diagnosis.snapshot import (
     ClusterSnapshot,
     IstiodSnapshot,
@@ -21,7 +21,7 @@ from isthmus.diagnosis.snapshot import (
     RemoteSecretFacts,
     Snapshot,
 )
-from isthmus.diagnosis.wiring import SYNCED, clusterz, is_read, owner
+from isthmus.diagnosis.wiring import SYNCED, is_read, secrets_of
 
 SETTLED = 60.0
 """Seconds after which istiod has taken up what changed: the limit for a remote's caches is 30
@@ -52,40 +52,41 @@ class Member(NamedTuple):
 
 def members(snapshot: Snapshot, istiod: IstiodSnapshot) -> Iterator[Member]:
     """Yield the clusters that a replica of the host ought to know."""
-    host = snapshot.host
+    host, led = snapshot.host, secrets_of(snapshot)
     yield Member(host, istiod.env.get("CLUSTER_ID") or host.name)
     for remote in snapshot.remotes:
-        read = [s for s in host.remote_secrets if is_read(s) and owner(snapshot, s) is remote]
-        if read:
+        if read := [secret for secret in led.get(remote.name, ()) if is_read(secret)]:
             yield Member(remote, read[0].key, read[0])
 
 
-def gap(snapshot: Snapshot, istiod: IstiodSnapshot, member: Member) -> list[str]:
+def gap(snapshot: Snapshot, replica: Replica, member: Member) -> list[str]:
     """Return what a replica lacks of a cluster, a line each; nothing if it lacks nothing."""
     return [
-        *_unsynced(istiod, member),
-        *_missing_endpoints(snapshot, istiod, member),
-        *_missing_gateways(istiod, member),
+        *_unsynced(replica, member),
+        *_missing_endpoints(snapshot, replica, member),
+        *_missing_gateways(replica, member),
     ]
 
 
-def _unsynced(istiod: IstiodSnapshot, member: Member) -> Iterator[str]:
+def _unsynced(replica: Replica, member: Member) -> Iterator[str]:
+    istiod = replica.istiod
     if istiod.clusters is None:
         return
-    found = clusterz(istiod, member.key)
+    found = replica.clusters.get(member.key)
     if found is None:
         yield f"/debug/clusterz of {istiod.pod} has no cluster {member.key}"
     elif found.get("syncStatus") != SYNCED:
         yield f"/debug/clusterz of {istiod.pod}: {member.key} is {found.get('syncStatus')}"
 
 
-def _missing_endpoints(snapshot: Snapshot, istiod: IstiodSnapshot, member: Member) -> Iterator[str]:
+def _missing_endpoints(snapshot: Snapshot, replica: Replica, member: Member) -> Iterator[str]:
+    istiod = replica.istiod
     if istiod.endpoint_shards is None:
         return
-    for service in services(snapshot):
+    for service, shards in replica.shards.items():
         if not _is_discovered(istiod, member.cluster, service):
             continue
-        known = shard(istiod.endpoint_shards, service, member.key)
+        known = shards.get(member.key, set())
         ready = ready_addresses(member.cluster, service, snapshot.taken_at)
         if missing := [address for address in ready if address not in known]:
             yield (
@@ -103,29 +104,6 @@ def _is_discovered(istiod: IstiodSnapshot, cluster: ClusterSnapshot, service: Me
     if not selectors or space is None:
         return not selectors
     return any(selects(selector, labels_of(space)) for selector in selectors)
-
-
-def shard(shards: Object, service: MeshService, key: str) -> set[str]:
-    """Return the addresses that istiod has of a service in a cluster.
-
-    Its JSON names shards `Kubernetes/CLUSTER`, in old versions `CLUSTER`, each with endpoints
-    (istio pilot/pkg/model/endpointshards.go).
-    """
-    found = dig(shards, service.host, service.namespace)
-    found = dig(found, "Shards") or found
-    addresses: set[str] = set()
-    for name, endpoints in found.items() if isinstance(found, dict) else ():
-        if str(name).rpartition("/")[2] == key:
-            addresses.update(_addresses(endpoints))
-    return addresses
-
-
-def _addresses(endpoints: Any) -> Iterator[str]:
-    for each in endpoints if isinstance(endpoints, list) else ():
-        if isinstance(each, dict):
-            yield from texts(each.get("Addresses")) or [str(each.get("Address", ""))]
-        else:
-            yield str(each)
 
 
 def ready_addresses(cluster: ClusterSnapshot, service: MeshService, now: float) -> list[str]:
@@ -153,22 +131,21 @@ def _is_steady(cluster: ClusterSnapshot, endpoint: Object, now: float) -> bool:
     return not is_ending(pod) and now - since > SETTLED
 
 
-def _missing_gateways(istiod: IstiodSnapshot, member: Member) -> Iterator[str]:
+def _missing_gateways(replica: Replica, member: Member) -> Iterator[str]:
     """Yield the labelled gateways whose addresses /debug/networkz lacks.
 
     Source: istio pilot/pkg/serviceregistry/kube/controller/network.go, getGatewayDetails.
     """
-    if istiod.networks is None:
+    if replica.istiod.networks is None:
         return
-    known = set(_leaves(istiod.networks))
     for service in listed(member.cluster, "Service"):
         if not labels_of(service).get(NETWORK_LABEL) or not _listens(service):
             continue
         ingress = mappings(dig(service, "status", "loadBalancer", "ingress"))
         wanted = [str(entry["ip"]) for entry in ingress if entry.get("ip")]
         for address in wanted:
-            if _plain(address) not in known:
-                yield f"/debug/networkz of {istiod.pod} has no gateway {address}"
+            if plain(address) not in replica.gateways:
+                yield f"/debug/networkz of {replica.istiod.pod} has no gateway {address}"
 
 
 def _listens(service: Object) -> bool:
@@ -177,22 +154,3 @@ def _listens(service: Object) -> bool:
     return any(
         number(port.get("port")) in wanted for port in mappings(dig(service, "spec", "ports"))
     )
-
-
-def _leaves(value: Any) -> Iterator[str]:
-    if isinstance(value, dict):
-        for each in value.values():
-            yield from _leaves(each)
-    elif isinstance(value, list):
-        for each in value:
-            yield from _leaves(each)
-    elif isinstance(value, str):
-        yield _plain(value)
-
-
-def _plain(address: str) -> str:
-    """Return an IP address in its one form, anything else as it is."""
-    try:
-        return str(ip_address(address))
-    except ValueError:
-        return address

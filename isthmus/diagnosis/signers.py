@@ -41,28 +41,40 @@ def signer_of(snapshot: Snapshot, cluster: ClusterSnapshot) -> ClusterSnapshot:
 
 def signed_proxies(snapshot: Snapshot, signer: ClusterSnapshot) -> Iterator[ProxySnapshot]:
     """Yield the proxies whose certificates are of a cluster's istiod, or should be."""
-    for cluster in snapshot.clusters:
-        if signer_of(snapshot, cluster) is signer:
+    if own_istiods(snapshot):
+        yield from signer.proxies
+    elif signer is snapshot.host:
+        for cluster in snapshot.clusters:
             yield from cluster.proxies
 
 
-def served_chains(snapshot: Snapshot, signer: ClusterSnapshot) -> Iterator[tuple[str, Chain]]:
-    """Yield the chains that a cluster's istiod presents at its own ports, and where.
+def served_chains(snapshot: Snapshot) -> dict[str, list[tuple[str, Chain]]]:
+    """Return the chains that istiods present at their own ports, and where, by their clusters.
 
     A pod of a remote with an istiod of its own meets that one by the name of the Service.
     """
+    own = own_istiods(snapshot)
+    found: dict[str, list[tuple[str, Chain]]] = {}
     for probe in snapshot.probes:
-        met = probe.source if own_istiods(snapshot) else probe.target
-        if probe.purpose in ("istiod", "webhook") and met == signer.name and probe.certificates:
-            yield probe.endpoint, probe.certificates
+        if probe.purpose in ("istiod", "webhook") and probe.certificates:
+            met = probe.source if own else probe.target
+            found.setdefault(met, []).append((probe.endpoint, probe.certificates))
+    return found
 
 
-def chain_in_use(snapshot: Snapshot, signer: ClusterSnapshot) -> Chain:
-    """Return a chain that a cluster's istiod signs with now: its own, else the newest leaf's."""
-    served = [chain for _, chain in served_chains(snapshot, signer)]
-    leaves = [p.leaf for p in signed_proxies(snapshot, signer) if p.leaf]
-    newest = sorted(leaves, key=lambda leaf: leaf[0].not_before, reverse=True)
-    return next(iter([*served, *newest]), ())
+def chains_in_use(snapshot: Snapshot) -> dict[str, Chain]:
+    """Return by cluster a chain that its signer signs with now: its own, else the newest leaf's."""
+    served = {name: found[0][1] for name, found in served_chains(snapshot).items()}
+    chains = {
+        signer.name: served.get(signer.name) or _newest_leaf(snapshot, signer)
+        for signer in signing_clusters(snapshot)
+    }
+    return {c.name: chains[signer_of(snapshot, c).name] for c in snapshot.clusters}
+
+
+def _newest_leaf(snapshot: Snapshot, signer: ClusterSnapshot) -> Chain:
+    leaves = (p.leaf for p in signed_proxies(snapshot, signer) if p.leaf)
+    return max(leaves, key=lambda leaf: leaf[0].not_before, default=())
 
 
 def unusable(ca: CaFacts) -> str:

@@ -8,14 +8,16 @@ from collections.abc import Iterable, Sequence
 
 from isthmus.diagnosis.certificate_facts import facts_of_pem
 from isthmus.diagnosis.fields import dig
-from isthmus.diagnosis.objects import find
-from isthmus.diagnosis.snapshot import CertificateFacts, ClusterSnapshot, Object
+from isthmus.diagnosis.objects import find, listed, name_of, namespace_of
+from isthmus.diagnosis.snapshot import CertificateFacts, ClusterSnapshot, Object, Snapshot
 from isthmus.environment.namespaces import ISTIO_NAMESPACE
 
 ROOT_CONFIG_MAP = "istio-ca-root-cert"
 """What istiod writes into each namespace: the root by which its pods know it
 (pilot/pkg/serviceregistry/kube/controller/namespacecontroller.go)."""
 ROOT_KEY = "root-cert.pem"
+Prints = tuple[str, ...]
+"""The SHA-256 of each of several certificates."""
 
 
 def is_issuer(issuer: CertificateFacts, certificate: CertificateFacts) -> bool:
@@ -59,17 +61,40 @@ def leads_to(chain: Sequence[CertificateFacts], roots: Sequence[CertificateFacts
     return True
 
 
-def roots_of(item: Object | None) -> tuple[CertificateFacts, ...]:
-    """Return the roots in a ConfigMap istio-ca-root-cert, none if it holds no certificates."""
+def prints(certificates: Iterable[CertificateFacts]) -> Prints:
+    """Return by what certificates are the same."""
+    return tuple([certificate.fingerprint for certificate in certificates])
+
+
+def given_roots(snapshot: Snapshot) -> dict[str, dict[str, tuple[CertificateFacts, ...]]]:
+    """Return the roots in the ConfigMaps istio-ca-root-cert: cluster -> namespace -> roots."""
+    texts = {
+        cluster.name: {
+            namespace_of(item): _root_text(item)
+            for item in listed(cluster, "ConfigMap")
+            if name_of(item) == ROOT_CONFIG_MAP
+        }
+        for cluster in snapshot.clusters
+    }
+    read = {text: _read(text) for text in {t for found in texts.values() for t in found.values()}}
+    return {name: {s: read[t] for s, t in found.items()} for name, found in texts.items()}
+
+
+def _root_text(item: Object | None) -> str:
+    return str(dig(item, "data", ROOT_KEY) or "")
+
+
+def _read(text: str) -> tuple[CertificateFacts, ...]:
+    """Return the roots in the text of such a ConfigMap, none if it holds no certificates."""
     try:
-        return facts_of_pem(str(dig(item, "data", ROOT_KEY) or ""))
+        return facts_of_pem(text)
     except ValueError:
         return ()
 
 
 def distributed_roots(cluster: ClusterSnapshot) -> tuple[CertificateFacts, ...]:
     """Return the roots that istiod gives out in a cluster now: what istio-system's copy says."""
-    return roots_of(find(cluster, "ConfigMap", ROOT_CONFIG_MAP, ISTIO_NAMESPACE))
+    return _read(_root_text(find(cluster, "ConfigMap", ROOT_CONFIG_MAP, ISTIO_NAMESPACE)))
 
 
 def describe(certificate: CertificateFacts) -> str:

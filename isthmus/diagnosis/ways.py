@@ -1,5 +1,6 @@
 """The ways between clusters as they were tried from pods, and whose side a shut one is on."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ from isthmus.diagnosis.snapshot import ClusterSnapshot, Snapshot, TlsProbe
 
 Pair = tuple[str, str]
 """The cluster that asks, the cluster that is asked."""
+SOURCE, TARGET = 0, 1
 Probes = Mapping[Pair, list[TlsProbe]]
 
 
@@ -29,8 +31,10 @@ def gateway_probes(snapshot: Snapshot) -> dict[tuple[str, str], list[TlsProbe]]:
 
 
 def _usable(families: set[int], tried: list[TlsProbe]) -> list[TlsProbe]:
+    if len(tried) == 1 or not families:
+        return tried
     usable = [p for p in tried if not (found := ip(p.host)) or found.version in families]
-    return usable if families and usable else tried
+    return usable or tried
 
 
 def pod_families(cluster: ClusterSnapshot) -> set[int]:
@@ -58,41 +62,41 @@ class Shut(NamedTuple):
 def grouped(tried: Probes, is_shut: Callable[[list[TlsProbe]], bool]) -> Iterator[Shut]:
     """Yield the ways that are shut: by target, then by source, then what is left, pair by pair."""
     shut = [pair for pair, probes in tried.items() if is_shut(probes)]
-    nobody = [t for t in _seconds(shut) if _are_all(shut, tried, 1, t)]
-    for target in nobody:
-        yield _shut((target,), [p for p in shut if p[1] == target], tried)
-    rest = [pair for pair in shut if pair[1] not in nobody]
-    nowhere = [s for s in _firsts(rest) if _are_all(shut, tried, 0, s) and _count(rest, s) > 1]
-    for source in nowhere:
-        yield _shut((source,), [p for p in rest if p[0] == source], tried)
+    good = _by_side([p for p in tried if any(map(is_good, tried[p]))], TARGET) if shut else {}
+    nobody = _all_shut(shut, tried, TARGET)
+    for target, pairs in nobody.items():
+        yield _shut((target,), pairs, tried, good)
+    rest = [pair for pair in shut if pair[TARGET] not in nobody]
+    alone, left = _all_shut(shut, tried, SOURCE), _by_side(rest, SOURCE)
+    nowhere = {s: pairs for s, pairs in left.items() if s in alone and len(pairs) > 1}
+    for source, pairs in nowhere.items():
+        yield _shut((source,), pairs, tried, good)
     for pair in rest:
-        if pair[0] not in nowhere:
-            yield _shut(pair, [pair], tried)
+        if pair[SOURCE] not in nowhere:
+            yield _shut(pair, [pair], tried, good)
 
 
-def _shut(clusters: tuple[str, ...], pairs: list[Pair], tried: Probes) -> Shut:
-    asked = {target for _, target in pairs}
-    passing = any(p[1] in asked and p not in pairs and any(map(is_good, tried[p])) for p in tried)
+def _shut(
+    clusters: tuple[str, ...], pairs: list[Pair], tried: Probes, good: Mapping[str, list[Pair]]
+) -> Shut:
+    own, asked = set(pairs), dict.fromkeys(target for _, target in pairs)
+    passing = any(pair not in own for target in asked for pair in good.get(target, ()))
     probes = tuple(probe for pair in pairs for probe in tried[pair])
     return Shut(clusters, tuple(pairs), probes, passing)
 
 
-def _are_all(shut: list[Pair], tried: Probes, side: int, name: str) -> bool:
-    """Tell whether all of several ways on one side of a cluster are shut."""
-    every = [pair for pair in tried if pair[side] == name]
-    return len(every) > 1 and all(pair in shut for pair in every)
+def _all_shut(shut: list[Pair], tried: Probes, side: int) -> dict[str, list[Pair]]:
+    """Return the clusters of which several ways were tried on one side, and all are shut."""
+    every = Counter(pair[side] for pair in tried)
+    found = _by_side(shut, side)
+    return {name: pairs for name, pairs in found.items() if 1 < len(pairs) == every[name]}
 
 
-def _count(pairs: list[Pair], source: str) -> int:
-    return sum(pair[0] == source for pair in pairs)
-
-
-def _firsts(pairs: Iterable[Pair]) -> list[str]:
-    return list(dict.fromkeys(pair[0] for pair in pairs))
-
-
-def _seconds(pairs: Iterable[Pair]) -> list[str]:
-    return list(dict.fromkeys(pair[1] for pair in pairs))
+def _by_side(pairs: Iterable[Pair], side: int) -> dict[str, list[Pair]]:
+    found: dict[str, list[Pair]] = {}
+    for pair in pairs:
+        found.setdefault(pair[side], []).append(pair)
+    return found
 
 
 def seen(probe: TlsProbe) -> str:

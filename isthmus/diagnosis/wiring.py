@@ -1,6 +1,7 @@
 """Which cluster a remote secret is for, and whether istiod reads it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 from isthmus.diagnosis.finding import kubectl
 from isthmus.diagnosis.objects import find, was_listed
@@ -32,13 +33,43 @@ def name_of_secret(secret: RemoteSecretFacts) -> str:
     return f"Secret {secret.namespace}/{secret.name}"
 
 
+@dataclass(frozen=True)
+class Owners:
+    """The clusters by all that a remote secret may name one by; the first of several."""
+
+    by_uid: Mapping[str, ClusterSnapshot]
+    by_name: Mapping[str, ClusterSnapshot]
+    by_url: Mapping[str, ClusterSnapshot]
+
+    def of(self, secret: RemoteSecretFacts) -> ClusterSnapshot | None:
+        """Return the cluster that a secret leads to: by who answered, then key, then URL."""
+        found = self.by_uid.get(secret.login.uid) or self.by_name.get(secret.key)
+        return found or self.by_url.get(secret.server.rstrip("/"))
+
+
+def owners(snapshot: Snapshot) -> Owners:
+    """Return by what clusters are known: made once where there are many secrets to look at."""
+    clusters = snapshot.clusters[::-1]
+    return Owners(
+        {c.uid: c for c in clusters if c.uid},
+        {c.name: c for c in clusters},
+        {c.server.rstrip("/"): c for c in clusters if c.server},
+    )
+
+
 def owner(snapshot: Snapshot, secret: RemoteSecretFacts) -> ClusterSnapshot | None:
-    """Return the cluster that a remote secret leads to: by who answered, then key, then URL."""
-    clusters, login = snapshot.clusters, secret.login
-    by_uid = [c for c in clusters if c.uid and c.uid == login.uid]
-    by_key = [c for c in clusters if c.name == secret.key]
-    by_url = [c for c in clusters if c.server and c.server.rstrip("/") == secret.server.rstrip("/")]
-    return next(iter([*by_uid, *by_key, *by_url]), None)
+    """Return the cluster that a remote secret leads to."""
+    return owners(snapshot).of(secret)
+
+
+def secrets_of(snapshot: Snapshot) -> dict[str, list[RemoteSecretFacts]]:
+    """Return the host's remote secrets by the name of the cluster that each leads to."""
+    known = owners(snapshot)
+    found: dict[str, list[RemoteSecretFacts]] = {}
+    for secret in snapshot.host.remote_secrets:
+        if cluster := known.of(secret):
+            found.setdefault(cluster.name, []).append(secret)
+    return found
 
 
 def cluster_name(snapshot: Snapshot, secret: RemoteSecretFacts) -> str:
@@ -80,14 +111,18 @@ def is_synced(snapshot: Snapshot, key: str) -> bool:
     return bool(states) and all(state == SYNCED for state in states)
 
 
-def api_probes(snapshot: Snapshot, secret: RemoteSecretFacts) -> Iterator[TlsProbe]:
-    """Yield what the host's pods met at the API server of a remote secret, if that was tried."""
-    found = owner(snapshot, secret)
-    names = {secret.key} | ({found.name} if found else set())
+def api_probes(
+    snapshot: Snapshot, secrets: Iterable[RemoteSecretFacts]
+) -> Iterator[tuple[RemoteSecretFacts, list[TlsProbe]]]:
+    """Yield each remote secret, and what the host's pods met at its API server, where tried."""
+    known, tried = owners(snapshot), dict[str, list[TlsProbe]]()
     for probe in snapshot.probes:
-        meant = probe.purpose == "api-server" and probe.target in names
-        if meant and not probe.skipped and probe.host.lower() in secret.server.lower():
-            yield probe
+        if probe.purpose == "api-server" and not probe.skipped:
+            tried.setdefault(probe.target, []).append(probe)
+    for secret in secrets:
+        found, server = known.of(secret), secret.server.lower()
+        names = dict.fromkeys((secret.key, found.name if found else secret.key))
+        yield secret, [p for n in names for p in tried.get(n, ()) if p.host.lower() in server]
 
 
 def read_secrets(snapshot: Snapshot) -> list[RemoteSecretFacts]:

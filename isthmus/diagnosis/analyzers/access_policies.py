@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from isthmus.diagnosis import pods
 from isthmus.diagnosis.authorization import (
@@ -58,34 +59,34 @@ def refused(snapshot: Snapshot) -> Iterator[Failure]:
 
 def _service(snapshot: Snapshot, service: MeshService) -> Iterator[Failure]:
     found: dict[tuple[str, ...], tuple[list[str], list[Object], Verdict]] = {}
+    asked = _request(snapshot, service)
     for cluster in reachable(snapshot):
         for pod in pods_of(cluster, service):
             for port in target_ports(service_in(cluster, service), pod)[:1]:
-                request = _request(snapshot, service, port)
-                by, sure = _refusing(policies(snapshot, "AuthorizationPolicy", pod), request)
+                holding = policies(snapshot, "AuthorizationPolicy", pod)
+                by, sure = _refusing(holding, replace(asked, port=port))
                 if by:
                     key = tuple(map(full_name, by))
                     found.setdefault(key, ([], by, sure))[0].append(cluster.name)
     for names, by, sure in found.values():
-        where = ", ".join(dict.fromkeys(names))
-        who = f"the callers of {service.text} in {where}"
+        who = f"the callers of {service.text} in {', '.join(dict.fromkeys(names))}"
         labels = selector(snapshot.host, service)
         allow = _allow(snapshot, service.namespace, labels, OURS) if service == SAMPLE else ""
         what = about(full_name(by[0]), service)
         yield _failure(snapshot, by, who, FORBIDDEN, what, allow, sure is True)
 
 
-def _request(snapshot: Snapshot, service: MeshService, port: int) -> Request:
-    """Return what is known of a request: all of the sample's, of others the port alone."""
+def _request(snapshot: Snapshot, service: MeshService) -> Request:
+    """Return what is known of a request but its port: all of the sample's, else its protocol."""
     domain = trust_domain(snapshot)
     found = next((s for c in reachable(snapshot) if (s := service_in(c, service))), None)
     name = next((str(p.get("appProtocol") or p.get("name", "")) for p in ports(found)), "")
     http = name.partition("-")[0].lower() not in NOT_HTTP
     if service != SAMPLE:
-        return Request(port, domain, http=http)
+        return Request(0, domain, http=http)
     of = [pod for c in reachable(snapshot) for pod in callers(c)]
     account = next((dig(p, "spec", "serviceAccountName") for p in of), None) or "default"
-    return Request(port, domain, SAMPLE_NAMESPACE, str(account), "GET", "/hello", http)
+    return Request(0, domain, SAMPLE_NAMESPACE, str(account), "GET", "/hello", http)
 
 
 def _refusing(every: Sequence[Object], request: Request) -> tuple[list[Object], Verdict]:
@@ -155,9 +156,7 @@ def _allow(snapshot: Snapshot, namespace: str, labels: dict[str, str], rule: Obj
 
 def _strict(snapshot: Snapshot, service: MeshService) -> Iterator[Failure]:
     """Yield STRICT mutual TLS where a caller has no sidecar: its connections are reset."""
-    if service != SAMPLE:
-        return
-    for cluster in reachable(snapshot):
+    for cluster in reachable(snapshot) if service == SAMPLE else ():
         plain = [p for p in pods.ready(callers(cluster)) if not container(p, "istio-proxy")]
         for pod in pods_of(cluster, service)[:1] if plain else ():
             port = next(iter(target_ports(service_in(cluster, service), pod)), 0)

@@ -1,13 +1,12 @@
 """Whether the clusters trust each other: roots, chains, and the Secret cacerts."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from isthmus.diagnosis import ca_chain
 from isthmus.diagnosis.finding import Failure, analyzer, kubectl
-from isthmus.diagnosis.objects import listed, name_of, namespace_of
 from isthmus.diagnosis.services import up
-from isthmus.diagnosis.signers import CACERTS, chain_in_use, signer_of, signing_clusters
+from isthmus.diagnosis.signers import CACERTS, chains_in_use, signer_of, signing_clusters
 from isthmus.diagnosis.snapshot import (
     CaFacts,
     CertificateFacts,
@@ -17,15 +16,19 @@ from isthmus.diagnosis.snapshot import (
 )
 from isthmus.diagnosis.trust import (
     ROOT_CONFIG_MAP,
+    Prints,
     describe,
     describe_all,
+    given_roots,
     has_authority,
     leads_to,
-    roots_of,
+    prints,
 )
 from isthmus.environment.namespaces import ISTIO_NAMESPACE
 
 SHOWN = 5
+Proxies = Mapping[str, Sequence[ProxySnapshot]]
+"""By their cluster."""
 NOBODY_SIGNS = "nobody signs with it while the host has the only istiod"
 
 
@@ -42,16 +45,31 @@ def different_roots(snapshot: Snapshot) -> Iterator[Failure]:
 
 def _proxies(snapshot: Snapshot) -> Iterator[Failure]:
     """Compare what the proxies of each cluster present with what those of each other trust."""
-    for asking in snapshot.clusters:
+    holding = {c.name: _distinct(c, by_roots=True) for c in snapshot.clusters}
+    presenting = {c.name: _distinct(c, by_roots=False) for c in snapshot.clusters}
+    refused = _refused(holding, presenting)
+    for asking in snapshot.clusters if refused else ():
         for asked in snapshot.clusters:
             pairs = [
                 (one, other)
-                for one in _distinct(asking, by_roots=True)
-                for other in _distinct(asked, by_roots=False)
-                if not leads_to(other.leaf, one.roots)
+                for one in holding[asking.name]
+                for other in presenting[asked.name]
+                if (prints(one.roots), prints(other.leaf)) in refused
             ]
             if pairs:
                 yield _untrusted(snapshot, asking, asked, pairs)
+
+
+def _refused(holding: Proxies, presenting: Proxies) -> set[tuple[Prints, Prints]]:
+    """Return which bundles of roots do not verify which chains, each looked at once."""
+    bundles = {prints(p.roots): p.roots for proxies in holding.values() for p in proxies}
+    chains = {prints(p.leaf): p.leaf for proxies in presenting.values() for p in proxies}
+    return {
+        (held, given)
+        for held, roots in bundles.items()
+        for given, chain in chains.items()
+        if not leads_to(chain, roots)
+    }
 
 
 def _distinct(cluster: ClusterSnapshot, by_roots: bool) -> list[ProxySnapshot]:
@@ -102,21 +120,18 @@ def _renew(snapshot: Snapshot, clusters: dict[str, ClusterSnapshot]) -> str:
 
 def _config_maps(snapshot: Snapshot) -> Iterator[Failure]:
     """Ask of each namespace's root whether it verifies what its istiod presents."""
+    chains, given = chains_in_use(snapshot), given_roots(snapshot)
     for cluster in snapshot.clusters:
-        chain = chain_in_use(snapshot, signer_of(snapshot, cluster))
-        other: dict[str, tuple[CertificateFacts, ...]] = {}
-        for item in listed(cluster, "ConfigMap") if chain else []:
-            roots = roots_of(item) if name_of(item) == ROOT_CONFIG_MAP else ()
-            if roots and not leads_to(chain, roots):
-                other[namespace_of(item)] = roots
-        if other:
+        chain, spaces = chains[cluster.name], given[cluster.name]
+        other = {s: roots for s, roots in spaces.items() if roots and not leads_to(chain, roots)}
+        if chain and other:
             yield _other_root(snapshot, cluster, other, chain)
 
 
 def _other_root(
     snapshot: Snapshot,
     cluster: ClusterSnapshot,
-    other: dict[str, tuple[CertificateFacts, ...]],
+    other: Mapping[str, Sequence[CertificateFacts]],
     chain: Sequence[CertificateFacts],
 ) -> Failure:
     by_root = defaultdict(list)

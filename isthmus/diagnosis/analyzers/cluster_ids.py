@@ -1,15 +1,15 @@
 """Whether all who name a cluster to istiod give it the same ID."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from isthmus.diagnosis.fields import dig, mappings
 from isthmus.diagnosis.finding import Failure, analyzer, kubectl
 from isthmus.diagnosis.objects import environment_of, full_name, listed
 from isthmus.diagnosis.pods import alive, restart
 from isthmus.diagnosis.services import stack_of, up
-from isthmus.diagnosis.snapshot import ClusterSnapshot, Object, Snapshot
-from isthmus.diagnosis.wiring import is_read, name_of_secret, owner, secrets_are_known
+from isthmus.diagnosis.snapshot import ClusterSnapshot, Object, RemoteSecretFacts, Snapshot
+from isthmus.diagnosis.wiring import is_read, name_of_secret, secrets_are_known, secrets_of
 from isthmus.environment.namespaces import ISTIO_NAMESPACE
 
 PROXY = "istio-proxy"
@@ -29,13 +29,16 @@ def ids_differ(snapshot: Snapshot) -> Iterator[Failure]:
     istiod looks for a proxy's token review in the cluster that the proxy names, among those of its
     remote secrets (security/pkg/server/ca/authenticate/kubeauth/kube_jwt.go, getKubeClient).
     """
+    led = secrets_of(snapshot) if secrets_are_known(snapshot.host) else {}
     for cluster in snapshot.clusters:
-        told = _told(snapshot, cluster)
+        told = _told(snapshot, cluster, led.get(cluster.name, []))
         if len(told) > 1:
             yield _differ(snapshot, cluster, told)
 
 
-def _told(snapshot: Snapshot, cluster: ClusterSnapshot) -> Told:
+def _told(
+    snapshot: Snapshot, cluster: ClusterSnapshot, secrets: Sequence[RemoteSecretFacts]
+) -> Told:
     """Return the IDs of a cluster; of several remote secrets those that agree with the rest."""
     told: Told = {}
     for injected, who in (
@@ -44,18 +47,16 @@ def _told(snapshot: Snapshot, cluster: ClusterSnapshot) -> Told:
         *_control_plane(snapshot, cluster),
     ):
         told.setdefault(injected, []).append(who)
-    keys = list(_keys(snapshot, cluster))
+    keys = [] if cluster.host else list(_keys(snapshot, secrets))
     agreeing = [pair for pair in keys if pair[0] in told]
     for key, who in agreeing or keys:
         told.setdefault(key, []).append(who)
     return told
 
 
-def _keys(snapshot: Snapshot, cluster: ClusterSnapshot) -> Iterator[tuple[str, str]]:
-    if cluster.host or not secrets_are_known(snapshot.host):
-        return
-    for secret in snapshot.host.remote_secrets:
-        if is_read(secret) and owner(snapshot, secret) is cluster:
+def _keys(snapshot: Snapshot, secrets: Sequence[RemoteSecretFacts]) -> Iterator[tuple[str, str]]:
+    for secret in secrets:
+        if is_read(secret):
             yield secret.key, f"the key of {name_of_secret(secret)} in {snapshot.host.name}"
 
 
@@ -125,9 +126,8 @@ def _fix(
 
 def _delete_keys(snapshot: Snapshot, cluster: ClusterSnapshot) -> Iterator[str]:
     """Yield what removes remote secrets with another key: `up` makes one with the right key."""
-    for secret in snapshot.host.remote_secrets:
-        wrong = secret.key != cluster.name and owner(snapshot, secret) is cluster
-        if wrong and is_read(secret) and not cluster.host:
+    for secret in secrets_of(snapshot).get(cluster.name, []):
+        if secret.key != cluster.name and is_read(secret) and not cluster.host:
             words = f"-n {secret.namespace} delete secret {secret.name}"
             yield kubectl(snapshot.host.name, words)
 

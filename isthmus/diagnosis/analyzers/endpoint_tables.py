@@ -1,9 +1,9 @@
 """What sidecars really know: their endpoint tables, against what the clusters have."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from isthmus.diagnosis.expected_endpoints import expected
+from isthmus.diagnosis.expected_endpoints import Target, expected, targets
 from isthmus.diagnosis.fields import created
 from isthmus.diagnosis.finding import Failure, analyzer, kubectl
 from isthmus.diagnosis.gateway_facts import entries, shown
@@ -14,11 +14,12 @@ from isthmus.diagnosis.service_endpoints import service_of
 from isthmus.diagnosis.services import MeshService
 from isthmus.diagnosis.snapshot import ClusterSnapshot, ProxyEndpoint, ProxySnapshot, Snapshot
 from isthmus.diagnosis.ways import gateway_probes, is_good
-from isthmus.diagnosis.xds_status import NOT_CONNECTED, status
+from isthmus.diagnosis.xds_status import NOT_CONNECTED, ProxyStates, proxy_states
 from isthmus.environment.namespaces import ISTIO_NAMESPACE
 
 SETTLED = 60.0
 """Seconds after which a proxy that was just made has all that it asked for."""
+Targets = Mapping[tuple[MeshService, int], Target]
 
 
 class Gap(NamedTuple):
@@ -37,20 +38,21 @@ def table_differs(snapshot: Snapshot) -> Iterator[Failure]:
 
     And proxies that no istiod serves: their tables stay as they are.
     """
+    states, looked_up = proxy_states(snapshot), targets(snapshot)
     gaps: dict[Gap, list[ProxySnapshot]] = {}
     for cluster in snapshot.clusters:
         settled = [p for p in cluster.proxies if _is_settled(snapshot, cluster, p)]
         for proxy in settled:
-            for gap in _gaps(snapshot, cluster, proxy):
+            for gap in _gaps(snapshot, cluster, proxy, looked_up):
                 gaps.setdefault(gap, []).append(proxy)
-        lost = [p for p in settled if status(snapshot, cluster.name, p) == NOT_CONNECTED]
+        lost = [p for p in settled if states.of(cluster.name, p) == NOT_CONNECTED]
         if lost:
             yield _not_connected(snapshot, cluster, lost)
     for gap, proxies in gaps.items():
-        yield _missing(snapshot, gap, proxies)
-    known = known_addresses(snapshot)
+        yield _missing(snapshot, gap, proxies, states)
+    known, reached = known_addresses(snapshot), _reached(snapshot)
     for cluster in snapshot.clusters:
-        yield from _unconnected(snapshot, cluster, known)
+        yield from _unconnected(snapshot, cluster, known, reached)
 
 
 def _is_settled(snapshot: Snapshot, cluster: ClusterSnapshot, proxy: ProxySnapshot) -> bool:
@@ -58,22 +60,26 @@ def _is_settled(snapshot: Snapshot, cluster: ClusterSnapshot, proxy: ProxySnapsh
     return bool(pod) and is_ready(pod or {}) and snapshot.taken_at - created(pod or {}) > SETTLED
 
 
-def _gaps(snapshot: Snapshot, cluster: ClusterSnapshot, proxy: ProxySnapshot) -> Iterator[Gap]:
+def _gaps(
+    snapshot: Snapshot, cluster: ClusterSnapshot, proxy: ProxySnapshot, looked_up: Targets
+) -> Iterator[Gap]:
     for name, table in proxy.endpoints.items():
         found = service_of(name)
         if proxy.kind != "sidecar" or "clusters" in proxy.errors or found is None:
             continue
-        service, port = found
         listed = {endpoint.text for endpoint in table}
-        for each in expected(snapshot, cluster, proxy, service, port):
-            if missing := tuple(way for way in each.ways if way not in listed):
-                yield Gap(cluster.name, each.cluster.name, service, missing, each.gateway)
+        for each in expected(snapshot, looked_up[found], cluster, proxy):
+            if not listed.issuperset(each.ways):
+                missing = tuple(way for way in each.ways if way not in listed)
+                yield Gap(cluster.name, each.cluster.name, found[0], missing, each.gateway)
 
 
-def _missing(snapshot: Snapshot, gap: Gap, proxies: list[ProxySnapshot]) -> Failure:
+def _missing(
+    snapshot: Snapshot, gap: Gap, proxies: list[ProxySnapshot], states: ProxyStates
+) -> Failure:
     what = f"the gateway of {gap.owner}" if gap.gateway else f"ready pods of {gap.owner}"
     names = [f"{p.namespace}/{p.pod}" for p in proxies]
-    told = {s for p in proxies if (s := status(snapshot, gap.client, p)) is not None}
+    told = {s for p in proxies if (s := states.of(gap.client, p)) is not None}
     cause, fix, certain = _why_missing(snapshot, gap, proxies, told)
     return Failure(
         clusters=tuple(dict.fromkeys((gap.client, gap.owner))),
@@ -138,15 +144,18 @@ def _not_connected(
 
 
 def _unconnected(
-    snapshot: Snapshot, cluster: ClusterSnapshot, known: set[str]
+    snapshot: Snapshot,
+    cluster: ClusterSnapshot,
+    known: set[str],
+    reached: set[tuple[str, str]],
 ) -> Iterator[Failure]:
     """Find listed endpoints to which connections were tried and none ever came about."""
     failed: dict[str, list[tuple[ProxySnapshot, ProxyEndpoint]]] = {}
     for proxy, endpoint in _endpoints(cluster):
         never = endpoint.connect_failures and endpoint.requests and not endpoint.successes
-        if known and plain(endpoint.address) not in known:
-            continue  # F29
-        if never and not _is_reached(snapshot, cluster, endpoint):
+        if not never or (known and plain(endpoint.address) not in known):
+            continue  # well, or F29
+        if (cluster.name, endpoint.address) not in reached:
             failed.setdefault(endpoint.text, []).append((proxy, endpoint))
     for text, uses in failed.items():
         names = shown([f"{proxy.namespace}/{proxy.pod}" for proxy, _ in uses])
@@ -176,14 +185,14 @@ def _has(snapshot: Snapshot, cluster: ClusterSnapshot, address: str) -> bool:
 def _endpoints(cluster: ClusterSnapshot) -> Iterator[tuple[ProxySnapshot, ProxyEndpoint]]:
     for proxy in cluster.proxies:
         for name, table in proxy.endpoints.items():
-            yield from ((proxy, endpoint) for endpoint in table if service_of(name))
+            if service_of(name):
+                yield from ((proxy, endpoint) for endpoint in table)
 
 
-def _is_reached(snapshot: Snapshot, cluster: ClusterSnapshot, endpoint: ProxyEndpoint) -> bool:
-    """Tell whether a gateway's address has just been reached from the same cluster."""
-    tried = gateway_probes(snapshot)
-    every = [p for pair, found in tried.items() if pair[0] == cluster.name for p in found]
-    return any(is_good(p) and p.host == endpoint.address for p in every)
+def _reached(snapshot: Snapshot) -> set[tuple[str, str]]:
+    """Return from which cluster which gateway's address has just been reached."""
+    tried = (probe for found in gateway_probes(snapshot).values() for probe in found)
+    return {(probe.source, probe.host) for probe in tried if is_good(probe)}
 
 
 ANALYZERS = (table_differs,)

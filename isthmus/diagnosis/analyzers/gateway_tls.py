@@ -37,16 +37,19 @@ def answered_by_another(snapshot: Snapshot) -> Iterator[Failure]:
 
 def _judged(snapshot: Snapshot) -> dict[tuple[str, str], list[TlsProbe]]:
     """Return the ways to gateways that have something to hand requests on to."""
-    found = gateway_probes(snapshot)
-    return {pair: p for pair, p in found.items() if p and not _has_nothing(snapshot, p[0])}
+    found = {pair: probes for pair, probes in gateway_probes(snapshot).items() if probes}
+    networks = {cluster.name: cluster.network for cluster in snapshot.clusters}
+    asked = {pair: (networks.get(p[0].target), p[0].server_name) for pair, p in found.items()}
+    empty = {each for each in dict.fromkeys(asked.values()) if _has_nothing(snapshot, *each)}
+    return {pair: probes for pair, probes in found.items() if asked[pair] not in empty}
 
 
-def _has_nothing(snapshot: Snapshot, probe: TlsProbe) -> bool:
-    """Tell whether the asked cluster has no pod for the name: then nobody is sent there."""
-    cluster, named = snapshot.cluster(probe.target), service_of(probe.server_name)
-    if cluster is None or named is None:
+def _has_nothing(snapshot: Snapshot, network: str | None, server_name: str) -> bool:
+    """Tell whether the asked network has no pod for the name: then nobody is sent there."""
+    named = service_of(server_name)
+    if network is None or named is None:
         return False
-    near = [c for c in snapshot.clusters if c.network == cluster.network]
+    near = [c for c in snapshot.clusters if c.network == network]
     every = [backends(c, *named) for c in near]
     return None not in every and not any(b.in_mesh for found in every for b in found or ())
 

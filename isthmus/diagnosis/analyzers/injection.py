@@ -7,7 +7,7 @@ from isthmus.diagnosis.finding import Failure, analyzer, kubectl
 from isthmus.diagnosis.objects import find, labelled, labels_of, was_listed
 from isthmus.diagnosis.refusals import Refusal, is_injected, refusals
 from isthmus.diagnosis.services import up
-from isthmus.diagnosis.signers import chain_in_use, signer_of
+from isthmus.diagnosis.signers import chains_in_use, signer_of
 from isthmus.diagnosis.snapshot import CertificateFacts, ClusterSnapshot, Snapshot
 from isthmus.diagnosis.trust import describe_all, leads_to
 from isthmus.diagnosis.webhooks import MUTATING, Webhook, injectors, webhooks
@@ -20,8 +20,9 @@ SERVICE = "kubernetes.io/service-name"
 @analyzer("F09", "A webhook's caBundle is empty or not the CA of istiod's certificate")
 def other_bundle(snapshot: Snapshot) -> Iterator[Failure]:
     """The API server cannot verify istiod (x509), so no pod of an injected namespace is created."""
+    chains = chains_in_use(snapshot)
     for cluster in snapshot.clusters:
-        chain = chain_in_use(snapshot, signer_of(snapshot, cluster))
+        chain = chains[cluster.name]
         said = [r for r in refusals(cluster) if r.is_istiods and r.is_of_trust]
         wrong: dict[str, list[str]] = {}
         for hook in webhooks(cluster):

@@ -1,50 +1,53 @@
 """Whether each replica of istiod knows what each cluster has: clusters, endpoints, gateways."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from isthmus.diagnosis.finding import Failure, analyzer, kubectl
 from isthmus.diagnosis.objects import listed, name_of
 from isthmus.diagnosis.registry import Member, gap, members
+from isthmus.diagnosis.replicas import Replica, replicas
 from isthmus.diagnosis.services import up
 from isthmus.diagnosis.snapshot import IstiodSnapshot, Snapshot
 from isthmus.diagnosis.times import utc
 from isthmus.diagnosis.versions import defect
-from isthmus.diagnosis.wiring import SYNCED, clusterz, name_of_secret, secrets_are_known
+from isthmus.diagnosis.wiring import SYNCED, name_of_secret, secrets_are_known
 from isthmus.environment.namespaces import ISTIO_NAMESPACE
 
 
 @analyzer("F02", "istiod is ready, but lacks a cluster's endpoints")
 def lacks_endpoints(snapshot: Snapshot) -> Iterator[Failure]:
     """A replica that serves proxies lacks what the cluster's own API server lists."""
-    for istiod, member in _settled(snapshot):
-        if member.changed_after_start(istiod):
+    every = replicas(snapshot)
+    for replica, member in _settled(snapshot, every):
+        if member.changed_after_start(replica.istiod):
             continue  # F04
-        if missing := gap(snapshot, istiod, member):
-            yield _lacking(snapshot, istiod, member, missing)
+        if missing := gap(snapshot, replica, member):
+            others = [r for r in every if r is not replica]
+            whole = [r.istiod.pod for r in others if not gap(snapshot, r, member)]
+            yield _lacking(snapshot, replica, member, missing, whole)
 
 
 def _lacking(
-    snapshot: Snapshot, istiod: IstiodSnapshot, member: Member, missing: list[str]
+    snapshot: Snapshot, replica: Replica, member: Member, missing: list[str], whole: list[str]
 ) -> Failure:
     host, name = snapshot.host.name, member.cluster.name
-    whole = [i.pod for i in _ready(snapshot) if i is not istiod and not gap(snapshot, i, member)]
     if whole:
         missing.append(f"{', '.join(whole)} of the same istiod lacks nothing of {name}")
-    cause, certain = _why(istiod, member)
+    cause, certain = _why(replica, member)
     return Failure(
         clusters=(host, name) if name != host else (host,),
-        object=f"Pod {ISTIO_NAMESPACE}/{istiod.pod}",
+        object=f"Pod {ISTIO_NAMESPACE}/{replica.istiod.pod}",
         evidence=tuple(missing),
         cause=cause,
-        fix=_fix(snapshot, istiod, member),
+        fix=_fix(snapshot, replica.istiod, member),
         certain=certain,
     )
 
 
-def _why(istiod: IstiodSnapshot, member: Member) -> tuple[str, bool]:
+def _why(replica: Replica, member: Member) -> tuple[str, bool]:
     name = member.cluster.name
-    found = clusterz(istiod, member.key)
-    if istiod.clusters is not None and found is None:
+    found = replica.clusters.get(member.key)
+    if replica.istiod.clusters is not None and found is None:
         return f"this replica made no cluster of the remote secret of {name} when it started", True
     if found and found.get("syncStatus") != SYNCED:
         return f"this replica became ready before it had read {name} whole, and has not since", True
@@ -65,10 +68,11 @@ def _is_refused(member: Member) -> bool:
 def change_not_taken_up(snapshot: Snapshot) -> Iterator[Failure]:
     """A remote secret was written while istiod ran, and what it leads to is not there."""
     found: dict[str, tuple[Member, IstiodSnapshot, list[str]]] = {}
-    for istiod, member in _settled(snapshot):
+    for replica, member in _settled(snapshot, replicas(snapshot)):
+        istiod = replica.istiod
         if not member.changed_after_start(istiod):
             continue
-        if missing := gap(snapshot, istiod, member):
+        if missing := gap(snapshot, replica, member):
             lines = found.setdefault(member.key, (member, istiod, []))[2]
             lines += [*missing, *_times(istiod, member)]
     for member, istiod, lines in found.values():
@@ -102,11 +106,12 @@ def _times(istiod: IstiodSnapshot, member: Member) -> Iterator[str]:
 @analyzer("F35", "This version of istiod breaks on a changed remote secret", severity="warning")
 def breaks_on_change(snapshot: Snapshot) -> Iterator[Failure]:
     """A remote secret was written while an istiod ran that is known not to bear it."""
-    for istiod, member in _settled(snapshot):
-        known, secret = defect(istiod.version), member.secret
+    for replica, member in _settled(snapshot, replicas(snapshot)):
+        istiod, secret = replica.istiod, member.secret
+        known = defect(istiod.version)
         if not known or secret is None or not member.changed_after_start(istiod):
             continue
-        if gap(snapshot, istiod, member):
+        if gap(snapshot, replica, member):
             continue  # F04
         yield Failure(
             clusters=(snapshot.host.name, member.cluster.name),
@@ -119,18 +124,14 @@ def breaks_on_change(snapshot: Snapshot) -> Iterator[Failure]:
         )
 
 
-def _settled(snapshot: Snapshot) -> Iterator[tuple[IstiodSnapshot, Member]]:
-    """Yield each ready replica of the host with each cluster that it has had time to read."""
+def _settled(snapshot: Snapshot, every: Iterable[Replica]) -> Iterator[tuple[Replica, Member]]:
+    """Yield each of some replicas with each cluster that it has had time to read."""
     if not secrets_are_known(snapshot.host):
         return
-    for istiod in _ready(snapshot):
-        for member in members(snapshot, istiod):
-            if member.is_settled(istiod, snapshot.taken_at):
-                yield istiod, member
-
-
-def _ready(snapshot: Snapshot) -> list[IstiodSnapshot]:
-    return [istiod for istiod in snapshot.host.istiods if istiod.ready]
+    for replica in every:
+        for member in members(snapshot, replica.istiod):
+            if member.is_settled(replica.istiod, snapshot.taken_at):
+                yield replica, member
 
 
 def _restart_all(snapshot: Snapshot) -> str:

@@ -8,6 +8,7 @@ from isthmus.diagnosis.snapshot import (
     IstiodSnapshot,
     RemoteSecretFacts,
     Snapshot,
+    TlsProbe,
 )
 from isthmus.diagnosis.times import duration, span
 from isthmus.diagnosis.versions import parsed
@@ -28,7 +29,9 @@ START = 30.0
 def waits_for_remote(snapshot: Snapshot) -> Iterator[Failure]:
     """A replica of the host waits for the caches of a remote that nobody fills."""
     host = snapshot.host
-    dead = [s for s in read_secrets(snapshot) if _is_dead(snapshot, s)]
+    dead = [
+        s for s, met in api_probes(snapshot, read_secrets(snapshot)) if _is_dead(snapshot, s, met)
+    ]
     for istiod in host.istiods:
         limit = _limit(istiod)
         if not istiod.ready and dead and _may_still_wait(istiod, limit, snapshot.taken_at):
@@ -52,9 +55,8 @@ def _may_still_wait(istiod: IstiodSnapshot, limit: float, now: float) -> bool:
     return limit == 0 or now - istiod.started_at < limit + START
 
 
-def _is_dead(snapshot: Snapshot, secret: RemoteSecretFacts) -> bool:
+def _is_dead(snapshot: Snapshot, secret: RemoteSecretFacts, tried: list[TlsProbe]) -> bool:
     """Tell whether nobody answers at a remote secret's server: to the host's pods, or to us."""
-    tried = list(api_probes(snapshot, secret))
     if tried:
         return not any(probe.connected for probe in tried)
     found = owner(snapshot, secret)
@@ -66,7 +68,8 @@ def _waiting(
     snapshot: Snapshot, istiod: IstiodSnapshot, secret: RemoteSecretFacts, limit: float
 ) -> Failure:
     host, name = snapshot.host.name, cluster_name(snapshot, secret)
-    said = [p.error or "no connection" for p in api_probes(snapshot, secret)]
+    [(_, met)] = api_probes(snapshot, [secret])
+    said = [probe.error or "no connection" for probe in met]
     since = snapshot.taken_at - (istiod.started_at or snapshot.taken_at)
     told = istiod.env.get(TIMEOUT, f"unset, by default {DEFAULT_TIMEOUT:.0f} s")
     until = f"after {limit:.0f} s without an answer it is ready without them" if limit else ""

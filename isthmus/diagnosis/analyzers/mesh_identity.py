@@ -6,7 +6,12 @@ from isthmus.diagnosis.fields import created, dig, texts
 from isthmus.diagnosis.finding import Failure, analyzer, kubectl
 from isthmus.diagnosis.gateway_facts import shown, stack_of
 from isthmus.diagnosis.istio_rules import mesh_config
-from isthmus.diagnosis.mesh_values import injected_namespaces, selected_namespaces, values_of
+from isthmus.diagnosis.mesh_values import (
+    configurations,
+    injected_namespaces,
+    selected_namespaces,
+    values_of,
+)
 from isthmus.diagnosis.objects import (
     annotations_of,
     find,
@@ -36,17 +41,18 @@ EFFECTS = {
 @analyzer("F22", "Clusters differ in trust domain, mesh ID or DNS domain")
 def differs(snapshot: Snapshot) -> Iterator[Failure]:
     """Find clusters whose configuration, or whose running proxies, differ from the host's."""
-    host = snapshot.host
+    host, configs = snapshot.host, configurations(snapshot)
     aliases = set(texts(mesh_config(snapshot).get("trustDomainAliases")))
     for what, effect in EFFECTS.items():
-        wanted = values_of(host, what)
+        wanted = values_of(host, what, configs[host.name])
         allowed = set(wanted) | (aliases if what == "trust domain" else set())
         for cluster in snapshot.clusters if wanted else ():
-            found = values_of(cluster, what)
+            found = values_of(cluster, what, configs[cluster.name])
             other = {value: places for value, places in found.items() if value not in allowed}
             mixed = cluster is host and len(set(wanted) - aliases) > 1
             if other or mixed:
-                yield _differing(snapshot, cluster, what, other or wanted, effect)
+                known = {} if cluster is host else wanted
+                yield _differing(snapshot, cluster, what, other or wanted, known, effect)
 
 
 def _differing(
@@ -54,14 +60,12 @@ def _differing(
     cluster: ClusterSnapshot,
     what: str,
     found: dict[str, list[str]],
+    wanted: dict[str, list[str]],
     effect: str,
 ) -> Failure:
     host = snapshot.host
     lines = [f"{cluster.name}: {what} {v} in {shown(p)}" for v, p in found.items()]
-    if cluster is not host:
-        lines += [
-            f"{host.name}: {what} {v} in {shown(p)}" for v, p in values_of(host, what).items()
-        ]
+    lines += [f"{host.name}: {what} {v} in {shown(p)}" for v, p in wanted.items()]
     return Failure(
         clusters=(cluster.name,),
         object=what,

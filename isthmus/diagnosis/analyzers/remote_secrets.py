@@ -12,8 +12,8 @@ from isthmus.diagnosis.wiring import (
     is_placed,
     is_read,
     name_of_secret,
-    owner,
     secrets_are_known,
+    secrets_of,
 )
 from isthmus.environment.namespaces import ISTIO_NAMESPACE, REMOTE_SECRET_PREFIX
 
@@ -33,8 +33,9 @@ def secret_not_read(snapshot: Snapshot) -> Iterator[Failure]:
         return
     yield from _bad_content(snapshot)
     yield from _other_annotation(snapshot)
+    led = secrets_of(snapshot)
     for remote in snapshot.remotes:
-        meant = [s for s in host.remote_secrets if owner(snapshot, s) is remote]
+        meant = led.get(remote.name, [])
         if any(map(is_placed, meant)):
             continue
         yield from (_misplaced(snapshot, remote, secret) for secret in meant)

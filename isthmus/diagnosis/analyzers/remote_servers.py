@@ -22,11 +22,11 @@ from isthmus.diagnosis.wiring import (
 @analyzer("F06", "A remote secret's server cannot be used by the host's istiod")
 def unusable_server(snapshot: Snapshot) -> Iterator[Failure]:
     """istiod reads a cluster at the URL of its remote secret, from a pod of the host."""
-    for secret in read_secrets(snapshot):
+    for secret, met in api_probes(snapshot, read_secrets(snapshot)):
         if wrong := _wrong_url(snapshot, secret):
             yield wrong
             continue
-        for probe in api_probes(snapshot, secret):
+        for probe in met:
             yield from _as_met(snapshot, secret, probe)
 
 

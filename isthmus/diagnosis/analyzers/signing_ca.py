@@ -1,12 +1,13 @@
 """Whether istiod signs with what the Secret cacerts holds."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from isthmus.diagnosis.finding import Failure, analyzer
 from isthmus.diagnosis.services import stack_of, up
 from isthmus.diagnosis.signers import (
     CACERTS,
     SETTLED,
+    Chain,
     is_settled,
     new_roots,
     restart,
@@ -28,6 +29,7 @@ SHOWN = 5
 @analyzer("F20", "istiod does not sign with the CA that the Secret cacerts holds")
 def other_signer(snapshot: Snapshot) -> Iterator[Failure]:
     """The Secret is missing, cannot be used, or is not what signatures are of."""
+    served = served_chains(snapshot)
     for cluster in signing_clusters(snapshot):
         if not cluster.reachable or "cacerts" in cluster.errors or not has_mesh(cluster):
             continue
@@ -37,7 +39,8 @@ def other_signer(snapshot: Snapshot) -> Iterator[Failure]:
         elif wrong := unusable(ca):
             yield _refused(snapshot, cluster, ca, wrong)
         elif ca.signing and not new_roots(snapshot, cluster, ca):
-            yield from _other(snapshot, cluster, ca, ca.signing)
+            met = _met(served.get(cluster.name, ()), ca.signing)
+            yield from _other(snapshot, cluster, ca, ca.signing, met)
 
 
 def _missing(snapshot: Snapshot, cluster: ClusterSnapshot) -> Failure:
@@ -63,13 +66,24 @@ def _refused(snapshot: Snapshot, cluster: ClusterSnapshot, ca: CaFacts, wrong: s
     )
 
 
+def _met(served: Iterable[tuple[str, Chain]], signing: CertificateFacts) -> Iterator[str]:
+    """Yield what istiod presents at its own ports, where another CA signed it."""
+    for where, chain in served:
+        if not is_issuer(signing, chain[0]):
+            yield f"istiod at {where} presents a certificate issued by {chain[0].issuer}"
+
+
 def _other(
-    snapshot: Snapshot, cluster: ClusterSnapshot, ca: CaFacts, signing: CertificateFacts
+    snapshot: Snapshot,
+    cluster: ClusterSnapshot,
+    ca: CaFacts,
+    signing: CertificateFacts,
+    met: Iterable[str],
 ) -> Iterator[Failure]:
     stack = stack_of(snapshot)
     rereads = stack is None or stack.rereads_cacerts
     certain = is_settled(ca, snapshot) or not rereads
-    if seen := list(_signatures(snapshot, cluster, ca, signing))[:SHOWN]:
+    if seen := [*met, *_signatures(snapshot, cluster, ca, signing)][:SHOWN]:
         yield Failure(
             clusters=(cluster.name,),
             object=CACERTS,
@@ -84,13 +98,10 @@ def _other(
 def _signatures(
     snapshot: Snapshot, cluster: ClusterSnapshot, ca: CaFacts, signing: CertificateFacts
 ) -> Iterator[str]:
-    """Yield what istiod presents, and leaves younger than the Secret, where another CA signed them.
+    """Yield leaves younger than the Secret, where another CA signed them.
 
     Older leaves of a former intermediate are in order: a proxy renews its own at half its life.
     """
-    for where, chain in served_chains(snapshot, cluster):
-        if not is_issuer(signing, chain[0]):
-            yield f"istiod at {where} presents a certificate issued by {chain[0].issuer}"
     for proxy in signed_proxies(snapshot, cluster):
         leaf = next(iter(proxy.leaf), None)
         if leaf and ca.changed_at and _is_younger(leaf, ca.changed_at):

@@ -10,7 +10,7 @@ from isthmus.diagnosis.known_addresses import known_addresses, plain
 from isthmus.diagnosis.network_gateways import gateways_of, shards
 from isthmus.diagnosis.objects import full_name, listed, name_of, namespace_of, was_listed
 from isthmus.diagnosis.snapshot import ClusterSnapshot, Object, RemoteSecretFacts, Snapshot
-from isthmus.diagnosis.wiring import is_placed, owner
+from isthmus.diagnosis.wiring import is_placed, owners
 from isthmus.environment.namespaces import ISTIO_NAMESPACE
 
 ENTRY = "WorkloadEntry"
@@ -46,8 +46,8 @@ def not_there(snapshot: Snapshot) -> Iterator[Failure]:
     yield from (_stranger(snapshot, secret) for secret in strangers)
     known = known_addresses(snapshot)
     by_address: dict[str, list[Use]] = {}
-    for use in _uses(snapshot, {secret.key for secret in strangers}) if known else ():
-        if ip(use.address) and plain(use.address) not in (known or ()):
+    for use in _uses(snapshot, {secret.key for secret in strangers}, known) if known else ():
+        if ip(use.address) and plain(use.address) not in known:
             by_address.setdefault(use.address, []).append(use)
     for address, uses in by_address.items():
         yield _stale(snapshot, address, uses)
@@ -99,8 +99,8 @@ def _workload_entries(cluster: ClusterSnapshot, address: str) -> list[Object]:
 
 def _strangers(snapshot: Snapshot) -> list[RemoteSecretFacts]:
     """Return remote secrets that istiod reads and whose cluster the environment lacks."""
-    found = snapshot.host.remote_secrets
-    return [s for s in found if is_placed(s) and owner(snapshot, s) is None]
+    known = owners(snapshot)
+    return [s for s in snapshot.host.remote_secrets if is_placed(s) and known.of(s) is None]
 
 
 def _stranger(snapshot: Snapshot, secret: RemoteSecretFacts) -> Failure:
@@ -129,12 +129,13 @@ def _stranger(snapshot: Snapshot, secret: RemoteSecretFacts) -> Failure:
     )
 
 
-def _uses(snapshot: Snapshot, strangers: set[str]) -> Iterator[Use]:
+def _uses(snapshot: Snapshot, strangers: set[str], known: set[str]) -> Iterator[Use]:
+    """Yield who uses addresses that are not known in the form in which they are used."""
     for cluster in snapshot.clusters:
         for proxy in cluster.proxies:
             place = cluster.name, proxy.namespace, proxy.pod, False
             for table in proxy.endpoints.values():
-                yield from (Use(endpoint.address, *place) for endpoint in table)
+                yield from [Use(e.address, *place) for e in table if e.address not in known]
     for istiod in snapshot.host.istiods:
         place = snapshot.host.name, ISTIO_NAMESPACE, istiod.pod, True
         for gateway in gateways_of(istiod):
