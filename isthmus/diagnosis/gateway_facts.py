@@ -137,12 +137,19 @@ def ip(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
         return None
 
 
-def resolved(snapshot: Snapshot, name: str, source: str = "") -> set[str]:
-    """Return the addresses that pods, of one cluster or of all, got for a name."""
-    dialled = (p for p in snapshot.probes if p.host == name and source in ("", p.source))
-    looked_up = (n for c in snapshot.clusters if source in ("", c.name) for n in c.lookups)
-    found = {address for probe in dialled for address in probe.resolved}
-    return found | {a for lookup in looked_up if lookup.name == name for a in lookup.addresses}
+def resolutions(snapshot: Snapshot) -> dict[str, dict[str, set[str]]]:
+    """Return the addresses that pods got for names: name -> cluster that asked -> addresses."""
+    dialled = [(p.host, p.source, p.resolved) for p in snapshot.probes if p.resolved]
+    looked_up = [(n.name, c.name, n.addresses) for c in snapshot.clusters for n in c.lookups]
+    found: dict[str, dict[str, set[str]]] = {}
+    for name, source, addresses in (*dialled, *looked_up):
+        found.setdefault(name, {}).setdefault(source, set()).update(addresses)
+    return found
+
+
+def resolved(snapshot: Snapshot, name: str) -> set[str]:
+    """Return the addresses that pods of all clusters got for a name."""
+    return set().union(*resolutions(snapshot).get(name, {}).values())
 
 
 def warnings_about(cluster: ClusterSnapshot, kind: str, called: str) -> list[str]:

@@ -8,7 +8,7 @@ from isthmus.diagnosis.gateway_facts import (
     entries,
     gateway_services,
     ip,
-    resolved,
+    resolutions,
     shown,
     stack_of,
 )
@@ -46,18 +46,30 @@ def name_leads_elsewhere(snapshot: Snapshot) -> Iterator[Failure]:
     istiod resolves them in the host, for the proxies of all clusters (istio pilot/pkg/model,
     resolveHostnameGateways); a remote resolves the host's own name, to reach istiod.
     """
-    for cluster in snapshot.clusters if stack_of(snapshot).gateway.hostnames else ():
+    if not stack_of(snapshot).gateway.hostnames:
+        return
+    told, tried = resolutions(snapshot), _tried(snapshot)
+    for cluster in snapshot.clusters:
         for name in _names(snapshot, cluster):
-            yield from _unresolved(snapshot, cluster, name)
-            yield from _elsewhere(snapshot, cluster, name)
+            yield from _unresolved(snapshot, cluster, name, tried.get(name, []))
+            yield from _elsewhere(snapshot, cluster, name, told.get(name, {}))
+
+
+def _tried(snapshot: Snapshot) -> dict[str, list[TlsProbe]]:
+    found: dict[str, list[TlsProbe]] = {}
+    for probe in snapshot.probes:
+        if not probe.skipped:
+            found.setdefault(probe.host, []).append(probe)
+    return found
 
 
 def _names(snapshot: Snapshot, cluster: ClusterSnapshot) -> list[str]:
     return [name for name, _ in entries(snapshot, cluster) if not ip(name)]
 
 
-def _unresolved(snapshot: Snapshot, cluster: ClusterSnapshot, name: str) -> Iterator[Failure]:
-    tried = [p for p in snapshot.probes if p.host == name and not p.skipped]
+def _unresolved(
+    snapshot: Snapshot, cluster: ClusterSnapshot, name: str, tried: list[TlsProbe]
+) -> Iterator[Failure]:
     failed = [p for p in tried if p.error_at == "name"]
     if len(failed) > 1 and len(failed) == len(tried):
         yield _unknown(snapshot, (cluster.name,), cluster, name, failed)
@@ -96,13 +108,15 @@ def _unknown(
     )
 
 
-def _elsewhere(snapshot: Snapshot, cluster: ClusterSnapshot, name: str) -> Iterator[Failure]:
+def _elsewhere(
+    snapshot: Snapshot, cluster: ClusterSnapshot, name: str, told: dict[str, set[str]]
+) -> Iterator[Failure]:
     """Find what proxies are sent to that no cluster gets for the name.
 
     Only where no address is shared: a load balancer may answer with some of its addresses.
     """
     sent = {a for gateway, a, _ in known_gateways(snapshot) if gateway == cluster.network}
-    now = resolved(snapshot, name)
+    now = set().union(*told.values())
     if not sent or not now or sent & now or len(_names(snapshot, cluster)) > 1:
         return
     if any(ip(address) for address, _ in entries(snapshot, cluster)):
@@ -114,7 +128,7 @@ def _elsewhere(snapshot: Snapshot, cluster: ClusterSnapshot, name: str) -> Itera
         evidence=(
             f"{snapshot.host.name}: istiod sends proxies to {shown(sorted(sent))} for "
             f"{cluster.network}",
-            *(f"{s}: {name} is {shown(sorted(a))}" for s, a in _by_source(snapshot, name).items()),
+            *(f"{s}: {name} is {shown(sorted(a))}" for s, a in _in_order(snapshot, told)),
             *(f"{e.text}: all {e.connect_failures} connections failed" for e in failing),
         ),
         cause="either the name has got other addresses since istiod looked it up, or the host's "
@@ -125,9 +139,8 @@ def _elsewhere(snapshot: Snapshot, cluster: ClusterSnapshot, name: str) -> Itera
     )
 
 
-def _by_source(snapshot: Snapshot, name: str) -> dict[str, set[str]]:
-    every = {c.name: resolved(snapshot, name, c.name) for c in snapshot.clusters}
-    return {source: found for source, found in every.items() if found}
+def _in_order(snapshot: Snapshot, told: dict[str, set[str]]) -> list[tuple[str, set[str]]]:
+    return [(c.name, told[c.name]) for c in snapshot.clusters if told.get(c.name)]
 
 
 def _used(snapshot: Snapshot, addresses: set[str]) -> list[ProxyEndpoint]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from isthmus.diagnosis.finding import Failure, analyzer
-from isthmus.diagnosis.gateway_facts import entries, ip, resolved, shown
+from isthmus.diagnosis.gateway_facts import entries, ip, resolutions, shown
 from isthmus.diagnosis.services import up
 from isthmus.diagnosis.snapshot import ClusterSnapshot, ProxyEndpoint, ProxySnapshot, Snapshot
 
@@ -18,8 +18,9 @@ def sends_back(snapshot: Snapshot) -> Iterator[Failure]:
     the network that they came from.
     """
     ways = {c.name: {a for a, _ in entries(snapshot, c)} for c in snapshot.clusters}
+    told = resolutions(snapshot)
     for cluster in snapshot.clusters:
-        foreign = _foreign(snapshot, cluster, ways)
+        foreign = _foreign(snapshot, cluster, ways, told)
         for proxy in cluster.proxies:
             if proxy.kind != "gateway" or not foreign:
                 continue
@@ -28,14 +29,19 @@ def sends_back(snapshot: Snapshot) -> Iterator[Failure]:
                 yield _sends_back(snapshot, cluster, proxy, back)
 
 
-def _foreign(snapshot: Snapshot, cluster: ClusterSnapshot, ways: dict[str, set[str]]) -> set[str]:
+def _foreign(
+    snapshot: Snapshot,
+    cluster: ClusterSnapshot,
+    ways: dict[str, set[str]],
+    told: dict[str, dict[str, set[str]]],
+) -> set[str]:
     """Return where the gateways of other networks are; empty if there is no other network."""
     known: set[str] = set()
     own: set[str] = set()
     for other in snapshot.clusters:
         (own if other.network == cluster.network else known).update(ways[other.name])
     names = [name for name in known if not ip(name)]
-    return (known | {a for name in names for a in resolved(snapshot, name)}) - own
+    return known.union(*(got for name in names for got in told.get(name, {}).values())) - own
 
 
 def _inner(proxy: ProxySnapshot) -> list[list[ProxyEndpoint]]:

@@ -20,8 +20,9 @@ XDS_PORT = 15012
 @analyzer("F11", "A remote's Service for istiod does not lead to the control plane")
 def leads_elsewhere(snapshot: Snapshot) -> Iterator[Failure]:
     """Find remotes whose Service, EndpointSlice or way to the host's gateway is wrong."""
+    tried = _probes(snapshot)
     for remote in snapshot.remotes:
-        probes = _probes(snapshot, remote)
+        probes = tried.get(remote.name, [])
         if wrong := _wrong_objects(snapshot, remote, probes):
             name, faults = wrong
             yield Failure(
@@ -36,16 +37,15 @@ def leads_elsewhere(snapshot: Snapshot) -> Iterator[Failure]:
             yield _shut(snapshot, remote, failed)
 
 
-def _probes(snapshot: Snapshot, remote: ClusterSnapshot) -> list[TlsProbe]:
-    return [
-        p
-        for p in snapshot.probes
-        if p.purpose == "istiod"
-        and p.source == remote.name
-        and not p.skipped
-        # By that name a remote with an istiod of its own asks that one.
-        and not (stack_of(snapshot).istiod_in_remotes and p.host == ISTIOD_SAN)
-    ]
+def _probes(snapshot: Snapshot) -> dict[str, list[TlsProbe]]:
+    """Return the ways to the host's istiod that were tried, by the cluster that asked."""
+    # By that name a remote with an istiod of its own asks that one.
+    other = ISTIOD_SAN if stack_of(snapshot).istiod_in_remotes else None
+    found: dict[str, list[TlsProbe]] = {}
+    for probe in snapshot.probes:
+        if probe.purpose == "istiod" and not probe.skipped and probe.host != other:
+            found.setdefault(probe.source, []).append(probe)
+    return found
 
 
 def _is_istiod(probe: TlsProbe) -> bool:
