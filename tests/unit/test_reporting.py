@@ -199,7 +199,20 @@ def test_the_documentation_shows_a_picture_as_it_is_drawn():
     [shown] = re.findall(r"^```mermaid\n(.*?)\n```$", page, re.M | re.S)
     assert shown == topology.picture(known(PAIR, silent="shanghai"))
     keys = set(re.findall(r"^\| `(\w+)-NAME`", page, re.M))
-    assert keys == {*left(story()), "progress"}
+    assert keys == {*left(story()), "progress", "diagnosis"}
+
+
+def test_a_diagnosis_leaves_its_findings_as_they_are_printed():
+    from snapshots import changed, healthy
+
+    from isthmus.diagnosis import analysis
+
+    ill = changed(healthy(), "beijing", remote_secrets=[])
+    told = story()
+    told.facts.add_result(analysis.diagnose(ill, analysis.select(["F05"])))
+    page = left(told)["diagnosis"].markdown
+    assert "error F05 shanghai" in page and "  type:  " in page
+    assert "1 error" in page
 
 
 def test_the_steps_say_in_words_what_made_the_run_long():
