@@ -177,7 +177,11 @@ class Caller:
                     f"{len(answers.failures)} of {answers.requests} requests failed"
                 )
                 break
-            answers += self._send_requests(min(BATCH, left), wanted.timeout)
+            answers += (
+                self._send_requests(min(BATCH, left), wanted.timeout)
+                if opened
+                else self._send_in_parallel(min(PARALLEL, left), wanted.timeout)
+            )
         return answers
 
     def _send_in_parallel(self, n: int, timeout: float) -> Answers:
