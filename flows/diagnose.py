@@ -5,7 +5,7 @@ from prefect import flow
 from flows.environment_lock import IfBusy
 from flows.state_hooks import FLOW_OPTIONS, return_final_state
 from flows.step_runner import run_steps
-from isthmus.diagnosis.analysis import Diagnosis
+from isthmus.diagnosis.diagnosis import Diagnosis
 from isthmus.environment import Environment
 from tasks import diagnosis
 

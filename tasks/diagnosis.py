@@ -3,7 +3,7 @@
 from isthmus import events, polling
 from isthmus.collectors import mesh
 from isthmus.diagnosis import analysis, causes, report
-from isthmus.diagnosis.analysis import Diagnosis
+from isthmus.diagnosis.diagnosis import Diagnosis
 from isthmus.environment import Environment
 from isthmus.errors import Stopped
 from isthmus.verification import Finding

@@ -186,7 +186,6 @@ class Caller:
 
     def _send_in_parallel(self, n: int, timeout: float) -> Answers:
         """Return what became of n requests that overlap in time, in commands of their own."""
-        n = max(n, 1)
         shares = [n // PARALLEL + (k < n % PARALLEL) for k in range(min(n, PARALLEL))]
         send = polling.in_current_context(partial(self._send_requests, timeout=timeout))
         with ThreadPoolExecutor(len(shares)) as pool:

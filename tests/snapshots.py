@@ -40,7 +40,6 @@ def healthy(remotes=1, stack="istio-1.31", federation="kubefed"):
     """Return a mesh in which everything is well: one host and that many remotes."""
     names = NAMES[: remotes + 1]
     wide = remotes > LAB_REMOTES
-
     specs = [
         ClusterSpec(name=n, region=n, network=f"network{i}", **_place(n, wide))
         for i, n in enumerate(names, 1)

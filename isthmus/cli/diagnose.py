@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from isthmus.diagnosis.snapshot import Snapshot
     from isthmus.environment import Environment
 
-SNAPSHOT = "snapshot.json"
 STYLES = {"error": "red", "warning": "yellow", "info": "dim"}
 
 
@@ -77,7 +76,9 @@ def _take(env: str) -> "Snapshot":
     environment_argument.require_built(environment, env)
     confirm.read_cloud_credentials(environment)
     snapshot = take_snapshot(environment)
-    path = state.folder(environment.name) / SNAPSHOT
+    from isthmus.diagnosis.snapshot import FILE_NAME
+
+    path = state.folder(environment.name) / FILE_NAME
     state.write_private(path, snapshot.model_dump_json())
     return snapshot
 
@@ -119,13 +120,15 @@ def read_snapshot(file: Path) -> "Snapshot":
 
 def _content(file: Path) -> bytes:
     """Return the snapshot in a file of its own, or in an archive of `isthmus gather`."""
+    from isthmus.diagnosis.snapshot import FILE_NAME
+
     if not tarfile.is_tarfile(file):
         return file.read_bytes()
     with tarfile.open(file) as archive:
         for entry in archive:
-            if entry.name.rpartition("/")[2] == SNAPSHOT and (found := archive.extractfile(entry)):
+            if entry.name.rpartition("/")[2] == FILE_NAME and (found := archive.extractfile(entry)):
                 return found.read()
-    raise Usage(f"{file}: has no {SNAPSHOT}", hint="is it an archive of isthmus gather?")
+    raise Usage(f"{file}: has no {FILE_NAME}", hint="is it an archive of isthmus gather?")
 
 
 def _list(checks: "Sequence[Analyzer]", output: str) -> None:

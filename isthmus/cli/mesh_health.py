@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 from isthmus import environment_store
 from isthmus.cli.diagnose import take_snapshot
 from isthmus.diagnosis import analysis, causes, report
+from isthmus.diagnosis.times import DAY
 
 if TYPE_CHECKING:
     from isthmus.diagnosis.finding import DiagnosedFailure
     from isthmus.diagnosis.snapshot import ClusterSnapshot, Snapshot
     from isthmus.environment import Environment
 
-DAY = 86400.0
-WARNING_DAYS = (7, 30, 90)
-"""Days before the end of a CA or token at which one says so: an error, a warning, a remark."""
+NEAR_DAYS = 90
+"""Days before the end of a CA or token from which on it is told."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,8 @@ class Expiry:
         return f"{self.what} in {unit}" if left > 0 else f"{self.what} EXPIRED"
 
     def is_near(self, now: float) -> bool:
-        """Whether it ends within the longest of the warnings."""
-        return self.at is not None and self.at - now < WARNING_DAYS[-1] * DAY
+        """Whether it ends within NEAR_DAYS."""
+        return self.at is not None and self.at - now < NEAR_DAYS * DAY
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 import json
 import re
-from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -10,6 +9,7 @@ from isthmus.adapters import pod_logs
 from isthmus.adapters.diff import Manifest, is_ready
 from isthmus.adapters.kube import Kube
 from isthmus.collectors import questions
+from isthmus.diagnosis.fields import seconds
 from isthmus.diagnosis.masking import mask
 from isthmus.diagnosis.objects import environment_of
 from isthmus.diagnosis.snapshot import IstiodSnapshot, Object
@@ -101,14 +101,6 @@ def _started(pod: Manifest) -> float | None:
         if status.get("name") == CONTAINER and (running := status.get("state", {}).get("running")):
             return seconds(running.get("startedAt"))
     return None
-
-
-def seconds(moment: str | None) -> float | None:
-    """Return an RFC 3339 moment of the Kubernetes API as seconds since the epoch."""
-    try:
-        return datetime.fromisoformat(str(moment).replace("Z", "+00:00")).timestamp()
-    except ValueError:
-        return None
 
 
 def _list(found: Any) -> list[Object] | None:

@@ -2,8 +2,8 @@
 
 from isthmus.adapters import pod_dial
 from isthmus.collectors import questions
-from isthmus.collectors.paths import LIMIT, PARALLEL, Asker, has_running_proxy
-from isthmus.diagnosis.objects import labels_of, listed, name_of
+from isthmus.collectors.paths import LIMIT, PARALLEL, Asker
+from isthmus.diagnosis.objects import has_running_proxy, labels_of, listed, name_of
 from isthmus.diagnosis.objects import namespace_of as space_of
 from isthmus.diagnosis.snapshot import ClusterSnapshot, NameLookup, Object
 from isthmus.environment.namespaces import ISTIO_NAMESPACE

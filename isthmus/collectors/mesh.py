@@ -1,16 +1,15 @@
 """The whole snapshot: every cluster at once, then the ways between them."""
 
 import time
-from importlib.metadata import version
 
-from isthmus import polling, providers
+from isthmus import __version__, polling, providers
 from isthmus.adapters import kube, kubeconfigs
 from isthmus.collectors import cluster as cluster_collector
 from isthmus.collectors import lookups, paths, questions
 from isthmus.diagnosis.snapshot import ClusterSnapshot, Snapshot, TlsProbe
 from isthmus.environment import ClusterSpec, Environment
 from isthmus.errors import IsthmusError
-from isthmus.reporting.support_archive import redact_strings
+from isthmus.reporting.redaction import redact_strings
 from isthmus.stacks import load
 
 PARALLEL = 16
@@ -31,7 +30,7 @@ def take_snapshot(environment: Environment, *, proxies: bool = True) -> Snapshot
         clusters = [snapshot for snapshot, _ in seen]
         clusters, probes = _ways(environment, clusters, [client for _, client in seen])
     found = Snapshot(
-        isthmus=version("isthmus"),
+        isthmus=__version__,
         taken_at=moment,
         seconds=round(time.monotonic() - begun, 1),
         environment=environment.model_dump(mode="json"),

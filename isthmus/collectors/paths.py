@@ -9,7 +9,15 @@ from isthmus.adapters import pod_dial, pod_tls
 from isthmus.adapters.kube import Kube
 from isthmus.collectors import questions
 from isthmus.diagnosis.certificate_facts import facts_of_der
-from isthmus.diagnosis.objects import is_ending, is_ready, labelled, labels_of, listed, name_of
+from isthmus.diagnosis.gateway_facts import balancer_addresses
+from isthmus.diagnosis.objects import (
+    has_running_proxy,
+    is_ready,
+    labelled,
+    labels_of,
+    listed,
+    name_of,
+)
 from isthmus.diagnosis.objects import namespace_of as space_of
 from isthmus.diagnosis.snapshot import ClusterSnapshot, Object, RemoteSecretFacts, TlsProbe
 from isthmus.environment.namespaces import ISTIO_NAMESPACE, ISTIOD_SAN, SAMPLE_NAMESPACE
@@ -65,14 +73,6 @@ def _preference(pod: Object) -> tuple[bool, bool, bool, str]:
     return labels.get("app") != "sleep", not is_ready(pod), not ours, name_of(pod)
 
 
-def has_running_proxy(pod: Object) -> bool:
-    """Tell whether a pod's proxy runs, and the pod is not ending."""
-    status = pod.get("status", {})
-    every = [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
-    running = [s for s in every if s.get("name") == "istio-proxy" and "running" in s["state"]]
-    return bool(running) and not is_ending(pod)
-
-
 def probe(
     askers: list[Asker], clusters: list[ClusterSnapshot], gateway: GatewayNames
 ) -> list[TlsProbe]:
@@ -91,14 +91,7 @@ def addresses(cluster: ClusterSnapshot, gateway: GatewayNames) -> list[str]:
     """Return every address or host name of a cluster's gateway."""
     key, _, value = gateway.selector.partition("=")
     services = labelled(cluster, "Service", {key: value}, ISTIO_NAMESPACE)
-    ingress = [
-        entry
-        for service in services
-        for entry in service.get("status", {}).get("loadBalancer", {}).get("ingress") or []
-    ]
-    return [
-        str(e.get("ip") or e.get("hostname")) for e in ingress if e.get("ip") or e.get("hostname")
-    ]
+    return [address for service in services for address in balancer_addresses(service)]
 
 
 def _ways(asking: str, cluster: ClusterSnapshot, host: str, gateway: GatewayNames) -> Iterator[Way]:

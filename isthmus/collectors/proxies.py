@@ -8,12 +8,19 @@ from typing import Any
 
 from cryptography.exceptions import UnsupportedAlgorithm
 
+from isthmus.adapters import envoy
 from isthmus.adapters.diff import Manifest
 from isthmus.adapters.kube import Kube
 from isthmus.collectors import questions
 from isthmus.collectors.istiod import version_of
 from isthmus.diagnosis.certificate_facts import facts_of_pem
-from isthmus.diagnosis.objects import environment_of, is_ending, labels_of, name_of, namespace_of
+from isthmus.diagnosis.objects import (
+    environment_of,
+    has_running_proxy,
+    labels_of,
+    name_of,
+    namespace_of,
+)
 from isthmus.diagnosis.snapshot import CertificateFacts, Object, ProxyEndpoint, ProxySnapshot
 from isthmus.environment.namespaces import SAMPLE_NAMESPACE
 from isthmus.errors import NotReady
@@ -21,7 +28,6 @@ from isthmus.errors import NotReady
 PROXY = "istio-proxy"
 LIMIT = 24
 """Sidecars of one cluster that are asked; the sample's come first, then others, by namespace."""
-REQUEST = ("pilot-agent", "request", "GET")
 QUESTIONS = {
     "clusters": "clusters?format=json",
     "secrets": "config_dump?resource=dynamic_active_secrets",
@@ -39,7 +45,7 @@ def collect(
     looked at, whose endpoints are kept.
     """
     key, _, value = gateway.partition("=")
-    alive = [pod for pod in pods if _runs_proxy(pod)]
+    alive = [pod for pod in pods if has_running_proxy(pod)]
     gateways = [pod for pod in alive if labels_of(pod).get(key) == value]
     rest = [pod for pod in alive if pod not in gateways and "istio" not in labels_of(pod)]
     sidecars = sorted(rest, key=_order)
@@ -50,13 +56,6 @@ def collect(
 
 def _order(pod: Manifest) -> tuple[bool, str, str]:
     return namespace_of(pod) != SAMPLE_NAMESPACE, namespace_of(pod), name_of(pod)
-
-
-def _runs_proxy(pod: Manifest) -> bool:
-    status = pod.get("status", {})
-    every = [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
-    states = [s.get("state", {}) for s in every if s.get("name") == PROXY]
-    return not is_ending(pod) and any("running" in state for state in states)
 
 
 def _proxy(client: Kube, pod: Manifest, kind: str, hosts: frozenset[str]) -> ProxySnapshot:
@@ -83,14 +82,11 @@ def _proxy(client: Kube, pod: Manifest, kind: str, hosts: frozenset[str]) -> Pro
 
 
 def _admin(client: Kube, pod: Manifest, path: str) -> Any:
-    printed = client.execute(name_of(pod), namespace_of(pod), PROXY, [*REQUEST, path])
-    begin = max(printed.out.find("{"), 0)  # pilot-agent may log a warning before it
-    if printed.code:
-        raise NotReady(f"{name_of(pod)}: its proxy does not answer: {printed.err.strip()[:200]}")
+    text = envoy.ask_admin(client, pod, path)
     try:
-        return json.loads(printed.out[begin:])
+        return json.loads(text)
     except ValueError:
-        raise NotReady(f"{name_of(pod)}: {path}: no JSON: {printed.out[:120]}") from None
+        raise NotReady(f"{name_of(pod)}: {path}: no JSON: {text[:120]}") from None
 
 
 def _metadata(info: Any) -> Object:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from isthmus import polling
 from isthmus.environment import Timeouts
@@ -67,8 +67,3 @@ def in_parallel(
 
     with ThreadPoolExecutor(max(1, min(parallel, len(given)))) as pool:
         return list(pool.map(polling.in_current_context(one), given))
-
-
-def plain(value: Any) -> Any:
-    """Return a JSON document's dicts and lists; anything else is no answer."""
-    return value if isinstance(value, dict | list) else None

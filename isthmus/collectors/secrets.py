@@ -15,8 +15,8 @@ from isthmus.adapters.diff import Manifest
 from isthmus.adapters.kube import Kube
 from isthmus.adapters.kube_client import private_folder
 from isthmus.collectors import questions
-from isthmus.collectors.istiod import seconds
 from isthmus.diagnosis.certificate_facts import ca_facts, facts_of_pem, token_facts
+from isthmus.diagnosis.fields import seconds
 from isthmus.diagnosis.snapshot import CaFacts, Object, RemoteSecretFacts, TokenLogin
 from isthmus.environment.namespaces import ISTIO_NAMESPACE
 from isthmus.errors import IsthmusError

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from isthmus.diagnosis import analyzers, causes, report
+from isthmus.diagnosis.diagnosis import Diagnosis
 from isthmus.diagnosis.finding import Analyzer, DiagnosedFailure
 from isthmus.diagnosis.snapshot import Snapshot
-from isthmus.errors import Findings, Usage
-from isthmus.step_results import StepResult
+from isthmus.errors import Usage
 
 UNREAD = "F58"
 """The failure under which it is told that something could not be seen."""
@@ -25,55 +25,11 @@ def select(only: Sequence[str] = (), skip: Sequence[str] = ()) -> list[Analyzer]
     ]
 
 
-class Diagnosis(StepResult):
-    """What the checks found in one snapshot of an environment."""
-
-    environment: str
-    findings: list[DiagnosedFailure]
-    summary: str
-
-    @property
-    def errors(self) -> list[DiagnosedFailure]:
-        """The findings that are errors, root causes first."""
-        return [failure for failure in self.findings if failure.severity == "error"]
-
-    @property
-    def found(self) -> str:
-        """What a person sees of it among the steps."""
-        return self.summary
-
-    @property
-    def first_finding(self) -> str:
-        """The first cause in a sentence; empty if nothing is an error."""
-        return next((report.sentence(failure) for failure in self.errors), "")
-
-    def raise_for_findings(self) -> None:
-        """Do nothing if no finding is an error; raises DiagnosisFailed otherwise."""
-        if self.errors:
-            raise DiagnosisFailed(self)
-
-
-class DiagnosisFailed(Findings):
-    """Something is broken; `diagnosis` names it."""
-
-    def __init__(self, diagnosis: Diagnosis) -> None:
-        first = diagnosis.errors[0]
-        commands = first.commands or [f"isthmus diagnose {diagnosis.environment}"]
-        super().__init__(
-            f"{first.id} {report.where(first)}: {first.title}", step="diagnose", hint=commands[0]
-        )
-        self.diagnosis = diagnosis
-
-    def __reduce__(self) -> tuple[object, ...]:
-        """Survive pickling whole."""
-        return (DiagnosisFailed, (self.diagnosis,))
-
-
 def diagnose(snapshot: Snapshot, checks: Sequence[Analyzer]) -> Diagnosis:
     """Return all that the checks find in a snapshot."""
     found = analyze(snapshot, checks)
     return Diagnosis(
-        environment=str(snapshot.environment.get("name", "")),
+        environment=snapshot.name,
         findings=found,
         summary=report.summary(found, len(checks), snapshot),
     )
@@ -95,13 +51,13 @@ def _run(check: Analyzer, snapshot: Snapshot) -> list[DiagnosedFailure]:
         return [
             DiagnosedFailure(
                 id=UNREAD,
-                title="A part of a cluster could not be looked at",
+                title=next(c.title for c in analyzers.ANALYZERS if c.id == UNREAD),
                 severity="warning",
                 clusters=(snapshot.host.name,),
                 object=f"check {check.id}",
                 evidence=(f"check {check.id} failed: {type(error).__name__}: {error}",),
                 cause="an object in a cluster has a shape that this check does not know",
-                fix=f"isthmus diagnose {snapshot.environment.get('name', '')} --skip {check.id}",
+                fix=f"isthmus diagnose {snapshot.name} --skip {check.id}",
                 certain=False,
             )
         ]

@@ -91,6 +91,8 @@ RULES = (
     _rule("F51", "F58"),
 )
 
+RANK = {root: rank for rank, root in enumerate(dict.fromkeys(rule.root for rule in RULES))}
+"""Each failure's place before what follows from it, as far as that can be."""
 SEVERITIES = ("error", "warning", "info")
 
 
@@ -99,8 +101,7 @@ def fold(found: Sequence[DiagnosedFailure], host: str = "") -> list[DiagnosedFai
 
     `host` is the cluster with the control plane.
     """
-    rank = {key: position for position, key in enumerate(_order())}
-    ordered = sorted(found, key=lambda f: (SEVERITIES.index(f.severity), rank.get(f.id, len(rank))))
+    ordered = sorted(found, key=lambda f: (SEVERITIES.index(f.severity), _rank(f)))
     explained = _with_roots([_explained(failure, ordered, host) for failure in ordered])
     return sorted(explained, key=lambda f: bool(f.explained_by))
 
@@ -132,9 +133,8 @@ def consequences(
     return [failure for failure in found if root.key in failure.explained_by]
 
 
-def _order() -> list[str]:
-    """Return the ids, each before what follows from it as far as that can be."""
-    return list(dict.fromkeys(rule.root for rule in RULES))
+def _rank(failure: DiagnosedFailure) -> int:
+    return RANK.get(failure.id, len(RANK))
 
 
 def _explained(
@@ -148,14 +148,9 @@ def _explained(
         and SEVERITIES.index(other.severity) <= SEVERITIES.index(failure.severity)
         and other.key != failure.key
         and _follows(other, failure, host)
-        and not (_follows(failure, other, host) and _is_before(failure, other))
+        and not (_follows(failure, other, host) and _rank(failure) < _rank(other))
     ]
     return failure.model_copy(update={"explained_by": tuple(causes)})
-
-
-def _is_before(first: DiagnosedFailure, second: DiagnosedFailure) -> bool:
-    rank = {key: position for position, key in enumerate(_order())}
-    return rank.get(first.id, len(rank)) < rank.get(second.id, len(rank))
 
 
 def _follows(root: DiagnosedFailure, other: DiagnosedFailure, host: str) -> bool:

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from isthmus.diagnosis.snapshot import Snapshot
+from isthmus.verification.finding_text import kubectl as kubectl  # how verdicts word it, too
 
 Severity = Literal["error", "warning", "info"]
 """error: traffic or the control plane is broken, or will not work. warning: it will break, or may.
@@ -106,8 +107,3 @@ def analyzer(
         return Analyzer(failure_id, title, find, severity)
 
     return make
-
-
-def kubectl(cluster: str, rest: str) -> str:
-    """Return a kubectl command on one cluster, by its context in `isthmus kubeconfig`'s file."""
-    return f"kubectl --context {cluster} {rest}"

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
+from isthmus.diagnosis import services
 from isthmus.diagnosis.fields import dig, mappings, number, texts
 from isthmus.diagnosis.objects import (
     annotations_of,
@@ -17,7 +18,7 @@ from isthmus.diagnosis.objects import (
 )
 from isthmus.diagnosis.snapshot import ClusterSnapshot, Object, Snapshot
 from isthmus.environment.namespaces import ISTIO_NAMESPACE
-from isthmus.stacks import Stack, load, names
+from isthmus.stacks import Stack, load
 
 NETWORK_LABEL = "topology.istio.io/network"
 PORT_LABEL = "networking.istio.io/gatewayPort"
@@ -32,8 +33,7 @@ SHOWN = 5
 
 def stack_of(snapshot: Snapshot) -> Stack:
     """Return the stack of the mesh: how its generation of Istio works."""
-    name = str(snapshot.environment.get("stack") or "")
-    return load(name if name in names() else FIRST_STACK)
+    return services.stack_of(snapshot) or load(FIRST_STACK)
 
 
 def own_service(snapshot: Snapshot, cluster: ClusterSnapshot) -> Object | None:
@@ -145,6 +145,11 @@ def resolutions(snapshot: Snapshot) -> dict[str, dict[str, set[str]]]:
     for name, source, addresses in (*dialled, *looked_up):
         found.setdefault(name, {}).setdefault(source, set()).update(addresses)
     return found
+
+
+def plain(address: str) -> str:
+    """Return an IP address in its one form, anything else as it is."""
+    return str(ip(address) or address)
 
 
 def resolved(snapshot: Snapshot, name: str) -> set[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from isthmus.diagnosis.fields import created, dig, mappings
-from isthmus.diagnosis.gateway_facts import entries, ip
+from isthmus.diagnosis.gateway_facts import entries, ip, plain
 from isthmus.diagnosis.network_gateways import known_gateways
 from isthmus.diagnosis.objects import is_ending, listed, namespace_of, was_listed
 from isthmus.diagnosis.services import services
@@ -28,11 +28,6 @@ def known_addresses(snapshot: Snapshot) -> set[str]:
             # Of a host name's addresses, istiod may know others than were given here.
             found |= {g.address for g in known_gateways(snapshot) if g.network == cluster.network}
     return {plain(address) for address in found}
-
-
-def plain(address: str) -> str:
-    """Return an IP address in its one form, anything else as it is."""
-    return str(ip(address) or address)
 
 
 def _own(cluster: ClusterSnapshot) -> Iterator[str]:

@@ -80,6 +80,14 @@ def has_sidecar(pod: Object) -> bool:
     return container(pod, "istio-proxy") is not None and "istio" not in labels_of(pod)
 
 
+def has_running_proxy(pod: Object) -> bool:
+    """Tell whether a pod's proxy of Istio's runs, and the pod is not ending."""
+    status = pod.get("status", {})
+    every = [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
+    states = [s.get("state", {}) for s in every if s.get("name") == "istio-proxy"]
+    return not is_ending(pod) and any("running" in state for state in states)
+
+
 def is_ready(item: Object) -> bool:
     """Tell whether an object's condition Ready is True."""
     conditions = item.get("status", {}).get("conditions") or []

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from isthmus.diagnosis.fields import conditions, dig, mappings, number, seconds, selects, texts
+from isthmus.diagnosis.gateway_facts import plain
 from isthmus.diagnosis.objects import (
     find,
     is_ending,
@@ -12,7 +13,7 @@ from isthmus.diagnosis.objects import (
     listed,
     was_listed,
 )
-from isthmus.diagnosis.replicas import Replica, plain
+from isthmus.diagnosis.replicas import Replica
 from isthmus.diagnosis.services import MeshService, service_in
 from isthmus.diagnosis.snapshot import (
     ClusterSnapshot,

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import Any
 
 from isthmus.diagnosis.fields import dig, texts
+from isthmus.diagnosis.gateway_facts import plain
 from isthmus.diagnosis.services import MeshService, services
 from isthmus.diagnosis.snapshot import IstiodSnapshot, Object, Snapshot
 
@@ -72,11 +72,3 @@ def _leaves(value: Any) -> Iterator[str]:
             yield from _leaves(each)
     elif isinstance(value, str):
         yield plain(value)
-
-
-def plain(address: str) -> str:
-    """Return an IP address in its one form, anything else as it is."""
-    try:
-        return str(ip_address(address))
-    except ValueError:
-        return address

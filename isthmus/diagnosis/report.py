@@ -68,7 +68,7 @@ def document(
 ) -> dict[str, Any]:
     """Return the findings as JSON has them; `verdict` is `fail` if one of them is an error."""
     return {
-        "environment": snapshot.environment.get("name", ""),
+        "environment": snapshot.name,
         "verdict": "fail" if any(f.severity == "error" for f in found) else "pass",
         "takenAt": snapshot.taken_at,
         "seconds": snapshot.seconds,
@@ -93,7 +93,7 @@ def junit(snapshot: Snapshot, found: Sequence[DiagnosedFailure], checks: Sequenc
     failed = {f.id for f in found if f.severity == "error"}
     suite = ElementTree.Element(
         "testsuite",
-        name=f"isthmus diagnose {snapshot.environment.get('name', '')}",
+        name=f"isthmus diagnose {snapshot.name}",
         tests=str(len(checks)),
         failures=str(len(failed)),
         time=f"{snapshot.seconds:g}",

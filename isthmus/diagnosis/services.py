@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from isthmus.diagnosis import pods
@@ -69,14 +70,14 @@ def reachable(snapshot: Snapshot) -> list[ClusterSnapshot]:
     return [cluster for cluster in snapshot.clusters if cluster.reachable]
 
 
-def environment_name(snapshot: Snapshot) -> str:
-    """Return the name by which `isthmus up` knows the environment."""
-    return str(snapshot.environment.get("name", ""))
-
-
 def up(snapshot: Snapshot) -> str:
     """Return the command that converges all that Isthmus itself installs."""
-    return f"isthmus up {environment_name(snapshot)}"
+    return f"isthmus up {snapshot.name}"
+
+
+def restarts(cluster: str, spaces: Iterable[str]) -> list[str]:
+    """Return the command for each namespace that makes its Deployments' pods anew."""
+    return [kubectl(cluster, f"-n {space} rollout restart deployment") for space in spaces]
 
 
 def stack_of(snapshot: Snapshot) -> Stack | None:

@@ -8,9 +8,13 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from isthmus.step_results import join_host_port
+
 Object = dict[str, Any]
 """An object of the Kubernetes API, as JSON has it, masked."""
 
+FILE_NAME = "snapshot.json"
+"""How a snapshot's file is called, in an environment's folder and in an archive."""
 FORMAT = 1
 """Raised when what stands here changes its meaning."""
 
@@ -159,7 +163,7 @@ class TlsProbe(SnapshotPart):
     @property
     def endpoint(self) -> str:
         """`host:port`, an IPv6 address in brackets."""
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return join_host_port(self.host, self.port)
 
 
 class IstiodSnapshot(SnapshotPart):
@@ -206,8 +210,7 @@ class ProxyEndpoint(SnapshotPart):
     @property
     def text(self) -> str:
         """`ip:port`."""
-        host = f"[{self.address}]" if ":" in self.address else self.address
-        return f"{host}:{self.port}"
+        return join_host_port(self.address, self.port)
 
 
 class ProxySnapshot(SnapshotPart):
@@ -311,6 +314,11 @@ class Snapshot(SnapshotPart):
     clusters: list[ClusterSnapshot]
     """The host first."""
     probes: list[TlsProbe] = Field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """The environment's name, by which `isthmus up` knows it."""
+        return str(self.environment.get("name", ""))
 
     @property
     def host(self) -> ClusterSnapshot:

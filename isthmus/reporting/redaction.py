@@ -3,7 +3,9 @@
 No caller is to hand one in. Should one do so, in an exception's text say, it still goes nowhere.
 """
 
+import base64
 import re
+from typing import Any
 
 REDACTED = "(removed: looks like a secret)"
 _QUOTE = r"[\"']?"
@@ -39,9 +41,11 @@ _PATTERNS = [
         rf"\1:{REDACTED}@",
     ),
 ]
+CERTIFICATES = frozenset({"caBundle", "root-cert.pem"})
+"""Keys below which objects have CA certificates, which are public and which checks compare."""
 
 
-def is_secret_name(name: str) -> bool:
+def _is_secret_name(name: str) -> bool:
     """Tell whether what stands under this name is a secret: `password`, `api-key`, `x_token`."""
     return re.fullmatch(_NAMES, name, re.IGNORECASE) is not None
 
@@ -51,3 +55,32 @@ def redact(text: str) -> str:
     for pattern, instead in _PATTERNS:
         text = pattern.sub(instead, text)
     return text
+
+
+def redact_strings(value: Any) -> Any:
+    """Return a JSON document in whose texts nothing looks like a secret; numbers are as before."""
+    if isinstance(value, dict):
+        return {key: _redacted(str(key), each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [redact_strings(each) for each in value]
+    return redact(value) if isinstance(value, str) else value
+
+
+def _redacted(key: str, value: Any) -> Any:
+    if key in CERTIFICATES and _is_public(value):
+        return value
+    if isinstance(value, str) and value and _is_secret_name(key):
+        return REDACTED
+    return redact_strings(value)
+
+
+def _is_public(value: Any) -> bool:
+    """Tell whether a text is certificates alone, as PEM or as PEM in base64."""
+    if not isinstance(value, str):
+        return False
+    try:
+        text = value if value.startswith("-----") else base64.b64decode(value).decode()
+    except ValueError:
+        return False
+    rest = re.sub(r"-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----", "", text)
+    return not rest.strip()

@@ -1,6 +1,6 @@
 """What a run has found out about its environment so far; what it has not is not in here."""
 
-from isthmus.diagnosis.analysis import Diagnosis
+from isthmus.diagnosis.diagnosis import Diagnosis
 from isthmus.environment import Environment
 from isthmus.step_results import Access, GatewayAddress, IstiodEndpoint
 from isthmus.verification import ClientVerdict, Finding, Verification

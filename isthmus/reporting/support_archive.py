@@ -1,8 +1,6 @@
 """The files of `isthmus gather`: text that can be sent to anybody, and an index to read it by."""
 
-import base64
 import json
-import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -11,16 +9,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from isthmus.diagnosis import report
 from isthmus.diagnosis.finding import Analyzer, DiagnosedFailure
-from isthmus.diagnosis.snapshot import Object, Snapshot
-from isthmus.reporting.redaction import REDACTED, is_secret_name, redact
+from isthmus.diagnosis.snapshot import FILE_NAME, Object, Snapshot
+from isthmus.reporting.redaction import redact
 
-SNAPSHOT = "snapshot.json"
 EVENTS = 200
 """Events that the index shows, the latest first; events.json has all of the snapshot's."""
-
-
-CERTIFICATES = frozenset({"caBundle", "root-cert.pem"})
-"""Keys below which objects have CA certificates, which are public and which checks compare."""
 
 
 class Gathered(NamedTuple):
@@ -43,7 +36,7 @@ def files(gathered: Gathered) -> dict[str, str]:
     snapshot, found = gathered.snapshot, gathered.findings
     events = _events(snapshot)
     made = {
-        SNAPSHOT: snapshot.model_dump_json(indent=1),
+        FILE_NAME: snapshot.model_dump_json(indent=1),
         "findings.json": _json(report.document(snapshot, found, gathered.checks)),
         "findings.txt": "\n".join(
             [*report.lines(found), "", report.summary(found, len(gathered.checks), snapshot), ""]
@@ -58,42 +51,13 @@ def files(gathered: Gathered) -> dict[str, str]:
     return {"index.html": _index(gathered, events, [*made]), **made}
 
 
-def redact_strings(value: Any) -> Any:
-    """Return a JSON document in whose texts nothing looks like a secret; numbers are as before."""
-    if isinstance(value, dict):
-        return {key: _redacted(str(key), each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [redact_strings(each) for each in value]
-    return redact(value) if isinstance(value, str) else value
-
-
-def _redacted(key: str, value: Any) -> Any:
-    if key in CERTIFICATES and _is_public(value):
-        return value
-    if isinstance(value, str) and value and is_secret_name(key):
-        return REDACTED
-    return redact_strings(value)
-
-
-def _is_public(value: Any) -> bool:
-    """Tell whether a text is certificates alone, as PEM or as PEM in base64."""
-    if not isinstance(value, str):
-        return False
-    try:
-        text = value if value.startswith("-----") else base64.b64decode(value).decode()
-    except ValueError:
-        return False
-    rest = re.sub(r"-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----", "", text)
-    return not rest.strip()
-
-
 def _index(gathered: Gathered, events: list[tuple[str, Object]], names: list[str]) -> str:
     templates = Environment(
         loader=PackageLoader("templates", ""), undefined=StrictUndefined, autoescape=True
     )
     moment = datetime.fromtimestamp(gathered.snapshot.taken_at, UTC)
     return templates.get_template("gather/index.html.j2").render(
-        name=gathered.snapshot.environment.get("name", ""),
+        name=gathered.snapshot.name,
         taken_at=f"{moment:%Y-%m-%d %H:%M:%S} UTC",
         version=gathered.snapshot.isthmus,
         clusters=gathered.snapshot.clusters,

@@ -55,7 +55,7 @@ def _named(above: int, program: str, word: str = "") -> list[int]:
     all_of_them = [int(p.name) for p in Path("/proc").iterdir() if p.name.isdigit()]
     found = [(pid, words) for pid in all_of_them if (words := _words(pid))]
     named = [pid for pid, words in found if words[0].endswith(program) and word in ["", *words]]
-    return [pid for pid in named if above in _ancestors(pid)]
+    return [pid for pid in named if above in ancestors(pid)]
 
 
 def _words(pid: int) -> list[str]:
@@ -65,7 +65,7 @@ def _words(pid: int) -> list[str]:
         return []
 
 
-def _ancestors(pid: int) -> list[int]:
+def ancestors(pid: int) -> list[int]:
     found = []
     while pid > 1:
         try:

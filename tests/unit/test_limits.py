@@ -93,7 +93,7 @@ BESIDE = {
         collectors/questions.EXEC collectors/questions.REQUEST collectors/questions.RETRY
         flows/verify.EVIDENCE_SECONDS polling.LAST_SECONDS tasks/diagnosis.SECONDS""",
     "from when on a check calls something old, settled or near its end": """
-        cli/mesh_health.DAY diagnosis/analyzers/certificate_expiry.LAST_SHARE
+        diagnosis/analyzers/certificate_expiry.LAST_SHARE
         diagnosis/analyzers/certificate_expiry.SHARE diagnosis/analyzers/certificate_expiry.SKEW
         diagnosis/analyzers/deletions.HELD_PATIENCE diagnosis/analyzers/deletions.PATIENCE
         diagnosis/analyzers/endpoint_tables.SETTLED diagnosis/analyzers/gateways.BEING_MADE

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from isthmus.diagnosis import ca_chain
 from isthmus.diagnosis.finding import Failure, analyzer, kubectl
-from isthmus.diagnosis.services import up
+from isthmus.diagnosis.services import restarts, up
 from isthmus.diagnosis.signers import CACERTS, chains_in_use, signer_of, signing_clusters
 from isthmus.diagnosis.snapshot import (
     CaFacts,
@@ -114,7 +114,7 @@ def _renew(snapshot: Snapshot, clusters: dict[str, ClusterSnapshot]) -> str:
     lines += [kubectl(c.name, istiod) for c in signing_clusters(snapshot)]
     for name, cluster in clusters.items():
         spaces = sorted({p.namespace for p in cluster.proxies})
-        lines += [kubectl(name, f"-n {s} rollout restart deployment") for s in spaces[:SHOWN]]
+        lines += restarts(name, spaces[:SHOWN])
     return "\n".join(dict.fromkeys(lines))
 
 

@@ -13,7 +13,7 @@ from isthmus.diagnosis.objects import (
     name_of,
     namespace_of,
 )
-from isthmus.diagnosis.services import environment_name, reachable, up
+from isthmus.diagnosis.services import reachable, up
 from isthmus.diagnosis.snapshot import ClusterSnapshot, Object, Snapshot
 from isthmus.environment.namespaces import ISTIO_NAMESPACE, KUBEFED_NAMESPACE, SAMPLE_NAMESPACE
 
@@ -150,7 +150,7 @@ def _named(item: Object) -> str:
 
 def _left(snapshot: Snapshot, cluster: ClusterSnapshot) -> Iterator[Failure]:
     """Yield what bears the label of another environment of Isthmus."""
-    own = environment_name(snapshot)
+    own = snapshot.name
     found: dict[str, list[Object]] = {}
     for kind in cluster.objects:
         for item in listed(cluster, kind):

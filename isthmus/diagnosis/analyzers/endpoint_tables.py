@@ -6,8 +6,8 @@ from typing import NamedTuple
 from isthmus.diagnosis.expected_endpoints import Target, expected, targets
 from isthmus.diagnosis.fields import created
 from isthmus.diagnosis.finding import Failure, analyzer, kubectl
-from isthmus.diagnosis.gateway_facts import entries, shown
-from isthmus.diagnosis.known_addresses import known_addresses, plain
+from isthmus.diagnosis.gateway_facts import entries, plain, shown
+from isthmus.diagnosis.known_addresses import known_addresses
 from isthmus.diagnosis.network_gateways import shards
 from isthmus.diagnosis.objects import find, is_ready
 from isthmus.diagnosis.service_endpoints import service_of

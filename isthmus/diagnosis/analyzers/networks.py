@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import yaml
 
 from isthmus.diagnosis.fields import dig, mappings
-from isthmus.diagnosis.finding import Failure, analyzer, kubectl
+from isthmus.diagnosis.finding import Failure, analyzer
 from isthmus.diagnosis.gateway_facts import NETWORK_LABEL, own_service, stack_of
 from isthmus.diagnosis.objects import (
     environment_of,
@@ -18,7 +18,7 @@ from isthmus.diagnosis.objects import (
     name_of,
     namespace_of,
 )
-from isthmus.diagnosis.services import up
+from isthmus.diagnosis.services import restarts, up
 from isthmus.diagnosis.snapshot import ClusterSnapshot, Object, Snapshot
 from isthmus.environment.namespaces import ISTIO_NAMESPACE
 
@@ -106,7 +106,6 @@ def _proxies(snapshot: Snapshot, cluster: ClusterSnapshot) -> Iterator[Failure]:
     spaces = dict.fromkeys(name.partition(" ")[2].partition("/")[0] for name in wrong)
     path = _injection_path(cluster)
     other = bool(path) and "/net/" in path and f"/net/{cluster.network}" not in path
-    restarts = [kubectl(cluster.name, f"-n {s} rollout restart deployment") for s in spaces]
     evidence = [f"{name} is in {network or 'no network'}" for name, network in wrong.items()]
     rest = [f"and {len(evidence) - 5} more"] if len(evidence) > 5 else []
     yield Failure(
@@ -120,7 +119,7 @@ def _proxies(snapshot: Snapshot, cluster: ClusterSnapshot) -> Iterator[Failure]:
         cause="the injector's webhook gives pods of the cluster another network"
         if other
         else "the pods were made before the network was set, or carry another one themselves",
-        fix="\n".join([up(snapshot), *restarts]),
+        fix="\n".join([up(snapshot), *restarts(cluster.name, spaces)]),
         certain=other,
     )
 

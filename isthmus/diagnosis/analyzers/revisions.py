@@ -15,7 +15,7 @@ from isthmus.diagnosis.objects import (
     name_of,
     was_listed,
 )
-from isthmus.diagnosis.services import up
+from isthmus.diagnosis.services import restarts, up
 from isthmus.diagnosis.snapshot import ClusterSnapshot, Object, Snapshot
 from isthmus.environment.namespaces import ISTIO_NAMESPACE, MESH_NAMESPACES
 
@@ -67,7 +67,6 @@ def _skewed(
     steps = [plane[1] - own[1] if own[0] == plane[0] else 99 for own in parsed]
     severity: Severity = "warning" if all(0 <= step <= 1 for step in steps) else "error"
     spaces = dict.fromkeys(n.partition("/")[0] for names in found.values() for n in names)
-    restarts = [kubectl(cluster.name, f"-n {s} rollout restart deployment") for s in spaces]
     return Failure(
         clusters=(cluster.name,),
         object=f"Istio {shown(found)}",
@@ -77,7 +76,7 @@ def _skewed(
         ),
         cause="pods were not made anew after istiod was changed: it may be one minor version "
         "ahead of proxies, and never behind them",
-        fix="\n".join([up(snapshot), *restarts]),
+        fix="\n".join([up(snapshot), *restarts(cluster.name, spaces)]),
         severity=severity,
     )
 

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 from isthmus.diagnosis.fields import dig
 from isthmus.diagnosis.finding import Failure, analyzer, kubectl
-from isthmus.diagnosis.gateway_facts import SHOWN, ip, shown
-from isthmus.diagnosis.known_addresses import known_addresses, plain
+from isthmus.diagnosis.gateway_facts import SHOWN, ip, plain, shown
+from isthmus.diagnosis.known_addresses import known_addresses
 from isthmus.diagnosis.network_gateways import gateways_of, shards
 from isthmus.diagnosis.objects import full_name, listed, name_of, namespace_of, was_listed
 from isthmus.diagnosis.snapshot import ClusterSnapshot, Object, RemoteSecretFacts, Snapshot

@@ -12,7 +12,7 @@ from typing import Any
 
 from live.faults import Step, note, undoes
 from live.faults.objects import get
-from live.runs import region_of
+from live.runs import ancestors, region_of
 
 from isthmus import polling
 from isthmus.adapters import supervisord
@@ -93,7 +93,7 @@ def processes(mesh: Any, cluster: str, pod: str, program: str) -> list[int]:
     """Return the process ids, as this machine has them, of a program in a pod of a region."""
     every = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
     named = [pid for pid in every if _name(pid) == program and _hostname(pid) == pod]
-    found = [pid for pid in named if region_of(mesh.folder / "regions" / cluster) in _above(pid)]
+    found = [pid for pid in named if region_of(mesh.folder / "regions" / cluster) in ancestors(pid)]
     assert found, f"{cluster}: {pod} has no {program}"
     return found
 
@@ -173,14 +173,3 @@ def _hostname(pid: int) -> str:
     except OSError:
         return ""
     return next((w[9:].decode() for w in words if w.startswith(b"HOSTNAME=")), "")
-
-
-def _above(pid: int) -> list[int]:
-    found = []
-    while pid > 1:
-        try:
-            pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-        except OSError:
-            break
-        found.append(pid)
-    return found
