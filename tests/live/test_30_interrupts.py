@@ -60,6 +60,7 @@ def test_interrupted_it_says_how_to_go_on(isthmus, ruin):
 
 def test_a_region_that_lost_power_comes_up_again_with_all_it_had(isthmus, ruin):
     """As after a power cut: every process of the regions is gone, folders and namespaces stay."""
+    assert isthmus.document("up", ruin)["verdict"] == "pass"
     before = uids(isthmus, ["porto", "recife"])
     for name in ("porto", "recife"):
         end_region(isthmus.home / "environments" / "ruin" / "regions" / name)
