@@ -1,4 +1,4 @@
-"""`python -m bench`: walk, up, up again, down, as often as asked; then table and verdict."""
+"""`python -m bench`: walk, up, up again, diagnose, down, repeated; then table and verdict."""
 
 import json
 import signal
@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from bench import ground, product, table, walk
+from bench import diagnosis, ground, product, table, walk
 from bench.measured import BenchResult
 from bench.product import ProductRun
 from isthmus import environment, providers
@@ -66,16 +66,25 @@ def _measure(runs: int, remotes: int) -> BenchResult:
             if remotes:
                 wide.append(product.run(remotes))
                 terminal.print_message(f"{number}/{runs} {remotes} remotes: {_told(wide[-1])}")
+    analysis = diagnosis.run()
     moment = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     return BenchResult(
-        ground.machine(), moment, quiet, tuple(walks), tuple(products), remotes, tuple(wide)
+        ground.machine(),
+        moment,
+        quiet,
+        tuple(walks),
+        tuple(products),
+        analysis,
+        remotes,
+        tuple(wide),
     )
 
 
 def _told(done: ProductRun) -> str:
     return (
         f"up: {done.up.seconds:.1f} s and {done.memory / table.MB:.0f} MB, "
-        f"again: {done.again.seconds:.1f} s, down: {done.down.seconds:.1f} s"
+        f"again: {done.again.seconds:.1f} s, diagnose: {done.diagnosed.seconds:.1f} s, "
+        f"down: {done.down.seconds:.1f} s"
     )
 
 

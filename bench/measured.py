@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TypeVar
 
+from bench.diagnosis import Analysis
 from bench.ground import Cost
 from bench.product import ProductRun
 from bench.walk import Walk
@@ -23,6 +24,7 @@ class BenchResult:
     """Whether nothing else ran when it began."""
     walks: tuple[Walk, ...]
     products: tuple[ProductRun, ...]
+    analysis: Analysis
     remotes: int = 0
     """How many the wide ones have; 0 if none was measured."""
     wide: tuple[ProductRun, ...] = ()
@@ -36,6 +38,16 @@ class BenchResult:
     def weight(self) -> float:
         """Its memory, in times of that with one."""
         return memory(self.wide) / memory(self.products)
+
+    @property
+    def spread(self) -> float:
+        """`diagnose` with many remotes, in times of that with one; both medians."""
+        return seconds([p.diagnosed for p in self.wide]) / self.diagnosed
+
+    @property
+    def diagnosed(self) -> float:
+        """Seconds of `diagnose` with one remote, the median."""
+        return seconds([p.diagnosed for p in self.products])
 
     @property
     def ratio(self) -> float:

@@ -1,4 +1,4 @@
-"""The command line, measured: `isthmus up` from nothing, again on what stands, and `down`."""
+"""The command line, measured: `up` from nothing, again on what stands, `diagnose`, `down`."""
 
 import os
 import sys
@@ -40,6 +40,8 @@ class ProductRun:
     up: Cost
     again: Cost
     down: Cost
+    diagnosed: Cost
+    """`isthmus diagnose` of what stands: healthy, so all is looked at."""
     up_run: RunRecord
     again_run: RunRecord
     memory: int = 0
@@ -59,7 +61,7 @@ def environment(remotes: int = 1) -> str:
 
 
 def run(remotes: int = 1) -> ProductRun:
-    """Build from nothing, build again, take down; raises Rejected if one of them fails."""
+    """Build from nothing and again, diagnose, take down; raises Rejected if one of them fails."""
     with ground.folder() as folder:
         file = folder / "bench.yaml"
         file.write_text(environment(remotes))
@@ -70,8 +72,9 @@ def run(remotes: int = 1) -> ProductRun:
         with _gone_afterwards(file, cache):
             up, memory, up_run = _recorded(["up", str(file), "-o", "json"], cache)
             again, _, again_run = _recorded(["up", str(file), "-o", "json"], cache)
+            diagnosed, _ = _measured(["diagnose", str(file)], cache)
             down, _ = _measured(["down", str(file)], cache)
-    return ProductRun(up, again, down, up_run, again_run, memory)
+    return ProductRun(up, again, down, diagnosed, up_run, again_run, memory)
 
 
 @contextmanager

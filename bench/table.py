@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from bench.diagnosis import CLUSTERS
 from bench.ground import Cost
 from bench.measured import BenchResult, cpu, memory, seconds
 from bench.product import ProductRun
@@ -22,6 +23,12 @@ WIDE = 5.0
 """Times that `up` with nine remotes may take as long as with one: so many more regions it has."""
 MEMORY = 2.0
 """Times that it may take as much memory: what it keeps of a cluster is little."""
+DIAGNOSED = 10.0
+"""Seconds that `diagnose` may take for two clusters."""
+ANALYSED = 30.0
+"""Seconds that checking a snapshot of many clusters may take."""
+ANALYSED_MEMORY = 2_000_000_000
+"""Bytes that it may have in memory."""
 MB = 1_000_000
 LONGEST = 3
 """Steps that are named when a limit is passed."""
@@ -37,6 +44,15 @@ def reasons(bench: BenchResult) -> list[str]:
     if bench.again > AGAIN:
         where = _where(bench.converged.again, bench.converged.again_run)
         found.append(f"up again took {bench.again:.1f} s, more than {AGAIN:.0f}: {where}")
+    if bench.diagnosed > DIAGNOSED:
+        found.append(f"diagnose took {bench.diagnosed:.1f} s, more than {DIAGNOSED:.0f}")
+    if bench.analysis.cost.seconds > ANALYSED or bench.analysis.memory > ANALYSED_MEMORY:
+        found.append(f"checking {CLUSTERS} clusters took {bench.analysis.cost.seconds:.1f} s and "
+                     f"{bench.analysis.memory / MB:.0f} MB, more than {ANALYSED:.0f} s or "
+                     f"{ANALYSED_MEMORY / MB:.0f} MB")  # fmt: skip
+    if bench.wide and bench.spread > _more(bench):
+        found.append(f"diagnose with {bench.remotes} remotes took {bench.spread:.1f} times as long "
+                     f"as with one, and there are {_more(bench):.1f} times as many")  # fmt: skip
     if bench.wide and bench.width > WIDE:
         slowest = max(bench.wide, key=lambda product: product.up.seconds)
         where = _where(slowest.up, slowest.up_run)
@@ -61,6 +77,11 @@ def rows(bench: BenchResult) -> Iterator[tuple[str, ...]]:
     yield _row("isthmus up, again", f"{AGAIN:.1f} s", [p.again for p in bench.products])
     yield _row("isthmus down", "", [p.down for p in bench.products])
     yield _memory_row("memory of isthmus up", "", bench.products)
+    yield _row("isthmus diagnose", f"{DIAGNOSED:.1f} s", [p.diagnosed for p in bench.products])
+    name, analysis = f"isthmus diagnose --snapshot, {CLUSTERS} clusters", bench.analysis
+    yield _row(name, f"{ANALYSED:.1f} s", [analysis.cost])
+    limit = f"{ANALYSED_MEMORY / MB:.0f} MB"
+    yield f"memory of {name}", f"{analysis.memory / MB:.0f} MB", limit, "", ""
     if bench.wide:
         yield from _wide_rows(bench)
 
@@ -74,6 +95,14 @@ def _wide_rows(bench: BenchResult) -> Iterator[tuple[str, ...]]:
     most = f"{memory(bench.products) * MEMORY / MB:.0f} MB"
     yield _memory_row(f"memory of {name}", most, bench.wide)
     yield "in times of one remote", f"{bench.weight:.1f}", f"{MEMORY:.0f}", "", ""
+    diagnosed = [p.diagnosed for p in bench.wide]
+    yield _row(f"isthmus diagnose, {bench.remotes} remotes", "", diagnosed)
+    yield "in times of one remote", f"{bench.spread:.1f}", f"{_more(bench):.1f}", "", ""
+
+
+def _more(bench: BenchResult) -> float:
+    """Return how many times as many clusters the wide ones have."""
+    return (bench.remotes + 1) / 2
 
 
 def _memory_row(what: str, limit: str, products: Sequence[ProductRun]) -> tuple[str, ...]:
@@ -125,6 +154,8 @@ def document(bench: BenchResult) -> dict[str, Any]:
         "again": [{**asdict(p.again), "run": p.again_run.document()} for p in bench.products],
         "down": [asdict(p.down) for p in bench.products],
         "memory": [p.memory for p in bench.products],
+        "diagnose": [asdict(p.diagnosed) for p in bench.products],
+        "analysis": {"clusters": CLUSTERS, **asdict(bench.analysis)},
         "wide": [
             {
                 "remotes": bench.remotes,
@@ -132,6 +163,7 @@ def document(bench: BenchResult) -> dict[str, Any]:
                 "again": asdict(p.again),
                 "down": asdict(p.down),
                 "memory": p.memory,
+                "diagnose": asdict(p.diagnosed),
             }
             for p in bench.wide
         ],

@@ -9,12 +9,16 @@ edited(snapshot, "shanghai", kind, name, change)  `change(copy)` edits the objec
 probed(snapshot, match, **fields)         the probes for which `match(probe)` with other fields
 certificate(subject, issuer=None, ...)    facts of a certificate, below another's or a root
 NOW is taken_at; DAY is in seconds. The first snapshot is never changed.
+
+`python tests/snapshots.py REMOTES FILE` writes a healthy one to a file.
 """
 
 import copy
 import datetime
 import hashlib
+import sys
 from functools import cache
+from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -189,3 +193,7 @@ def probed(snapshot, match, **fields):
 
 def _hash(text):
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+if __name__ == "__main__":
+    Path(sys.argv[2]).write_text(healthy(int(sys.argv[1])).model_dump_json())

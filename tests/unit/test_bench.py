@@ -15,6 +15,7 @@ from click.testing import CliRunner
 
 from bench import __main__ as front
 from bench import ground, manifests, product, regions, table, walk
+from bench.diagnosis import Analysis
 from bench.ground import Cost
 from bench.measured import BenchResult
 from bench.product import ProductRun
@@ -31,6 +32,7 @@ from isthmus.timeline import Step
 TOOLS = Toolchain(
     Path("/tools"), Path("/tools"), 36, Path("/etcd"), Path("/envoy"), Path("/share"), "key"
 )
+ANALYSIS = Analysis(Cost(7.3, 8.0), 526_000_000)
 STAT = "cpu  100 10 50 9000 700 3 7 40 0 0\ncpu0 1 1 1 1 1 1 1 1 0 0\n"
 
 
@@ -38,11 +40,11 @@ def run_of(*steps: Step) -> RunRecord:
     return RunRecord("bench", "up", 0.0, steps[-1].end or 0.0, "done", steps)
 
 
-def measured(up: float, again: float) -> ProductRun:
+def measured(up: float, again: float, diagnosed=4.6) -> ProductRun:
     create = Step("c", "create cluster", "beijing", 1.0, 9.0, "done")
     install = Step("i", "install host", "beijing", 9.0, up - 1, "done", ("c",))
     looked = Step("l", "look again", None, 0.5, again, "done")
-    costs = Cost(up, 20.0), Cost(again, 2.0), Cost(3.0, 1.0)
+    costs = Cost(up, 20.0), Cost(again, 2.0), Cost(3.0, 1.0), Cost(diagnosed, 3.0)
     return ProductRun(*costs, run_of(create, install), run_of(looked))
 
 
@@ -50,7 +52,9 @@ def bench(ups=(30.0,), again=5.0, walked=(68.0,), quiet=True) -> BenchResult:
     laps = (Lap("regions", 8.8), Lap("host", 23.0), Lap("verified", 2.3))
     walks = tuple(Walk(Cost(seconds, 60.0), laps) for seconds in walked)
     products = tuple(measured(up, again) for up in ups)
-    return BenchResult("2 cores, 24 GiB, Linux 6.1", "2026-11-24 12:00 UTC", quiet, walks, products)
+    return BenchResult(
+        "2 cores, 24 GiB, Linux 6.1", "2026-11-24 12:00 UTC", quiet, walks, products, ANALYSIS
+    )
 
 
 def test_cpu_seconds_are_those_of_work_and_not_of_idling_or_waiting_for_disks():
@@ -228,22 +232,23 @@ def test_what_a_command_costs_in_memory_is_its_own_and_not_its_parents(tmp_path)
     assert ground.peak(tmp_path / "status") == 0
 
 
-def wide(up=120.0, memory=300_000_000) -> BenchResult:
+def wide(up=120.0, memory=300_000_000, diagnosed=12.0) -> BenchResult:
     one = replace(measured(30.0, 5.0), memory=200_000_000)
-    nine = replace(measured(up, 20.0), memory=memory)
+    nine = replace(measured(up, 20.0, diagnosed), memory=memory)
     return replace(bench(), products=(one,), remotes=9, wide=(nine,))
 
 
 def test_nine_remotes_are_told_in_times_of_one():
     lines = table.grid(table.rows(wide())).splitlines()
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-    assert [line[:3] for line in cells[7:]] == [
-        ["memory of isthmus up", "200 MB", ""],
+    assert [line[:3] for line in cells[11:]] == [
         ["isthmus up, 9 remotes, from nothing", "120.0 s", "150.0 s"],
         ["in times of one remote", "4.0", "5"],
         ["isthmus up, 9 remotes, again", "20.0 s", ""],
         ["memory of isthmus up, 9 remotes", "300 MB", "400 MB"],
         ["in times of one remote", "1.5", "2"],
+        ["isthmus diagnose, 9 remotes", "12.0 s", ""],
+        ["in times of one remote", "2.6", "5.0"],
     ]
     assert table.reasons(wide()) == []
     assert table.document(wide())["wide"][0]["memory"] == 300_000_000
@@ -254,6 +259,16 @@ def test_nine_remotes_that_take_too_much_are_a_finding_with_where_it_went():
     assert "9 remotes took 6.0 times as long" in slow and "install host (beijing)" in slow
     [heavy] = table.reasons(wide(memory=500_000_000))
     assert "9 remotes took 2.5 times the memory" in heavy
+    [linear] = table.reasons(wide(diagnosed=24.0))
+    assert "diagnose with 9 remotes took 5.2 times as long" in linear
+
+
+def test_a_diagnosis_that_takes_too_long_or_too_much_is_a_finding():
+    [slow] = table.reasons(replace(bench(), products=(measured(30.0, 5.0, diagnosed=10.1),)))
+    assert "diagnose took 10.1 s, more than 10" in slow
+    for analysis in (Analysis(Cost(30.1, 0), 0), Analysis(Cost(1.0, 0), 2_100_000_000)):
+        [reason] = table.reasons(replace(bench(), analysis=analysis))
+        assert "checking 256 clusters took" in reason
 
 
 def test_remotes_are_measured_only_if_asked_for(monkeypatch):
