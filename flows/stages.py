@@ -13,6 +13,7 @@ from tasks import gateways as gateway_tasks
 from tasks import install as install_tasks
 from tasks import remote_secrets as remote_secret_tasks
 from tasks import sample as sample_tasks
+from tasks import services as service_tasks
 from tasks import teardown as teardown_tasks
 from tasks import verify as verify_tasks
 
@@ -156,7 +157,13 @@ def verify(
     )
     clients = [start(verify_tasks.verify_client, environment, c, reported) for c in clusters]
     views = [start(verify_tasks.inspect_gateway, environment, c, reported) for c in clusters]
-    return start(verify_tasks.evaluate_mesh, environment, clients, views)
+    services: list[Future] = []
+    if environment.verification.services:
+        building = after is not None
+        expected = start(service_tasks.inspect_services, environment, clusters, reported, building)
+        verify_services = service_tasks.verify_services
+        services = [start(verify_services, environment, c, reported, expected) for c in clusters]
+    return start(verify_tasks.evaluate_mesh, environment, clients, views, services)
 
 
 def find(start: StepRunner, environment: Environment) -> list[Future]:

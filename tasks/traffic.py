@@ -1,16 +1,9 @@
-"""The caller of a region as the one who asks: its sidecar's table, its requests, its verdict."""
+"""The sample, asked from one region: the sidecar's table, the requests, the verdict on both."""
 
 import time
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 
 from isthmus import events, polling
-from isthmus.adapters import readiness
-from isthmus.adapters.diff import Manifest
-from isthmus.adapters.kube import Kube
 from isthmus.environment import Environment
-from isthmus.environment.namespaces import SAMPLE_NAMESPACE
-from isthmus.errors import NotReady
 from isthmus.verification import (
     Answers,
     ClientVerdict,
@@ -26,8 +19,8 @@ from isthmus.verification import (
     subtract_counts,
 )
 from isthmus.verification.answers import SIDECAR, URL, WARM_UP
+from tasks.caller_pod import PARALLEL, CallerPod, UnexpectedState, in_parallel
 
-ENVOY_CLUSTERS_URL = "127.0.0.1:15000/clusters?format=json"
 POLL_INTERVAL = 0.5
 """Seconds from one look to the next."""
 REQUESTS_PER_ENDPOINT = 5
@@ -36,45 +29,21 @@ BATCH = 25
 """Requests of one command; between two it is seen whether more are worth the while."""
 ROUND_REQUEST_TIMEOUT = 2.0
 """Seconds that a request of such a round may take; a slower way is judged by the proper ones."""
-PARALLEL = 10
-"""Commands in the caller at a time, where an endpoint does not answer: half of the requests take
-their whole time then, so that they must overlap."""
 RECHECK_TIME_LIMIT = 15.0
 """Seconds that a look may have taken for another one, or for more requests where some failed, to be
 worth the while: one failed request is red, and more of them only tell more of the same."""
 TRANSIENT_FINDINGS = {"failed requests", "silent", "skewed", "unknown instance"}
 """Findings of traffic alone: what was seen once may have been a moment."""
-FIRST_SHELL_EXIT_CODE = 126
-"""From here on an exit code is none of curl's: not to be run, or ended by a signal (POSIX sh)."""
 TABLE = "the sidecar's endpoint table"
 
 
-class UnexpectedState(NotReady):
-    """What is not as expected; what it is instead is for the judge."""
-
-
-def ready_pods(cluster: Kube, namespace: str, labels: str) -> list[Manifest]:
-    """Return the Ready pods; ones that are there and not Ready get some time to become so."""
-
-    def found() -> list[Manifest] | None:
-        pods = readiness.running_pods(cluster, namespace, labels)
-        return pods if pods or not cluster.objects("Pod", namespace, labels=labels) else None
-
-    limit = polling.timeouts().pod
-    try:
-        return polling.until(found, f"a Ready pod {labels}", timeout=limit, error=UnexpectedState)
-    except UnexpectedState:
-        return []
-
-
-class Caller:
-    """One region's caller."""
+class SampleCaller:
+    """One region's caller, as it asks the sample."""
 
     def __init__(
-        self, environment: Environment, cluster: Kube, pod: str, reported: ReportedState
+        self, environment: Environment, caller: CallerPod, reported: ReportedState
     ) -> None:
-        self._wanted, self._cluster, self._pod = environment.verification, cluster, pod
-        self._reported = reported
+        self._wanted, self._caller, self._reported = environment.verification, caller, reported
 
     def verdict(self) -> ClientVerdict:
         """Return what is to be held of what it sees; a red that traffic alone shows is seen twice.
@@ -103,12 +72,12 @@ class Caller:
         events.report_progress(f"{self._wanted.requests} requests")
         answers = self._send_until_certain(opened, len(before))
         seen = subtract_counts(before, self._read_endpoints())
-        return evaluate_client(self._cluster.access.cluster, seen, answers, self._reported)
+        return evaluate_client(self._caller.cluster, seen, answers, self._reported)
 
     def _await_expected_endpoints(self) -> bool:
         """Wait for the table to be as expected; tell whether it became so: else the judge does."""
         where = (self._reported.addresses, self._reported.gateways, self._reported.networks)
-        expected = set(expected_endpoints(self._cluster.access.cluster, *where))
+        expected = set(expected_endpoints(self._caller.cluster, *where))
 
         def settled() -> bool | None:
             return True if {e.text for e in self._read_endpoints()} == expected else None
@@ -186,27 +155,14 @@ class Caller:
 
     def _send_in_parallel(self, n: int, timeout: float) -> Answers:
         """Return what became of n requests that overlap in time, in commands of their own."""
-        shares = [n // PARALLEL + (k < n % PARALLEL) for k in range(min(n, PARALLEL))]
-        send = polling.in_current_context(partial(self._send_requests, timeout=timeout))
-        with ThreadPoolExecutor(len(shares)) as pool:
-            first, *others = pool.map(send, shares)
+        first, *others = in_parallel(n, lambda part: self._send_requests(part, timeout))
         return sum(others, first)
 
     def _send_requests(self, n: int, timeout: float, warm_up: int = 0) -> Answers:
         """Return what became of each request; raises NotReady if curl does not tell of all."""
         command = probe_script(warm_up + n, URL, timeout)
-        text, said, code = self._cluster.execute(self._pod, SAMPLE_NAMESPACE, "sleep", command)
-        told = count_reported(text)
-        if code >= FIRST_SHELL_EXIT_CODE or told < warm_up + n:
-            raise NotReady(
-                f"{self._pod}: curl reported {told} of {warm_up + n} requests and ended with exit "
-                f"code {code}: {said[:200]}"
-            )
+        text = self._caller.curl(command, warm_up + n, count_reported)
         return parse_answers(text, n, warm_up)
 
     def _read_endpoints(self) -> list[ObservedEndpoint]:
-        command = ["curl", "-q", "-sS", "-m", "5", ENVOY_CLUSTERS_URL]
-        text, problem, code = self._cluster.execute(self._pod, SAMPLE_NAMESPACE, "sleep", command)
-        if code or not text:
-            raise NotReady(f"{self._pod}: its sidecar does not answer: {problem}")
-        return parse_clusters(text, SIDECAR)
+        return parse_clusters(self._caller.envoy_clusters(), SIDECAR)

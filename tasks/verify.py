@@ -13,14 +13,16 @@ from isthmus.verification import (
     ClientVerdict,
     Finding,
     ReportedState,
+    ServiceVerdict,
     Verification,
     evaluate,
     evaluate_gateway,
     parse_clusters,
 )
 from isthmus.verification.answers import GATEWAY_CLUSTER
-from tasks import traffic
+from tasks import caller_pod
 from tasks.policies import step
+from tasks.traffic import SampleCaller
 
 
 @step("inspect clusters", looks=True)
@@ -56,11 +58,8 @@ def verify_client(
 
     None if no caller is Ready there.
     """
-    cluster = kube.connect(client)
-    callers = traffic.ready_pods(cluster, SAMPLE_NAMESPACE, "app=sleep")
-    if not callers:
-        return None
-    return traffic.Caller(environment, cluster, callers[0]["metadata"]["name"], reported).verdict()
+    caller = caller_pod.find_caller(kube.connect(client))
+    return SampleCaller(environment, caller, reported).verdict() if caller else None
 
 
 @step("inspect gateway", of="access", looks=True)
@@ -84,9 +83,9 @@ def inspect_gateway(
             sound,
             "the gateway's endpoint table to match the expected endpoints",
             timeout=limit,
-            error=traffic.UnexpectedState,
+            error=caller_pod.UnexpectedState,
         )
-    except traffic.UnexpectedState:
+    except caller_pod.UnexpectedState:
         events.report_progress("its endpoint table does not match the expected endpoints")
     return found
 
@@ -96,10 +95,12 @@ def evaluate_mesh(
     environment: Environment,
     clients: list[ClientVerdict | None],
     gateways: list[list[Finding]],
+    services: list[list[ServiceVerdict]],
 ) -> Verification:
     """Return the verdict on the whole mesh; a red one has the causes that the clusters show."""
     heard = [client for client in clients if client]
-    verdict = evaluate(environment, heard, [reason for found in gateways for reason in found])
+    more = [reason for found in gateways for reason in found]
+    verdict = evaluate(environment, heard, more, [each for found in services for each in found])
     if verdict.verdict == "fail":
         # A run that proves the mesh need not wait for sixty checks to be loaded.
         from tasks import diagnosis
@@ -114,7 +115,7 @@ def evaluate_mesh(
 
 
 def _pods(member: Access) -> dict[str, str]:
-    pods = traffic.ready_pods(kube.connect(member), SAMPLE_NAMESPACE, "app=helloworld")
+    pods = caller_pod.ready_pods(kube.connect(member), SAMPLE_NAMESPACE, "app=helloworld")
     return {p["metadata"]["name"]: p["status"]["podIP"] for p in pods}
 
 
@@ -122,7 +123,7 @@ def _judge_gateway(
     environment: Environment, access: Access, reported: ReportedState
 ) -> list[Finding]:
     cluster = kube.connect(access)
-    pods = traffic.ready_pods(cluster, ISTIO_NAMESPACE, load(environment.stack).gateway.selector)
+    pods = caller_pod.ready_pods(cluster, ISTIO_NAMESPACE, load(environment.stack).gateway.selector)
     tables = {p["metadata"]["name"]: envoy.fetch_endpoints(cluster, p) for p in pods}
     seen = {pod: parse_clusters(table, GATEWAY_CLUSTER) for pod, table in tables.items()}
     return evaluate_gateway(access.cluster, seen, reported)

@@ -1,6 +1,8 @@
 """Asking the proxies of a cluster what they know: their endpoint tables, as text."""
 
-from isthmus.adapters import readiness
+from collections.abc import Sequence
+
+from isthmus.adapters import pod_dial, readiness
 from isthmus.adapters.diff import Manifest
 from isthmus.adapters.kube import Kube
 from isthmus.errors import NotReady
@@ -10,6 +12,9 @@ INJECTED = "security.istio.io/tlsMode=istio"
 REQUEST = ("pilot-agent", "request", "GET")
 """A command that every proxy's container has, distroless ones included."""
 ENDPOINTS = "/clusters?format=json"
+ADMIN = "http://127.0.0.1:15000"
+"""Where a proxy's administration interface listens (istio.io, Ports used by Istio)."""
+SEPARATOR = "isthmus-next"
 
 
 def sidecars(client: Kube) -> list[Manifest]:
@@ -34,3 +39,22 @@ def ask_admin(client: Kube, pod: Manifest, path: str) -> str:
         raise NotReady(f"{where}: its proxy does not answer: {said}", cluster=client.access.cluster)
     # pilot-agent may log a warning on standard output before the table.
     return text[max(text.find("{"), 0) :]
+
+
+def ask_admin_paths(client: Kube, pod: Manifest, paths: Sequence[str]) -> list[str]:
+    """Return the JSON at several paths by one command, as starting one is what takes its time.
+
+    Where the container has no curl they are asked one after the other, as `ask_admin` does.
+    """
+    meta = pod["metadata"]
+    command = ["curl", "-q", "-sS", "--noproxy", "*", "-m", "5", "-w", f"\n{SEPARATOR}\n"]
+    command += [f"{ADMIN}{path}" for path in paths]
+    try:
+        printed = client.execute(meta["name"], meta["namespace"], "istio-proxy", command)
+        found = printed.out.split(f"\n{SEPARATOR}\n")[:-1]
+        if not printed.code and len(found) == len(paths):
+            return found
+    except NotReady as error:
+        if not pod_dial.is_missing_program(error):
+            raise
+    return [ask_admin(client, pod, path) for path in paths]

@@ -71,7 +71,12 @@ def dial(server: ApiServer, pod: Pod, host: str, port: int, limit: float) -> Dia
     return Dialled(address, False, "tcp", said.strip() or printed.err.strip(), seconds)
 
 
+def is_missing_program(error: NotReady) -> bool:
+    """Tell whether a command was not run because the container has no such program."""
+    return "executable file not found" in error.message or "no such file" in error.message
+
+
 def _without_curl(error: NotReady) -> Dialled:
-    if "executable file not found" in error.message or "no such file" in error.message:
+    if is_missing_program(error):
         return Dialled("", False, "", NO_PROGRAM, 0.0, missing=True)
     raise error

@@ -1,7 +1,8 @@
 """From what a person types to an environment: a file, or the name of one that was built."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from isthmus import file_lock, state
 from isthmus.cli import terminal
@@ -25,6 +26,31 @@ def find(text: str) -> "Environment":
     if Path(text).is_file():
         return load(Path(text))
     raise Usage(f"{text}: neither a file nor an environment built here", hint=_built_names())
+
+
+def with_services(
+    environment: "Environment", services: Sequence[Mapping[str, Any]]
+) -> "Environment":
+    """Return the environment in which these services are proved, too, each once.
+
+    Raises Usage if one is none. One that the file has is asked as the file says.
+    """
+    from pydantic import ValidationError
+
+    from isthmus.environment import ServiceSpec, messages
+
+    wanted = list(environment.verification.services)
+    for fields in services:
+        try:
+            spec = ServiceSpec(**fields)
+        except ValidationError as error:
+            [first, *_] = error.errors()
+            where = ".".join(map(str, first["loc"]))
+            raise Usage(f"--service: {where} {messages.rule(first, ServiceSpec)}") from None
+        if not any(spec.name == has.name and spec.port in (None, has.port) for has in wanted):
+            wanted.append(spec)
+    verification = environment.verification.model_copy(update={"services": wanted})
+    return environment.model_copy(update={"verification": verification})
 
 
 def is_deleted(text: str) -> bool:

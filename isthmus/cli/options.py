@@ -33,6 +33,26 @@ def _choose(ctx: click.Context, param: click.Parameter, value: str | None) -> No
         terminal.choose_color(value)
 
 
+class ServiceParam(click.ParamType[dict[str, Any]]):
+    """A Service, with its port and a path if they are given."""
+
+    name = "service"
+    form = re.compile(
+        r"((?P<protocol>http|tcp)://)?(?P<name>[^/:]+/[^/:]+)(:(?P<port>\d{1,5}))?(?P<path>/.*)?"
+    )
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> dict[str, Any]:
+        """Return the fields of a ServiceSpec; fails for anything else than such a text."""
+        if isinstance(value, dict):
+            return value
+        if not (found := self.form.fullmatch(value)):
+            self.fail(f"{value!r} is no Service such as shop/cart or shop/cart:8080/healthz")
+        fields = {name: text for name, text in found.groupdict().items() if text}
+        return {**fields, **({"port": int(fields["port"])} if "port" in fields else {})}
+
+
 environment = click.argument("env", metavar="ENV")
 
 as_json = click.option(
@@ -64,6 +84,15 @@ yes = click.option(
     "--yes",
     is_flag=True,
     help="Do not ask before clusters are bought or deleted, or another's mesh is deleted.",
+)
+
+services = click.option(
+    "--service",
+    "services",
+    type=ServiceParam(),
+    multiple=True,
+    metavar="NS/NAME",
+    help="Prove this Service, too: [tcp://]NS/NAME[:PORT][/PATH]; may be repeated.",
 )
 
 accept_checksum = click.option(

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.table import Table
@@ -96,9 +96,16 @@ def down(env: str, wait: bool, timeout: float | None, yes: bool, accept_checksum
 @options.as_json
 @options.timeout
 @options.color
-def verify(env: str, output: str, timeout: float | None) -> None:
-    """Prove ENV by traffic: requests from every region, answered by every region."""
-    environment = environment_argument.find(env)
+@options.services
+def verify(
+    env: str, output: str, timeout: float | None, services: tuple[dict[str, Any], ...]
+) -> None:
+    """Prove ENV by traffic: requests from every region, answered by every region.
+
+    The sample always, and services of your own: those of verification.services in its file, and of
+    --service.
+    """
+    environment = environment_argument.with_services(environment_argument.find(env), services)
     environment_argument.require_built(environment, env)
     from isthmus.cli import run_flow
 
@@ -149,6 +156,8 @@ def _report(run: "RunRecord", steps: bool) -> None:
 
 def show(verification: "Verification", output: str) -> None:
     """Print the verification on stdout; raises Findings if its verdict is `fail`."""
+    from isthmus.verification import service_rows, table
+
     passed = verification.verdict == "pass"
     if output == "json":
         terminal.document("Verification", verification.document())
@@ -156,14 +165,15 @@ def show(verification: "Verification", output: str) -> None:
             terminal.print_message(VERIFIED, "green")
     else:
         headline = Text(VERIFIED, "green") if passed else Text("not verified", "red")
-        terminal.show(headline, _table(verification))
+        terminal.show(headline, _table(table(verification)))
+        if verification.services:
+            terminal.show(_table(service_rows(verification)))
+        for note in verification.notes:
+            terminal.print_message(note)
     verification.raise_for_findings()
 
 
-def _table(verification: "Verification") -> Table:
-    from isthmus.verification import table
-
-    rows = table(verification)
+def _table(rows: list[dict[str, str]]) -> Table:
     headings = list(dict.fromkeys(heading for row in rows for heading in row))
     shown = Table(*headings, box=None, pad_edge=False)
     for row in rows:

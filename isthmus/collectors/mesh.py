@@ -1,5 +1,6 @@
 """The whole snapshot: every cluster at once, then the ways between them."""
 
+import os
 import time
 
 from isthmus import __version__, polling, providers
@@ -14,21 +15,31 @@ from isthmus.stacks import load
 
 PARALLEL = 16
 """Clusters that are asked at a time."""
+WAYS = 2
+"""Ways that are tried at a time, for each such cluster."""
+LOCAL = ("lab", "kind")
+"""Providers whose clusters share the cores of this machine: asked all at once, each takes so long
+that it looks broken."""
 
 
-def take_snapshot(environment: Environment, *, proxies: bool = True) -> Snapshot:
+def take_snapshot(environment: Environment, *, proxies: bool = True, ways: bool = True) -> Snapshot:
     """Return what all clusters show now. A cluster that gives no answer stops no other.
 
-    Without `proxies` neither Envoy nor istiod is asked, nor a dry run made: half of the time. The
-    ways between clusters are always tried.
+    Without `proxies` neither Envoy nor istiod is asked, nor a dry run made: half of the time.
+    Without `ways` none between clusters is tried.
     """
     begun, moment = time.monotonic(), time.time()
+    at_a_time = (os.cpu_count() or 1) if environment.provider in LOCAL else PARALLEL
     with polling.use_timeouts(questions.limits(environment.timeouts)):
         seen = questions.in_parallel(
-            lambda spec: _cluster(environment, spec, proxies), environment.clusters, PARALLEL
+            lambda spec: _cluster(environment, spec, proxies), environment.clusters, at_a_time
         )
         clusters = [snapshot for snapshot, _ in seen]
-        clusters, probes = _ways(environment, clusters, [client for _, client in seen])
+        probes: list[TlsProbe] = []
+        if ways:
+            clusters, probes = _ways(
+                environment, clusters, [client for _, client in seen], at_a_time
+            )
     found = Snapshot(
         isthmus=__version__,
         taken_at=moment,
@@ -68,11 +79,14 @@ def _unreachable(spec: ClusterSpec, host: bool, error: IsthmusError) -> ClusterS
 
 
 def _ways(
-    environment: Environment, clusters: list[ClusterSnapshot], clients: list[kube.Kube | None]
+    environment: Environment,
+    clusters: list[ClusterSnapshot],
+    clients: list[kube.Kube | None],
+    at_a_time: int,
 ) -> tuple[list[ClusterSnapshot], list[TlsProbe]]:
     pairs = [(c, seen) for c, seen in zip(clients, clusters, strict=True) if c]
     askers = [found for client, seen in pairs if (found := paths.asker(client, seen))]
-    probes = paths.probe(askers, clusters, load(environment.stack).gateway)
+    probes = paths.probe(askers, clusters, load(environment.stack).gateway, WAYS * at_a_time)
     for asking in askers:
         if asking.cluster == clusters[0].name:
             probes += paths.api_servers(asking, clusters[0])

@@ -1,7 +1,9 @@
 """From inside a pod of each cluster to every other one: name, TCP, TLS, and who answers."""
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 from isthmus import polling
@@ -9,7 +11,7 @@ from isthmus.adapters import pod_dial, pod_tls
 from isthmus.adapters.kube import Kube
 from isthmus.collectors import questions
 from isthmus.diagnosis.certificate_facts import facts_of_der
-from isthmus.diagnosis.gateway_facts import balancer_addresses
+from isthmus.diagnosis.gateway_facts import balancer_addresses, ip
 from isthmus.diagnosis.objects import (
     has_running_proxy,
     is_ready,
@@ -74,9 +76,9 @@ def _preference(pod: Object) -> tuple[bool, bool, bool, str]:
 
 
 def probe(
-    askers: list[Asker], clusters: list[ClusterSnapshot], gateway: GatewayNames
+    askers: list[Asker], clusters: list[ClusterSnapshot], gateway: GatewayNames, parallel: int
 ) -> list[TlsProbe]:
-    """Return what came of each way between these clusters, host first; all are tried at once."""
+    """Return what came of each way between these clusters, host first; so many at a time."""
     host = clusters[0].name
     wanted = [
         (one, way)
@@ -84,7 +86,7 @@ def probe(
         for cluster in clusters
         for way in _ways(one.cluster, cluster, host, gateway)
     ]
-    return questions.in_parallel(lambda item: _try(*item), wanted, PARALLEL)
+    return questions.in_parallel(lambda item: _try(*item), wanted, parallel)
 
 
 def addresses(cluster: ClusterSnapshot, gateway: GatewayNames) -> list[str]:
@@ -135,7 +137,7 @@ def _try(asking: Asker, way: Way) -> TlsProbe:
     if polling.is_out_of_time():
         return known.model_copy(update={"skipped": questions.OUT_OF_TIME})
     try:
-        return _dialled(asking, way, known)
+        return _tried(asking, way, known)
     except IsthmusError as error:
         polling.raise_if_stopped()
         return known.model_copy(update={"skipped": error.message})
@@ -143,7 +145,19 @@ def _try(asking: Asker, way: Way) -> TlsProbe:
         return known.model_copy(update={"skipped": f"{type(error).__name__}: {error}"})
 
 
-def _dialled(asking: Asker, way: Way, known: TlsProbe) -> TlsProbe:
+def _tried(asking: Asker, way: Way, known: TlsProbe) -> TlsProbe:
+    """Return what came of a way: at once by TLS where no name is to be resolved before.
+
+    Only where that fails it is worth another command to see how far it came.
+    """
+    shaken = None
+    if ip(way.host):
+        begun = time.monotonic()
+        shaken = _shake(asking, way, way.host)
+        if not shaken.error and not shaken.missing:
+            seconds = round(time.monotonic() - begun, 2)
+            found = {"resolved": (way.host,), "connected": True, "seconds": seconds}
+            return known.model_copy(update=found | _shown(shaken))
     dialled = pod_dial.dial(asking.client, asking.pod, way.host, way.port, LIMIT)
     if dialled.missing:
         skipped = f"{asking.pod.text} {pod_dial.NO_PROGRAM}"
@@ -157,20 +171,24 @@ def _dialled(asking: Asker, way: Way, known: TlsProbe) -> TlsProbe:
     }
     if not dialled.connected:
         return known.model_copy(update=found)
-    where = dialled.address or way.host
-    shaken = pod_tls.handshake(
-        asking.client, asking.pod, where, way.port, way.server_name, way.alpn, LIMIT
-    )
+    shaken = shaken or _shake(asking, way, dialled.address or way.host)
     if shaken.missing:
         skipped = f"TLS not tried: {asking.pod.text} has no netcat"
         return known.model_copy(update=found | {"skipped": skipped})
-    return known.model_copy(
-        update=found
-        | {
-            "error": shaken.error,
-            "error_at": "tls" if shaken.error else "",
-            "certificates": facts_of_der(shaken.chain),
-            "alpn_selected": shaken.alpn,
-            "wants_client_certificate": shaken.wants_client_certificate,
-        }
+    return known.model_copy(update=found | _shown(shaken))
+
+
+def _shake(asking: Asker, way: Way, address: str) -> pod_tls.Handshake:
+    return pod_tls.handshake(
+        asking.client, asking.pod, address, way.port, way.server_name, way.alpn, LIMIT
     )
+
+
+def _shown(shaken: pod_tls.Handshake) -> dict[str, Any]:
+    return {
+        "error": shaken.error,
+        "error_at": "tls" if shaken.error else "",
+        "certificates": facts_of_der(shaken.chain),
+        "alpn_selected": shaken.alpn,
+        "wants_client_certificate": shaken.wants_client_certificate,
+    }

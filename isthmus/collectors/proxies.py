@@ -29,9 +29,9 @@ PROXY = "istio-proxy"
 LIMIT = 24
 """Sidecars of one cluster that are asked; the sample's come first, then others, by namespace."""
 QUESTIONS = {
-    "clusters": "clusters?format=json",
-    "secrets": "config_dump?resource=dynamic_active_secrets",
-    "node": "server_info",
+    "clusters": "/clusters?format=json",
+    "secrets": "/config_dump?resource=dynamic_active_secrets",
+    "node": "/server_info",
 }
 """Envoy's administration interface (envoyproxy.io, Administration interface)."""
 
@@ -59,8 +59,11 @@ def _order(pod: Manifest) -> tuple[bool, str, str]:
 
 
 def _proxy(client: Kube, pod: Manifest, kind: str, hosts: frozenset[str]) -> ProxySnapshot:
-    asked = {what: partial(_admin, client, pod, path) for what, path in QUESTIONS.items()}
-    found, errors = questions.ask(asked, 3)
+    texts, errors = questions.ask({"": partial(_admin, client, pod)})
+    found, unreadable = questions.ask(
+        {what: partial(_parsed, pod, what, text) for what, text in texts.get("", {}).items()}, 1
+    )
+    errors = {what: errors[""] for what in QUESTIONS if errors} | unreadable
     node = _metadata(found.get("node"))
     leaf, roots = _certificates(found.get("secrets"))
     view = node.get("REQUESTED_NETWORK_VIEW")
@@ -81,12 +84,16 @@ def _proxy(client: Kube, pod: Manifest, kind: str, hosts: frozenset[str]) -> Pro
     )
 
 
-def _admin(client: Kube, pod: Manifest, path: str) -> Any:
-    text = envoy.ask_admin(client, pod, path)
+def _admin(client: Kube, pod: Manifest) -> dict[str, str]:
+    texts = envoy.ask_admin_paths(client, pod, list(QUESTIONS.values()))
+    return dict(zip(QUESTIONS, texts, strict=True))
+
+
+def _parsed(pod: Manifest, what: str, text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError:
-        raise NotReady(f"{name_of(pod)}: {path}: no JSON: {text[:120]}") from None
+        raise NotReady(f"{name_of(pod)}: {QUESTIONS[what]}: no JSON: {text[:120]}") from None
 
 
 def _metadata(info: Any) -> Object:

@@ -23,6 +23,7 @@ from isthmus.environment.sections import (
     Overlays,
     ResourceRequests,
     Resources,
+    ServiceSpec,
     VerificationSpec,
 )
 from isthmus.environment.timeouts import Timeouts
@@ -40,6 +41,7 @@ __all__ = [
     "RegionName",
     "ResourceRequests",
     "Resources",
+    "ServiceSpec",
     "Site",
     "StackName",
     "Timeouts",

@@ -22,6 +22,8 @@ MEMORY = r"^[0-9]+([.][0-9]+)?(k|M|G|T|Ki|Mi|Gi|Ti)?$"
 RELEASE = r"^v1[.][0-9]{1,3}[.][0-9]{1,3}$"
 IDENTITY = r"^[A-Za-z0-9][-A-Za-z0-9]{0,63}$"
 INSTANCE = r"^[A-Za-z0-9][-A-Za-z0-9.]{0,31}$"
+SERVICE = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?/[a-z]([-a-z0-9]*[a-z0-9])?$"
+URL_PATH = r"^/[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*$"
 CIDR = r"^[0-9]{1,3}([.][0-9]{1,3}){3}/[0-9]{1,2}$"
 
 RULES = {
@@ -38,6 +40,8 @@ RULES = {
     RELEASE: "must be a Kubernetes version as KCE lists it, such as v1.32.3",
     IDENTITY: "must be an identity as the cloud's console shows it: letters, digits and -",
     INSTANCE: "must be an instance type such as S6.4B",
+    SERVICE: "must be a namespace and a Service in it: shop/cart",
+    URL_PATH: "must be a URL's path, from its first /, other signs percent-encoded: /healthz",
     CIDR: "must be a network such as 172.16.0.0/16",
 }
 """Pattern -> what a person must do; source: the Kubernetes API conventions, the OCI image names."""
@@ -138,6 +142,8 @@ LabelKey = Annotated[
 ]
 PodFields = Annotated[dict[str, Any], AfterValidator(_none_of(RESERVED_POD_FIELDS))]
 ContainerFields = Annotated[dict[str, Any], AfterValidator(_none_of(RESERVED_CONTAINER_FIELDS))]
+ServiceName = Annotated[str, StringConstraints(pattern=SERVICE, max_length=127)]
+UrlPath = Annotated[str, StringConstraints(pattern=URL_PATH, max_length=1024)]
 LabelValue = Annotated[str, StringConstraints(pattern=LABEL_VALUE, max_length=63)]
 ContextName = Annotated[str, StringConstraints(pattern=PRINTABLE, max_length=253)]
 ServerUrl = Annotated[str, StringConstraints(pattern=SERVER, max_length=255)]

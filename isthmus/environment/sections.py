@@ -1,8 +1,9 @@
 """The optional parts of an environment: each has a default that is right for a first run."""
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 from isthmus.environment import form
 from isthmus.environment.formats import (
@@ -15,6 +16,8 @@ from isthmus.environment.formats import (
     LabelValue,
     MemoryQuantity,
     PodFields,
+    ServiceName,
+    UrlPath,
 )
 from isthmus.environment.paths import Archives
 
@@ -144,6 +147,29 @@ class Pods(Section):
     """Fields of a Container for each of their containers, such as resources and securityContext."""
 
 
+class ServiceSpec(Section):
+    """A service of your own that is proved, too."""
+
+    model_config = ConfigDict(title="Service")
+
+    name: ServiceName
+    """Its namespace and its name: shop/cart."""
+    port: int | None = Field(default=None, ge=1, le=65535)
+    """Port of the Service; may be left out if it has one alone."""
+    path: UrlPath = "/"
+    """What is asked for by HTTP, and is answered with a status below 400."""
+    protocol: Literal["http", "tcp"] | None = None
+    """How it is asked; by default as the Service's port says."""
+
+
+def _refuse_repeated(services: list[ServiceSpec]) -> list[ServiceSpec]:
+    for at, spec in enumerate(services):
+        if any((spec.name, spec.port) == (has.name, has.port) for has in services[:at]):
+            text = f"must not repeat {spec.name}"
+            raise PydanticCustomError("rule", text + (f":{spec.port}" if spec.port else ""))
+    return services
+
+
 class VerificationSpec(Section):
     """How the mesh is proved by traffic."""
 
@@ -153,3 +179,5 @@ class VerificationSpec(Section):
     """Requests that each cluster sends, each over a connection of its own."""
     timeout: float = Field(default=10.0, gt=0, le=300, allow_inf_nan=False)
     """Seconds that one request may take."""
+    services: Annotated[list[ServiceSpec], AfterValidator(_refuse_repeated)] = []
+    """Services of your own that are proved, too: each endpoint must answer in its share."""

@@ -184,6 +184,7 @@ def _endpoint(host: dict[str, Any]) -> ObservedEndpoint:
         port=_value(socket, "port_value", 0),
         weight=host.get("weight", 1),
         health=_health(_value(host, "health_status", {})),
+        priority=host.get("priority", 0),
         **_counts(_value(host, "stats", [])),
     )
 

@@ -14,6 +14,7 @@ from isthmus.verification.evidence import (
     clusters_in_network,
     gateways_of_network,
 )
+from isthmus.verification.services import ServiceVerdict
 from isthmus.verification.shares import Z, bound, expected_shares
 from isthmus.verification.verdict import ClientVerdict, Verification
 
@@ -47,7 +48,10 @@ def evaluate_client(
 
 
 def evaluate(
-    environment: Environment, clients: Sequence[ClientVerdict], more: Sequence[Finding] = ()
+    environment: Environment,
+    clients: Sequence[ClientVerdict],
+    more: Sequence[Finding] = (),
+    services: Sequence[ServiceVerdict] = (),
 ) -> Verification:
     """Return the verdict on the whole mesh; `more` are findings made elsewhere, as on gateways."""
     networks = {cluster.name: cluster.network for cluster in environment.clusters}
@@ -56,6 +60,7 @@ def evaluate(
     return Verification(
         environment=environment.name,
         clients=in_order,
+        services=tuple(services),
         findings=(
             *(traffic_findings.no_client(name) for name in networks if name not in by_name),
             *more,

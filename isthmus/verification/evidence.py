@@ -9,6 +9,7 @@ COUNTS = {
     "answered": "rq_success",
     "errors": "rq_error",
     "unconnected": "cx_connect_fail",
+    "dialled": "cx_total",
 }
 """Envoy's names for them (envoy/upstream/host_description.h, ALL_HOST_STATS)."""
 
@@ -16,9 +17,11 @@ RECEIVING = frozenset({"HEALTHY", "UNKNOWN"})
 """Health states whose endpoints Envoy sends requests to; UNKNOWN is EDS's default."""
 
 KINDS_BY_CAUSE = (
-    ("no pods", "no gateway", "gateway down", "no client"),
-    ("gateway behind", "sends back", "pod missing", "gateway missing"),
-    ("foreign pod", "unexpected endpoint", "unhealthy endpoint", "no weight"),
+    ("no service", "no port", "not balanced"),
+    ("no pods", "no gateway", "gateway down", "no client", "no sidecar"),
+    ("gateway behind", "sends back", "pod missing", "gateway missing", "endpoint missing"),
+    ("unknown service", "foreign pod", "unexpected endpoint", "unhealthy endpoint", "no weight"),
+    ("failing endpoint",),
     ("reused connections", "unknown instance", "failed requests"),
     ("silent", "skewed"),
 )
@@ -47,6 +50,10 @@ class ObservedEndpoint(StepResult):
     """Requests: sent there, answered by no error, answered by a 5xx or reset."""
     unconnected: int = 0
     """Connections that did not come about."""
+    dialled: int = 0
+    """Connections that were begun."""
+    priority: int = 0
+    """Others of a lower one get all requests as long as enough of them are well."""
 
     @property
     def text(self) -> str:

@@ -6,6 +6,7 @@ from typing import Any, Literal
 from isthmus.errors import Findings
 from isthmus.step_results import StepResult
 from isthmus.verification.evidence import Finding, sort_by_cause
+from isthmus.verification.services import ServiceVerdict
 from isthmus.verification.shares import bound
 
 VerdictWord = Literal["pass", "fail"]
@@ -64,6 +65,8 @@ class Verification(StepResult):
 
     environment: str
     clients: list[ClientVerdict]
+    services: tuple[ServiceVerdict, ...] = ()
+    """What each client saw of services of the users' own."""
     findings: tuple[Finding, ...] = ()
     """What no single client shows."""
     causes: tuple[Finding, ...] = ()
@@ -73,6 +76,7 @@ class Verification(StepResult):
     def all_findings(self) -> list[Finding]:
         """Every finding once, causes before what follows from them."""
         found = [reason for client in self.clients for reason in client.findings]
+        found += [reason for service in self.services for reason in service.findings]
         return [*self.causes, *sort_by_cause([*found, *self.findings])]
 
     @property
@@ -84,6 +88,12 @@ class Verification(StepResult):
     def verdict(self) -> VerdictWord:
         """`pass` if every region is answered by every region as it should be."""
         return _word(self.all_findings)
+
+    @property
+    def notes(self) -> list[str]:
+        """What of the users' own rules makes other shares right, each once, by its service."""
+        found = (f"{s.service}: {note}" for s in self.services for note in s.notes)
+        return list(dict.fromkeys(found))
 
     @property
     def found(self) -> str:
@@ -103,6 +113,7 @@ class Verification(StepResult):
             "environment": self.environment,
             "verdict": self.verdict,
             "clients": [client.document() for client in self.clients],
+            "services": [service.document() for service in self.services],
             "causes": [{"id": c.kind, "about": c.about, "text": c.text} for c in self.causes],
             "reasons": self.reasons,
         }
@@ -145,6 +156,11 @@ def table(verification: Verification) -> list[dict[str, str]]:
         }
         for client in verification.clients
     ]
+
+
+def service_rows(verification: Verification) -> list[dict[str, str]]:
+    """Return a row for each service and client; `endpoints`: how many requests each one got."""
+    return [service.row() for service in verification.services]
 
 
 def _cell(client: ClientVerdict, cluster: str) -> str:

@@ -6,7 +6,7 @@ from world import environment
 
 from isthmus.errors import ClusterUnreachable, Findings, NotReady
 from isthmus.verification import VerificationFailed
-from tasks import traffic
+from tasks import caller_pod, traffic
 
 pytestmark = pytest.mark.usefixtures("prefect")
 
@@ -66,7 +66,7 @@ def test_a_way_that_eats_each_request_s_whole_time_is_told_after_a_few(patient, 
         return (out.replace("\n200 1", lost, 1) if "/hello" in argv[-1] else out), err
 
     monkeypatch.setattr(patient.host, "program", dropped)
-    monkeypatch.setattr(traffic.Caller, "_await_answers", lambda self: False)
+    monkeypatch.setattr(traffic.SampleCaller, "_await_answers", lambda self: False)
     monkeypatch.setattr(traffic, "RECHECK_TIME_LIMIT", 0.0)
     with pytest.raises(VerificationFailed) as caught:
         verify()
@@ -91,7 +91,8 @@ def test_output_that_tells_of_some_requests_only_is_no_evidence(patient, monkeyp
         return (out[: len(out) // 2], err, 23) if "/hello" in argv[-1] else (out, err)
 
     monkeypatch.setattr(patient.host, "program", cut)
-    caller = traffic.Caller(environment(), patient.host, "sleep-beijing", None)
+    pod = caller_pod.CallerPod(patient.host, "sleep-beijing")
+    caller = traffic.SampleCaller(environment(), pod, None)
     with pytest.raises(NotReady, match=r"curl reported \d+ of 10 requests .* exit code 23"):
         caller._send_requests(10, 1.0)
 

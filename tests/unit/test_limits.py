@@ -87,7 +87,7 @@ BESIDE = {
         adapters/debounce.DEBOUNCE_SECONDS adapters/kubefed.WATCH_START_SECONDS
         adapters/kube_client.STALE_FOLDER_SECONDS
         adapters/load_balancer_failures.RECENT_EVENT_SECONDS
-        adapters/pod_exec.SLOW_DIAL_SECONDS""",
+        adapters/pod_exec.SLOW_DIAL_SECONDS verification/service_probe.HOLD_SECONDS""",
     "how long a look at a mesh takes: a slow answer is a finding": """
         collectors/admission.PATIENT_SECONDS collectors/paths.LIMIT collectors/questions.CONNECT
         collectors/questions.EXEC collectors/questions.REQUEST collectors/questions.RETRY

@@ -52,10 +52,12 @@ def test_endpoints_by_ipv6_are_the_same_wherever_they_are_told():
     assert "[fd00::2]:15443" in lacking.text
 
 
-@pytest.mark.parametrize("source", ["envoy.json", "istioctl.json"])
-def test_both_forms_of_the_table_are_read_alike(source):
+@pytest.mark.parametrize(("source", "dialled"), [("envoy.json", 3), ("istioctl.json", 0)])
+def test_both_forms_of_the_table_are_read_alike(source, dialled):
     assert parse_clusters((CASES / source).read_text(), HELLOWORLD) == [
-        ObservedEndpoint(address="10.244.0.7", port=5000, weight=1, health="HEALTHY"),
+        ObservedEndpoint(
+            address="10.244.0.7", port=5000, weight=1, health="HEALTHY", dialled=dialled
+        ),
         ObservedEndpoint(address="198.18.2.200", port=15443, weight=3, health="HEALTHY"),
         ObservedEndpoint(address="198.18.3.200", port=15443, weight=1, health="EJECTED"),
     ]

@@ -19,6 +19,7 @@ from isthmus.verification import (
     endpoint_findings,
     evaluate,
     evaluate_client,
+    service_findings,
     table,
     traffic_findings,
 )
@@ -351,6 +352,7 @@ def test_the_document_has_exactly_the_published_keys():
         "kind": "Verification",
         "environment": "pair",
         "verdict": "pass",
+        "services": [],
         "causes": [],
         "reasons": [],
     }
@@ -410,6 +412,7 @@ def test_what_the_sidecar_counted_comes_before_a_failure_that_names_no_cause():
 
 
 def test_every_kind_of_reason_has_its_place_among_causes():
-    told = [inspect.getsource(module) for module in (endpoint_findings, traffic_findings)]
+    modules = (endpoint_findings, traffic_findings, service_findings)
+    told = [inspect.getsource(module) for module in modules]
     named = set(re.findall(r'make_finding\(\s*"([a-z ]+)"', "".join(told)))
     assert named == {kind for kinds in KINDS_BY_CAUSE for kind in kinds} and len(named) > 10

@@ -103,7 +103,8 @@ def _unreachable(snapshot: Snapshot, cluster: ClusterSnapshot, said: list[Refusa
         cause = f"nothing listens at {place}, to which the Service istiod leads"
     elif any(word in message for word in ("deadline exceeded", "timeout", "timed out", "no route")):
         cause = f"nothing comes back from {place}: either a firewall or security group does not "
-        cause += f"let the API server of {cluster.name} there, or it has no route"
+        cause += f"let the API server of {cluster.name} there, it has no route, or istiod is too "
+        cause += "busy to answer"
         fix = f"# let the control plane of {cluster.name} reach {place} by TCP, then:\n{fix}"
         certain = False
     else:
