@@ -3,6 +3,7 @@
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -61,10 +62,16 @@ def watched(command: list[str], variables: Mapping[str, str]) -> tuple[int, str,
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT, env=variables
         )
-        while process.returncode is None:
-            most = max(most, peak(Path("/proc", str(process.pid), "status")))
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(LOOK)
+        try:
+            while process.returncode is None:
+                most = max(most, peak(Path("/proc", str(process.pid), "status")))
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(LOOK)
+        except BaseException:
+            # Who is asked to end must not wait for what goes on without it.
+            process.send_signal(signal.SIGINT)
+            process.wait()
+            raise
         said.seek(0)
         return process.returncode, said.read(), most
 

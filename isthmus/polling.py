@@ -53,11 +53,16 @@ def until(
                 raise
             passing = raised
         left = deadline - time.monotonic()
-        pause = max(interval, min(passing.retry_after, left) if passing else 0.0)
-        if pause > left or left <= 0:
+        wanted = max(interval, min(passing.retry_after, left) if passing else 0.0)
+        if wanted > left or left <= 0:
             raise _timed_out(what, timeout, cluster, seen, error, passing) from passing
-        (_stopped.get() or threading.Event()).wait(pause)
-        raise_if_stopped()
+        pause(wanted)
+
+
+def pause(seconds: float) -> None:
+    """Let so much time pass; raises Stopped as soon as the run around is told to end."""
+    (_stopped.get() or threading.Event()).wait(seconds)
+    raise_if_stopped()
 
 
 def _timed_out(

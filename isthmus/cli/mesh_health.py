@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from isthmus import environment_store
 from isthmus.cli.diagnose import take_snapshot
+from isthmus.cli.status_history import Observation, ago
 from isthmus.diagnosis import analysis, causes, report
 from isthmus.diagnosis.times import DAY
 
@@ -75,10 +76,18 @@ class MeshHealth:
         """Say when traffic was last proven, and by how much."""
         if not self.proof:
             return "not proven here yet: isthmus verify"
-        since = f"{_ago(self.now - self.proof['at'])} ago, {self.proof['requests']} requests"
+        since = f"{ago(self.now - self.proof['at'])} ago, {self.proof['requests']} requests"
         if self.is_proven:
             return f"proven {since}; status itself sends none"
         return f"NOT proven {since}: {self.proof['first']}"
+
+    def observations(self) -> list[Observation]:
+        """Return what is true of the mesh, in words that stay the same as long as it does."""
+        word = "not proven here yet"
+        if self.proof:
+            word = "proven" if self.is_proven else f"NOT proven: {self.proof['first']}"
+        found = ((f"{f.id} {' -> '.join(f.clusters)}", f.title) for f in self.errors)
+        return [Observation("traffic", word), *(Observation(*each) for each in found)]
 
     def document(self) -> dict[str, Any]:
         """Return it as JSON has it."""
@@ -131,10 +140,3 @@ def _authorities(cluster: "ClusterSnapshot") -> Iterator[Expiry]:
             yield Expiry(cluster.name, "root CA", root.not_after)
         if cluster.cacerts.signing:
             yield Expiry(cluster.name, "intermediate CA", cluster.cacerts.signing.not_after)
-
-
-def _ago(seconds: float) -> str:
-    for size, unit in ((DAY, "days"), (3600.0, "h"), (60.0, "min")):
-        if seconds >= size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} s"

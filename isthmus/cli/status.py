@@ -1,6 +1,9 @@
 """The verb that looks: status."""
 
 import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,11 +12,12 @@ from rich.text import Text
 
 from isthmus import state
 from isthmus.cli import confirm, environment_argument, options, terminal
-from isthmus.errors import Findings
+from isthmus.cli.status_history import Change, History, Observation, ago
+from isthmus.errors import Findings, IsthmusError
 
 if TYPE_CHECKING:
     from isthmus.cli.mesh_health import MeshHealth
-    from isthmus.cli.status_checks import StatusCheck
+    from isthmus.cli.status_checks import ClusterStatus, StatusCheck
     from isthmus.environment import Environment
 
 
@@ -22,7 +26,20 @@ if TYPE_CHECKING:
 @options.as_json
 @options.color
 @click.option("--steps", is_flag=True, help="Show what took how long in the last run instead.")
-def status(env: str, output: str, steps: bool) -> None:
+@click.option(
+    "--watch",
+    is_flag=True,
+    help="Look again and again: what is true, since when, and the last change; Ctrl-C ends it.",
+)
+@click.option(
+    "--interval",
+    type=options.Duration(),
+    metavar="DURATION",
+    default="10s",
+    show_default=True,
+    help="With --watch: time from one look to the next.",
+)
+def status(env: str, output: str, steps: bool, watch: bool, interval: float) -> None:
     """Show whether each cluster of ENV is reachable, federated, wired, its gateway ready.
 
     Nothing is changed.
@@ -32,31 +49,95 @@ def status(env: str, output: str, steps: bool) -> None:
     if steps:
         return _show_steps(environment, env, output)
     confirm.read_cloud_credentials(environment)
-    from isthmus.cli import cluster_view, mesh_health, status_checks
+    if watch:
+        from isthmus.cli import status_watch
+
+        return status_watch.watch(lambda: look(environment, env), output, interval)
+    seen = look(environment, env)
+    if output == "json":
+        terminal.document("Status", seen.document())
+    else:
+        terminal.show_lines(seen.lines())
+    if seen.failure:
+        raise seen.failure
+
+
+@dataclass(frozen=True)
+class Look:
+    """All that was seen of an environment at one moment."""
+
+    environment: "Environment"
+    sights: "list[ClusterStatus]"
+    found: "list[StatusCheck]"
+    health: "MeshHealth"
+    failure: IsthmusError | None
+    """What `status` ends with."""
+    history: History
+    changes: list[Change]
+    """What is other than at the look before."""
+
+    def document(self) -> dict[str, Any]:
+        """Return it as JSON has it."""
+        from isthmus.cli import status_checks
+
+        fields = status_checks.document(self.environment, self.sights, self.found)
+        if self.health.errors or self.health.is_refuted:
+            fields["verdict"] = "fail"
+        return {
+            **fields,
+            **_runs(self.environment),
+            **self.health.document(),
+            "since": {what: _moment(at) for what, at in self.history.since.items()},
+            "lastChange": (last := self.history.last) and {**vars(last), "at": _moment(last.at)},
+        }
+
+    def lines(self, *, since: bool = False) -> list[Text]:
+        """Return it as lines for a person, each with since when it is so if that is asked for."""
+        known = self.history.since if since else {}
+        return [
+            *_lines(self.environment, self.found, known, self.health.now),
+            *_health_lines(self.health),
+            *_run_lines(self.environment),
+        ]
+
+
+def look(environment: "Environment", env: str) -> Look:
+    """Return what the clusters show, what traffic last told, and what changed since the last look.
+
+    `env` is the environment as the person called it.
+    """
+    from isthmus.cli import cluster_view, mesh_health, status_checks, status_history
 
     sights = cluster_view.get_cluster_statuses(environment)
     found = status_checks.checks(environment, sights)
     health = mesh_health.look(environment)
-    if output == "json":
-        fields = status_checks.document(environment, sights, found)
-        if health.errors or health.is_refuted:
-            fields["verdict"] = "fail"
-        terminal.document("Status", {**fields, **_runs(environment), **health.document()})
-    else:
-        terminal.show_lines(
-            [*_lines(environment, found), *_health_lines(health), *_run_lines(environment)]
-        )
-    if failure := status_checks.error(found, sights, environment.name) or _unwell(health, env):
-        raise failure
+    failure = status_checks.error(found, sights, environment.name) or _unwell(health, env)
+    seen = [*(Observation(_named(check), check.text) for check in found), *health.observations()]
+    before = status_history.load(environment.name)
+    history, changes = before.updated(seen, health.now)
+    status_history.save(environment.name, history)
+    return Look(environment, sights, found, health, failure, history, changes)
 
 
-def _lines(environment: "Environment", found: "list[StatusCheck]") -> list[Text]:
+def _named(check: "StatusCheck") -> str:
+    return f"{check.cluster} {check.name}"
+
+
+def _moment(at: float) -> str:
+    return f"{datetime.fromtimestamp(at, UTC):%FT%TZ}"
+
+
+def _lines(
+    environment: "Environment", found: "list[StatusCheck]", since: Mapping[str, float], now: float
+) -> list[Text]:
     marks, lines = terminal.marks(sys.stdout), []
     for cluster in environment.clusters:
         lines.append(Text(f"{cluster.name} ({cluster.region}, {cluster.network})", "bold"))
         for check in (check for check in found if check.cluster == cluster.name):
             mark = (f"  {marks.done} ", "green") if check.ok else (f"  {marks.failed} ", "red")
-            lines.append(Text.assemble(mark, f"{check.name:<10} {check.text}"))
+            at = since.get(_named(check))
+            told = (f"  for {ago(now - at)}", "dim") if at else ""
+            lines.append(Text.assemble(mark, f"{check.name:<10} {check.text}", told))
     return lines
 
 

@@ -2,6 +2,8 @@
 
 import json
 import os
+import select
+import stat
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -61,6 +63,11 @@ def choose_color(color: str) -> None:
     _color.set(color)
 
 
+def stdout() -> Console:
+    """Return the console for what is drawn in place; a result that stays is printed by `show`."""
+    return _console(sys.stdout, sys.stdout)
+
+
 def stderr() -> Console:
     """Return the console for progress and messages."""
     return _console(sys.stderr, sys.stderr)
@@ -118,6 +125,15 @@ def print_result(text: str) -> None:
         print(text, flush=True)
     except BrokenPipeError:
         _discard(sys.stdout)
+
+
+def has_reader() -> bool:
+    """Tell whether somebody still reads stdout; a pipe's other end may have been closed."""
+    if not stat.S_ISFIFO(os.fstat(sys.stdout.fileno()).st_mode):
+        return True
+    poller = select.poll()
+    poller.register(sys.stdout.fileno(), 0)
+    return not any(event & select.POLLERR for _, event in poller.poll(0))
 
 
 def _console(file: TextIO, shown_on: TextIO) -> Console:

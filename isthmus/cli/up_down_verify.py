@@ -97,8 +97,17 @@ def down(env: str, wait: bool, timeout: float | None, yes: bool, accept_checksum
 @options.timeout
 @options.color
 @options.services
+@click.option(
+    "--control",
+    is_flag=True,
+    help="Lab only: close a gateway's port, which must be seen with its cause, and open it again.",
+)
 def verify(
-    env: str, output: str, timeout: float | None, services: tuple[dict[str, Any], ...]
+    env: str,
+    output: str,
+    timeout: float | None,
+    services: tuple[dict[str, Any], ...],
+    control: bool,
 ) -> None:
     """Prove ENV by traffic: requests from every region, answered by every region.
 
@@ -107,11 +116,17 @@ def verify(
     """
     environment = environment_argument.with_services(environment_argument.find(env), services)
     environment_argument.require_built(environment, env)
-    from isthmus.cli import run_flow
+    from isthmus.cli import negative_control, run_flow
 
-    result = run_flow.run(run_flow.RunRequest("verify", environment, env, timeout))
-    _report(result.run, steps=False)
-    show(_verification(result), output)
+    def verified() -> "Verification":
+        result = run_flow.run(run_flow.RunRequest("verify", environment, env, timeout))
+        _report(result.run, steps=False)
+        return _verification(result)
+
+    if control:
+        negative_control.require_lab(environment)
+        return negative_control.run(environment, verified, output)
+    show(verified(), output)
 
 
 def _verification(result: "RunResult") -> "Verification":

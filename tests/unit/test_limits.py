@@ -68,7 +68,8 @@ BESIDE = {
     "how long this machine's own programs take": """
         adapters/processes.KILL_TIMEOUT adapters/supervisord.HALT_TIMEOUT
         providers/kind/cloud_provider.LOAD_BALANCER_TIMEOUT
-        providers/lab/cgroups.REMOVAL_TIMEOUT providers/lab/images/loading.IMPORT_TIMEOUT
+        providers/lab/cgroups.REMOVAL_TIMEOUT providers/lab/closed_port.WAIT_SECONDS
+        providers/lab/images/loading.IMPORT_TIMEOUT
         cli/preflight.PROBE_CLEANUP_SECONDS flows/step_runner.STOP_GRACE_SECONDS
         releases/__init__.LOCK_TIMEOUT""",
     "Prefect: its server on this machine, its worker, leases and heartbeats": """

@@ -7,10 +7,10 @@ import pytest
 from world import environment
 
 from isthmus import polling
-from isthmus.environment import ServiceSpec
 from isthmus.verification import ExpectedEndpoint, ServiceExpectation, ServiceRoute
-from tasks import services
+from tasks import service_caller
 from tasks.caller_pod import CallerPod
+from tasks.service_caller import ServiceCaller
 
 OWN = "outbound|8080||cart.shop.svc.cluster.local"
 ENDPOINTS = {
@@ -72,17 +72,15 @@ def expectation(**fields):
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr(services, "POLL_INTERVAL", 0.001)
+    monkeypatch.setattr(service_caller, "POLL_INTERVAL", 0.001)
     limits = environment().timeouts.model_copy(update={"proxies": 0.05})
     with polling.use_timeouts(limits):
         yield
 
 
-def verdict(sidecar, expected=None):
-    made = environment()
-    wanted = made.verification.model_copy(update={"services": [ServiceSpec(name="shop/cart")]})
-    made = made.model_copy(update={"verification": wanted})
-    return services._ServiceCaller(made, sidecar, None, expected or expectation()).verdict()
+def verdict(sidecar, expected=None, anew=expectation):
+    wanted = environment().verification
+    return ServiceCaller(wanted, sidecar, expected or expectation(), anew).verdict()
 
 
 def test_a_service_that_is_well_is_asked_as_often_as_the_file_says():
@@ -111,21 +109,14 @@ def test_what_fails_everywhere_is_no_endpoint_s_fault_and_is_told_in_its_own_wor
     assert reason.kind == "failed requests" and "HTTP 403: oops" in reason.text
 
 
-def test_pods_that_came_meanwhile_are_expected_before_anybody_is_blamed(monkeypatch):
+def test_pods_that_came_meanwhile_are_expected_before_anybody_is_blamed():
     asked = []
     fewer = expectation(endpoints=expectation().endpoints[:2])
-
-    def anew(environment, clients, reported, specs):
-        asked.append((clients, [spec.name for spec in specs]))
-        return [expectation()]
-
-    monkeypatch.setattr(services, "_expectations", anew)
-    assert verdict(Sidecar(), fewer).verdict == "pass"
-    assert asked == [(["lisbon"], ["shop/cart"])]
+    assert verdict(Sidecar(), fewer, lambda: asked.append(1) or expectation()).verdict == "pass"
+    assert asked == [1]
 
 
-def test_a_table_that_stays_wrong_is_told(monkeypatch):
-    monkeypatch.setattr(services, "_expectations", lambda *_: [expectation()])
+def test_a_table_that_stays_wrong_is_told():
     sidecar = Sidecar()
     sidecar.table = sidecar.table[:2]
     sidecar.turn = itertools.cycle(sidecar.table)

@@ -1,6 +1,8 @@
 """The lab as a provider: a region a cluster, made, found and deleted on this machine."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from isthmus.providers.base import ProviderDefaults
 from isthmus.providers.lab import (
     archives,
     bootstrap,
+    closed_port,
     defaults,
     kubernetes_release,
     network,
@@ -94,6 +97,19 @@ class LabProvider:
         network.remove_network(folder)
         (folder / "regions.json").unlink(missing_ok=True)
         (folder / "regions").rmdir() if (folder / "regions").exists() else None
+
+
+@contextmanager
+def closed_gateway(environment: Environment, cluster: ClusterSpec, port: int) -> Iterator[None]:
+    """Let a region's gateway give no answer at its port while the block runs.
+
+    Raises NotReady if the region was never made.
+    """
+    made = network.find_network(state.folder(environment.name))
+    if made is None:
+        raise NotReady(f"{environment.name} has no network", hint=f"isthmus up {environment.name}")
+    with closed_port.closed(made.namespace(cluster.name), port):
+        yield
 
 
 def _reserve_region(environment: Environment, cluster: ClusterSpec) -> region.Region:
