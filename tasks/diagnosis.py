@@ -6,7 +6,7 @@ from isthmus.diagnosis import analysis, causes, report
 from isthmus.diagnosis.diagnosis import Diagnosis
 from isthmus.environment import Environment
 from isthmus.errors import Stopped
-from isthmus.verification import Finding
+from isthmus.verification import Finding, Verification
 from tasks.policies import step
 
 SECONDS = 12.0
@@ -21,22 +21,24 @@ def diagnose(environment: Environment) -> Diagnosis:
     return analysis.diagnose(mesh.take_snapshot(environment), analysis.select())
 
 
-def find_causes(environment: Environment) -> tuple[Finding, ...]:
-    """Return the root causes that the clusters show now; nothing if they show none.
+def explain(environment: Environment, verdict: Verification) -> Verification:
+    """Return a red verdict with the root causes that the clusters show now, if they show some.
 
     A diagnosis that fails takes nothing from the verdict.
     """
     try:
         with polling.finish_within(SECONDS):
             snapshot = mesh.take_snapshot(environment)
-        found = causes.roots(analysis.analyze(snapshot, analysis.select()))
+        made = analysis.diagnose(snapshot, analysis.select())
     except Stopped:
         raise
     except Exception as error:
         events.report_progress(f"no diagnosis: {type(error).__name__}: {error}")
-        return ()
-    errors = [failure for failure in found if failure.severity == "error"][:MOST]
-    return tuple(
+        return verdict
+    roots = [f for f in causes.roots(made.findings) if f.severity == "error"][:MOST]
+    named = tuple(
         Finding(kind=f.id, about=f.clusters[0] if f.clusters else "", text=report.sentence(f))
-        for f in errors
+        for f in roots
     )
+    page = f"{report.page(made.findings)}\n{made.summary}"
+    return verdict.model_copy(update={"causes": named, "diagnosis": page})

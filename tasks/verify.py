@@ -106,7 +106,7 @@ def evaluate_mesh(
         from tasks import diagnosis
 
         events.report_progress("looking for the cause in all clusters")
-        verdict = verdict.model_copy(update={"causes": diagnosis.find_causes(environment)})
+        verdict = diagnosis.explain(environment, verdict)
     requests = sum(client.requests for client in heard)
     name, first = environment.name, verdict.first_finding
     with suppress(OSError):  # a full disk takes nothing from the verdict

@@ -38,8 +38,12 @@ def build_artifacts(story: RunReport) -> list[MarkdownArtifact | TableArtifact]:
     A teardown leaves no picture: the last one stays that of the mesh as it was.
     """
     left = [_page(story, "outcome", "Result of the run", run_summary.text(story))]
-    if told := story.facts.diagnosis:
+    known = story.facts
+    if told := known.diagnosis:
         text = f"{block(report.page(told.findings))}\n{prose(told.summary)}\n"
+        left.append(_page(story, "diagnosis", "What is broken, and why", text))
+    elif known.verification and (page := known.verification.diagnosis):
+        text = f"{block(page)}\n"
         left.append(_page(story, "diagnosis", "What is broken, and why", text))
     return [*left, *(_mesh(story) if story.verb != "down" else ()), *_time(story)]
 
@@ -68,6 +72,7 @@ def _mesh(story: RunReport) -> Iterator[MarkdownArtifact | TableArtifact]:
         yield _page(story, "topology", "The mesh, and the share of answers on each arrow", text)
     found = {
         "verification": ("Answers of each client, and how many are allowed", tables.answers(known)),
+        "services": ("Requests that each endpoint of your services got", tables.services(known)),
         "endpoints": ("What each client's sidecar lists", tables.endpoints(known)),
         "clusters": ("The clusters", tables.clusters(known)),
     }

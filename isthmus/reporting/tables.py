@@ -28,6 +28,11 @@ def answers(known: RunFacts) -> TableRows:
     return verification.table(judged)
 
 
+def services(known: RunFacts) -> TableRows:
+    """Return a row for each service of the users' own and client: how many each endpoint got."""
+    return verification.service_rows(known.verification) if known.verification else []
+
+
 def _cluster(known: RunFacts, cluster: ClusterSpec) -> dict[str, str]:
     name, endpoint = cluster.name, known.endpoint
     gateway = known.gateways.get(name)

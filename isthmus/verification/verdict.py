@@ -71,6 +71,8 @@ class Verification(StepResult):
     """What no single client shows."""
     causes: tuple[Finding, ...] = ()
     """What a diagnosis of the clusters named as the root causes of all that."""
+    diagnosis: str = ""
+    """The whole of it, for a page; empty if none was needed."""
 
     @property
     def all_findings(self) -> list[Finding]:

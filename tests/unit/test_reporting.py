@@ -199,7 +199,7 @@ def test_the_documentation_shows_a_picture_as_it_is_drawn():
     [shown] = re.findall(r"^```mermaid\n(.*?)\n```$", page, re.M | re.S)
     assert shown == topology.picture(known(PAIR, silent="shanghai"))
     keys = set(re.findall(r"^\| `(\w+)-NAME`", page, re.M))
-    assert keys == {*left(story()), "progress", "diagnosis"}
+    assert keys == {*left(story()), "progress", "diagnosis", "services"}
 
 
 def test_a_diagnosis_leaves_its_findings_as_they_are_printed():
@@ -213,6 +213,24 @@ def test_a_diagnosis_leaves_its_findings_as_they_are_printed():
     page = left(told)["diagnosis"].markdown
     assert "error F05 shanghai" in page and "  type:  " in page
     assert "1 error" in page
+
+
+def test_a_red_verdict_leaves_the_diagnosis_that_was_made_of_it():
+    told = story()
+    found = unproven().verification.model_copy(update={"diagnosis": "error F33 shanghai: none"})
+    told.facts.add_result(found)
+    assert "error F33 shanghai: none" in left(told)["diagnosis"].markdown
+
+
+def test_services_of_the_users_own_are_a_table_of_their_own():
+    from isthmus.verification import ServiceVerdict
+
+    seen = {"service": "shop/cart", "client": "beijing", "port": 80, "protocol": "http"}
+    judged = ServiceVerdict(**seen, requests=100, failed=0)
+    told = story()
+    told.facts.add_result(told.facts.verification.model_copy(update={"services": (judged,)}))
+    [row] = left(told)["services"].rows
+    assert (row["service"], row["client"], row["verdict"]) == ("shop/cart:80", "beijing", "pass")
 
 
 def test_the_steps_say_in_words_what_made_the_run_long():
