@@ -40,7 +40,6 @@ NONE_OF = (
 
 def cluster(place, places, trust, now):
     """Return a cluster of which everything could be asked."""
-    served, _ = trust.api_server(place.name)
     others = [p for p in places if p is not place]
     return ClusterSnapshot(
         name=place.name,
@@ -62,7 +61,6 @@ def cluster(place, places, trust, now):
             )
             for r in ("pod", "dns")
         ],
-        served={"api-server": list(served)},
     )
 
 

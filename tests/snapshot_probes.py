@@ -15,7 +15,8 @@ def probes(places, trust):
         if asking.host:
             found += [_api_server(asking, other, trust) for other in others]
         else:
-            found.append(_istiod(asking, places[0], trust))
+            found.append(_istiod(asking, places[0], trust, "istiod", 15012))
+            found.append(_istiod(asking, places[0], trust, "webhook", 443))
     return found
 
 
@@ -27,13 +28,14 @@ def _gateway(asking, asked, trust):
     return _probe(asking, asked, "gateway", asked.gateway, port, chain, True, **more)
 
 
-def _istiod(asking, host, trust):
+def _istiod(asking, host, trust, purpose, port):
     """A remote meets the host's istiod by the Service's name; with one of its own, that one."""
     name = "istiod.istio-system.svc"
     chain = trust.leaf(asking.signer, name)
-    more = {"server_name": name, "alpn": ("h2",), "alpn_selected": "h2"}
+    alpn = ("h2",) if purpose == "istiod" else ()
+    more = {"server_name": name, "alpn": alpn, "alpn_selected": "".join(alpn)}
     resolved = (asking.service(ISTIOD),)
-    return _probe(asking, host, "istiod", name, 15012, chain, False, resolved=resolved, **more)
+    return _probe(asking, host, purpose, name, port, chain, False, resolved=resolved, **more)
 
 
 def _api_server(asking, asked, trust):

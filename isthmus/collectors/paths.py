@@ -33,6 +33,8 @@ ISTIO_ALPN = ("istio",)
 """What a sidecar offers; a gateway hands on nothing else (istio pilot core/gateway.go,
 allIstioMtlsALPNs)."""
 ISTIOD_PORT = 15012
+WEBHOOK_PORT = 443
+"""Of the Service istiod; it leads to 15017 (istio.io, Ports used by Istio)."""
 PARALLEL = 8
 
 
@@ -103,6 +105,7 @@ def _ways(asking: str, cluster: ClusterSnapshot, host: str, gateway: GatewayName
         yield Way(cluster.name, "gateway", address, gateway.port, GATEWAY_CLUSTER, ISTIO_ALPN)
     if cluster.name == host:
         yield Way(host, "istiod", ISTIOD_SAN, ISTIOD_PORT, ISTIOD_SAN, ("h2",))
+        yield Way(host, "webhook", ISTIOD_SAN, WEBHOOK_PORT, ISTIOD_SAN)
 
 
 def api_servers(asking: Asker, secrets_of_host: ClusterSnapshot) -> list[TlsProbe]:

@@ -294,8 +294,6 @@ class ClusterSnapshot(SnapshotPart):
     lookups: list[NameLookup] = Field(default_factory=list)
     kubelet_errors: list[str] = Field(default_factory=list)
     """What is said of kubelets that the API server does not reach."""
-    served: dict[str, list[CertificateFacts]] = Field(default_factory=dict)
-    """`api-server` -> the chain it presented to this machine."""
     errors: dict[str, str] = Field(default_factory=dict)
     """question -> what came back in place of an answer, such as `list Secret` -> `403 ...`."""
 

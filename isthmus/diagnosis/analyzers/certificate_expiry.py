@@ -90,8 +90,6 @@ def _seen(snapshot: Snapshot) -> Iterator[tuple[CertificateFacts, str, str, str]
                 yield each, PROXY, cluster.name, place
             for each in (*proxy.leaf[1:], *proxy.roots):
                 yield each, CA, cluster.name, place
-        for each in cluster.served.get("api-server", [])[:1]:
-            yield each, API_SERVER, cluster.name, f"the API server of {cluster.name}"
     for probe in snapshot.probes:
         role = {"api-server": API_SERVER, "istiod": ISTIOD, "webhook": ISTIOD}.get(probe.purpose)
         if role:
