@@ -52,7 +52,7 @@ def status(env: str, output: str, steps: bool, watch: bool, interval: float) -> 
     if watch:
         from isthmus.cli import status_watch
 
-        return status_watch.watch(lambda: look(environment, env), output, interval)
+        return status_watch.watch(lambda: look(environment, env, remember=True), output, interval)
     seen = look(environment, env)
     if output == "json":
         terminal.document("Status", seen.document())
@@ -101,10 +101,10 @@ class Look:
         ]
 
 
-def look(environment: "Environment", env: str) -> Look:
+def look(environment: "Environment", env: str, *, remember: bool = False) -> Look:
     """Return what the clusters show, what traffic last told, and what changed since the last look.
 
-    `env` is the environment as the person called it.
+    `env` is the environment as the person called it. Only one who watches has it remembered.
     """
     from isthmus.cli import cluster_view, mesh_health, status_checks, status_history
 
@@ -115,7 +115,8 @@ def look(environment: "Environment", env: str) -> Look:
     seen = [*(Observation(_named(check), check.text) for check in found), *health.observations()]
     before = status_history.load(environment.name)
     history, changes = before.updated(seen, health.now)
-    status_history.save(environment.name, history)
+    if remember:
+        status_history.save(environment.name, history)
     return Look(environment, sights, found, health, failure, history, changes)
 
 
