@@ -41,6 +41,8 @@ EVERYWHERE = {
     "LimitRange": "v1",
 }
 """Kinds of which all objects are read, with their API versions."""
+LEASES, LEASE_API = ("kube-system", "kube-node-lease"), "coordination.k8s.io/v1"
+"""Where the control plane's programs and the kubelets tell that they are alive."""
 THOROUGH = ("proxies", "admission", "kubelets")
 """Questions that take seconds."""
 
@@ -79,6 +81,8 @@ def _objects(
     wanted: dict[str, Callable[[], list[Manifest]]] = {
         f"list {kind}": partial(client.objects, kind, api=api) for kind, api in kinds.items()
     }
+    for space in LEASES:
+        wanted[f"list Lease in {space}"] = partial(client.objects, "Lease", space, LEASE_API)
     for space in (ISTIO_NAMESPACE, SAMPLE_NAMESPACE):
         wanted[f"list Event in {space}"] = partial(client.objects, "Event", space)
     wanted["list ConfigMap istio"] = partial(_config_maps, client)

@@ -30,6 +30,7 @@ RULES = (
     # Nothing of a cluster can be asked, and everybody who asks it gets nothing.
     _rule("F44", "F01 F02 F03 F04 F06 F12 F14 F33 F46 F53 F55"),
     _rule("F52", "F33 F45 F46 F51 F55 F56 F43 F14 F12 F31"),
+    _rule("F59", "F33 F45 F46 F02 F12 F53 F55"),
     _rule("F42", "F33 F45 F46 F55 F56 F10"),
     _rule("F41", "F33 F45 F46 F42 F55"),
     # No control plane: no injection, no new certificates, no endpoints.

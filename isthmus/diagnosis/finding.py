@@ -20,7 +20,7 @@ class DiagnosedFailure(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     id: str
-    """F01 to F58, as docs/diagnosis.md lists them."""
+    """F01 to F59, as docs/diagnosis.md lists them."""
     title: str
     severity: Severity
     clusters: tuple[str, ...]
