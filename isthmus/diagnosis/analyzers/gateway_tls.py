@@ -98,10 +98,19 @@ def _judge(snapshot: Snapshot, shut: Shut, probe: TlsProbe) -> tuple[str, str, b
         return cause, f"{layer_4}\n{service}", False
     if any(sign in said for sign in SILENT):
         cause = f"either {target}'s load balancer takes connections for which it has no healthy "
-        return cause + "backend, or its gateway does not answer", service, False
+        cause += "backend, or its gateway does not answer, or packets of full size are lost on the "
+        cause += "way (its MTU is smaller than both sides believe: VXLAN, IPsec, PPPoE)"
+        return cause, f"{service}\n{_ping(probe)}", False
     cause = "the connection is closed: either no filter chain of the gateway matches this name and "
     cause += "protocol (its Gateway object), or the gateway has no endpoint to hand it on to"
     return cause, up(snapshot), False
+
+
+def _ping(probe: TlsProbe) -> str:
+    """Return the command that asks with packets of 1400 bytes, which nobody may take apart."""
+    space, _, pod = probe.source_pod.partition("/")
+    ping = f"-- ping -M do -c 3 -s 1372 {probe.host}"
+    return kubectl(probe.source, f"-n {space} exec {pod} -c istio-proxy {ping}")
 
 
 def _ends_at_target(shut: Shut) -> bool:
