@@ -15,8 +15,8 @@ from isthmus.cli import terminal
 from isthmus.errors import IsthmusError
 
 if TYPE_CHECKING:
-    from isthmus.cli.status import Look
     from isthmus.cli.status_history import Change
+    from isthmus.cli.status_look import Look
 
 
 def watch(look: "Callable[[], Look]", output: str, interval: float) -> None:

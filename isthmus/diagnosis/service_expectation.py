@@ -2,11 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 
-from isthmus.diagnosis.fields import dig, number
+from isthmus.diagnosis.fields import dig
 from isthmus.diagnosis.gateway_facts import whole
 from isthmus.diagnosis.objects import is_ready, labels_of, name_of
 from isthmus.diagnosis.pods import selected
 from isthmus.diagnosis.service_endpoints import MESH_TLS, Backend, backends
+from isthmus.diagnosis.service_ports import (
+    UNSAID,
+    find_port,
+    protocol_of,
+    said_protocol,
+    unbalanced,
+)
 from isthmus.diagnosis.service_steering import Caller, is_cluster_local, steering
 from isthmus.diagnosis.services import (
     CALLER,
@@ -23,20 +30,10 @@ from isthmus.environment.namespaces import SAMPLE_NAMESPACE
 from isthmus.verification import (
     ExpectedEndpoint,
     Finding,
-    Protocol,
     ServiceExpectation,
     gateways_of_network,
 )
 from isthmus.verification import service_findings as reasons
-
-HTTP = ("http", "http2", "grpc", "grpc-web")
-"""What the name of a Service's port begins with, or its appProtocol is, if it is HTTP to Istio
-(istio.io, Protocol Selection)."""
-OTHER = ("tcp", "tls", "https", "mongo", "mysql", "redis", "udp")
-UNSAID = (
-    "its port says no protocol (a name such as http-web or tcp-db, or appProtocol), so that Istio "
-    "waits for the caller's first byte"
-)
 
 Gateways = Mapping[str, Sequence[str]]
 """Of each cluster, the `ip:port` of its gateway."""
@@ -53,9 +50,9 @@ def expect_service(
     if cluster is None or own is None:
         without = [c.name for c in reachable(snapshot) if service_in(c, service) is None]
         return _refused(bare, reasons.not_there(wanted.name, without))
-    if kind := _unbalanced(own):
+    if kind := unbalanced(own):
         return _refused(bare, reasons.not_balanced(wanted.name, client, kind))
-    port = _port(own, wanted.port)
+    port = find_port(own, wanted.port)
     if port is None:
         known = [whole(each.get("port")) for each in ports(own)]
         return _refused(bare, reasons.no_port(wanted.name, client, wanted.port, known))
@@ -63,7 +60,7 @@ def expect_service(
         update={
             "port": whole(port.get("port")),
             "path": wanted.path,
-            "protocol": wanted.protocol or _protocol(port),
+            "protocol": wanted.protocol or protocol_of(port),
         }
     )
     return _expect(snapshot, service, cluster, own, port, made, gateways)
@@ -98,7 +95,7 @@ def _expect(
     notes += ["MeshConfig: clusterLocal, so that no other cluster answers"] if local else []
     node_local = dig(own, "spec", "internalTrafficPolicy") == "Local"
     notes += ["Service: internalTrafficPolicy Local, so that its own node answers"] * node_local
-    notes += [UNSAID] * (made.protocol == "tcp" and not _said(port))
+    notes += [UNSAID] * (made.protocol == "tcp" and not said_protocol(port))
     findings = [*_unready(snapshot, service, asked), *_outside(snapshot, service, client, ready)]
     if not endpoints and not findings:
         findings.append(reasons.nobody_ready(made.service, client.name, list(ready)))
@@ -184,27 +181,3 @@ def _strangers(found: Sequence[Backend]) -> list[str]:
     pods = [backend.pod for backend in found if backend.pod is not None]
     meshed = any(labels_of(pod).get(MESH_TLS) == "istio" for pod in pods)
     return [] if meshed else [name_of(pod) for pod in pods]
-
-
-def _unbalanced(own: Object) -> str:
-    spec = own.get("spec")
-    if dig(spec, "type") == "ExternalName":
-        return "of type ExternalName"
-    return "headless" if dig(spec, "clusterIP") == "None" else ""
-
-
-def _port(own: Object, wanted: int | None) -> Object | None:
-    found = [p for p in ports(own) if str(p.get("protocol") or "TCP") == "TCP"]
-    if wanted is None:
-        return found[0] if len(found) == 1 else None
-    return next((p for p in found if number(p.get("port")) == wanted), None)
-
-
-def _said(port: Object) -> str:
-    """Return the protocol that a port says it has, as Istio reads it; empty if it says none."""
-    said = str(port.get("appProtocol") or "").lower() or str(port.get("name") or "").split("-")[0]
-    return said if said in HTTP + OTHER else ""
-
-
-def _protocol(port: Object) -> Protocol:
-    return "tcp" if _said(port) in OTHER else "http"

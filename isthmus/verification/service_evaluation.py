@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from isthmus.verification import service_findings as reasons
+from isthmus.verification import service_traffic_findings as traffic_reasons
 from isthmus.verification.evidence import Finding, ObservedEndpoint
 from isthmus.verification.services import (
     EndpointTraffic,
@@ -46,11 +47,11 @@ def evaluate_service(
     found = [
         *expectation.findings,
         *_evaluate_table(expectation, own),
-        *(reasons.failing(expectation, endpoint) for endpoint in attributed),
+        *(traffic_reasons.failing(expectation, endpoint) for endpoint in attributed),
     ]
     lost = _lost(expectation, traffic, requests, failures)
     if (failures or lost) and not attributed:
-        found.append(reasons.failed(expectation, requests, [*failures, *lost]))
+        found.append(traffic_reasons.failed(expectation, requests, [*failures, *lost]))
     if not found and not expectation.steered:
         found += _evaluate_shares(expectation, traffic)
     return ServiceVerdict(
@@ -142,7 +143,7 @@ def _lost(
     if expectation.protocol != "tcp":
         return []
     lost = requests - len(failures) - sum(endpoint.requests for endpoint in traffic)
-    return [reasons.LED_NOWHERE] * max(0, lost)
+    return [traffic_reasons.LED_NOWHERE] * max(0, lost)
 
 
 def _evaluate_shares(
@@ -153,9 +154,9 @@ def _evaluate_shares(
         return
     quiet = [e for e in traffic if e.share and not e.requests]
     if sure := [e for e in quiet if counted >= requests_needed(e.share)]:
-        yield from (reasons.silent(expectation, endpoint, counted) for endpoint in sure)
+        yield from (traffic_reasons.silent(expectation, endpoint, counted) for endpoint in sure)
     elif not all(_within(e, counted) for e in traffic):
-        yield reasons.skewed(expectation, traffic, counted)
+        yield traffic_reasons.skewed(expectation, traffic, counted)
 
 
 def _within(endpoint: EndpointTraffic, counted: int) -> bool:

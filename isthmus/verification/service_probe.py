@@ -3,7 +3,7 @@
 import re
 
 from isthmus.verification.answers import Answers
-from isthmus.verification.service_findings import CLOSED
+from isthmus.verification.service_traffic_findings import CLOSED
 from isthmus.verification.services import ServiceExpectation
 
 HOLD_SECONDS = 1.0

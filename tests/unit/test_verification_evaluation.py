@@ -20,6 +20,7 @@ from isthmus.verification import (
     evaluate,
     evaluate_client,
     service_findings,
+    service_traffic_findings,
     table,
     traffic_findings,
 )
@@ -412,7 +413,12 @@ def test_what_the_sidecar_counted_comes_before_a_failure_that_names_no_cause():
 
 
 def test_every_kind_of_reason_has_its_place_among_causes():
-    modules = (endpoint_findings, traffic_findings, service_findings)
+    modules = (
+        endpoint_findings,
+        traffic_findings,
+        service_findings,
+        service_traffic_findings,
+    )
     told = [inspect.getsource(module) for module in modules]
     named = set(re.findall(r'make_finding\(\s*"([a-z ]+)"', "".join(told)))
     assert named == {kind for kinds in KINDS_BY_CAUSE for kind in kinds} and len(named) > 10
