@@ -150,7 +150,7 @@ def routes(
     found: list[tuple[Object, bool]] = []
     for route in mappings(dig(rule, "spec", "http")):
         terms = mappings(route.get("match"))
-        possible = [term for term in terms if _may_match(term, namespace, labels)]
+        possible = [term for term in terms if source_matches(term, namespace, labels)]
         if terms and not possible:
             continue
         sure = not terms or any(term.keys() <= SOURCE_TERMS for term in possible)
@@ -164,7 +164,8 @@ SOURCE_TERMS = frozenset({"name", "sourceLabels", "sourceNamespace", "gateways"}
 """Terms of an HTTPMatchRequest that a caller alone decides."""
 
 
-def _may_match(term: Object, namespace: str, labels: Mapping[str, str]) -> bool:
+def source_matches(term: Object, namespace: str, labels: Mapping[str, str]) -> bool:
+    """Tell whether a term of a route may mean requests of such a caller."""
     wanted, ways = term.get("sourceLabels"), texts(term.get("gateways"))
     if isinstance(wanted, dict) and not selects({"matchLabels": wanted}, labels):
         return False

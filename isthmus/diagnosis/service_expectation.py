@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from isthmus.diagnosis.fields import dig
-from isthmus.diagnosis.gateway_facts import whole
+from isthmus.diagnosis.fields import dig, mappings
+from isthmus.diagnosis.gateway_facts import ip, whole
 from isthmus.diagnosis.objects import is_ready, labels_of, name_of
 from isthmus.diagnosis.pods import selected
 from isthmus.diagnosis.service_endpoints import MESH_TLS, Backend, backends
@@ -14,7 +14,7 @@ from isthmus.diagnosis.service_ports import (
     said_protocol,
     unbalanced,
 )
-from isthmus.diagnosis.service_steering import Caller, is_cluster_local, steering
+from isthmus.diagnosis.service_steering import Request, is_cluster_local, steering
 from isthmus.diagnosis.services import (
     CALLER,
     MeshService,
@@ -81,16 +81,12 @@ def _expect(
 ) -> ServiceExpectation:
     local = is_cluster_local(snapshot, service)
     asked = [client] if local else reachable(snapshot)
-    ready = {c.name: _ready(c, service, port) for c in asked if service_in(c, service)}
-    endpoints = _endpoints(snapshot, client, ready, gateways)
     caller = next(iter(selected(client, SAMPLE_NAMESPACE, CALLER)), {})
-    rules = steering(
-        snapshot,
-        service,
-        made.port,
-        Caller(SAMPLE_NAMESPACE, labels_of(caller)),
-        made.protocol,
-    )
+    ready = {c.name: _ready(c, service, port) for c in asked if service_in(c, service)}
+    usable = {name: _reached(caller, found) for name, found in ready.items()}
+    endpoints = _endpoints(snapshot, client, usable, gateways)
+    request = Request(SAMPLE_NAMESPACE, labels_of(caller), made.port, made.protocol, made.path)
+    rules = steering(snapshot, service, request)
     notes = [*rules.notes]
     notes += ["MeshConfig: clusterLocal, so that no other cluster answers"] if local else []
     node_local = dig(own, "spec", "internalTrafficPolicy") == "Local"
@@ -136,6 +132,18 @@ def _endpoints(
             ExpectedEndpoint(text=way, clusters=clusters, pods=pods, gateway=True) for way in ways
         ]
     return found
+
+
+def _reached(caller: Object, found: Sequence[Backend]) -> list[Backend]:
+    """Return those whose address is of an IP version that the caller's pod has, if it says so.
+
+    Source: istio pilot/pkg/xds/endpoints/endpoint_builder.go, which leaves the others out.
+    """
+    own = (ip(str(each.get("ip"))) for each in mappings(dig(caller, "status", "podIPs")))
+    versions = {address.version for address in own if address}
+    return [
+        b for b in found if not versions or (a := ip(b.address)) is None or a.version in versions
+    ]
 
 
 def _named(cluster: str, backend: Backend) -> str:

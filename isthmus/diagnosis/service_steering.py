@@ -1,15 +1,17 @@
 """Which of the users' own rules decide how a caller's requests for a service are shared out."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from isthmus.diagnosis.fields import dig, mappings, number, texts
 from isthmus.diagnosis.istio_rules import (
+    SOURCE_TERMS,
     destination_rules,
     full_host,
     mesh_config,
     most_specific,
-    routes,
+    source_matches,
     traffic_policy,
     virtual_service,
 )
@@ -34,19 +36,20 @@ class Steering(NamedTuple):
     """Whether shares follow from routes and weights; else a rule chooses in its own way."""
 
 
-class Caller(NamedTuple):
-    """Whose requests they are."""
+class Request(NamedTuple):
+    """Who asks, and for what."""
 
     namespace: str
     labels: Mapping[str, str]
+    port: int
+    protocol: str
+    path: str = "/"
 
 
-def steering(
-    snapshot: Snapshot, service: MeshService, port: int, caller: Caller, protocol: str
-) -> Steering:
-    """Return what the rules in force for a caller make of its requests for a port of a service."""
-    found, notes, certain = _routes(snapshot, service, port, caller, protocol)
-    policies = list(_policies(snapshot, service, port, caller, [route.subset for route in found]))
+def steering(snapshot: Snapshot, service: MeshService, request: Request) -> Steering:
+    """Return what the rules in force for a caller make of its requests for a service."""
+    found, notes, certain = _routes(snapshot, service, request)
+    policies = list(_policies(snapshot, service, request, [route.subset for route in found]))
     choosing = [f"{name}: {what}" for name, policy in policies for what in _choices(policy)]
     if dig(mesh_config(snapshot), "localityLbSetting", "distribute"):
         choosing.append("MeshConfig: localityLbSetting.distribute")
@@ -69,13 +72,14 @@ def is_cluster_local(snapshot: Snapshot, service: MeshService) -> bool:
 
 
 def _routes(
-    snapshot: Snapshot, service: MeshService, port: int, caller: Caller, protocol: str
+    snapshot: Snapshot, service: MeshService, request: Request
 ) -> tuple[list[ServiceRoute], list[str], bool]:
+    port = request.port
     straight = [ServiceRoute(port=port)]
-    rule = virtual_service(snapshot, service, caller.namespace)
+    rule = virtual_service(snapshot, service, request.namespace)
     if rule is None:
         return straight, [], True
-    ways = _ways(rule, caller, protocol)
+    ways = _ways(rule, request)
     if not ways:
         return straight, [], True
     name = full_name(rule)
@@ -92,10 +96,46 @@ def _routes(
     return named, [f"{name} routes to subsets: {shares}"], True
 
 
-def _ways(rule: Object, caller: Caller, protocol: str) -> list[tuple[Object, bool]]:
-    if protocol == "http":
-        return routes(rule, caller.namespace, caller.labels)
-    return [(route, not route.get("match")) for route in mappings(dig(rule, "spec", "tcp"))]
+def _ways(rule: Object, request: Request) -> list[tuple[Object, bool]]:
+    """Return the routes that a request may take, and whether it certainly takes it if it is first.
+
+    They are tried in order, and the first that matches is taken.
+    """
+    kind = "http" if request.protocol == "http" else "tcp"
+    found: list[tuple[Object, bool]] = []
+    for route in mappings(dig(rule, "spec", kind)):
+        terms = [_matches(term, request) for term in mappings(route.get("match"))] or [True]
+        if any(term is not False for term in terms):
+            found.append((route, True in terms))
+    return found
+
+
+def _matches(term: Object, request: Request) -> bool | None:
+    """Tell whether a term of a route means a request; None if that cannot be known here."""
+    if not source_matches(term, request.namespace, request.labels):
+        return False
+    known = {
+        "port": lambda wanted: number(wanted) == request.port,
+        "uri": lambda wanted: _text_matches(wanted, request.path),
+        "method": lambda wanted: _text_matches(wanted, "GET"),
+        "scheme": lambda wanted: _text_matches(wanted, "http"),
+    }
+    asked = {key: value for key, value in term.items() if key not in SOURCE_TERMS}
+    if any(key in known and not known[key](value) for key, value in asked.items()):
+        return False
+    return True if asked.keys() <= known.keys() else None
+
+
+def _text_matches(wanted: Any, text: str) -> bool:
+    """Tell whether a StringMatch means a text (istio.io, VirtualService: StringMatch)."""
+    if (exact := dig(wanted, "exact")) is not None:
+        return bool(exact == text)
+    if (prefix := dig(wanted, "prefix")) is not None:
+        return text.startswith(str(prefix))
+    try:
+        return re.fullmatch(str(dig(wanted, "regex") or ""), text) is not None
+    except re.error:
+        return False
 
 
 def _destinations(
@@ -117,11 +157,11 @@ def _destinations(
 
 
 def _policies(
-    snapshot: Snapshot, service: MeshService, port: int, caller: Caller, subsets: Sequence[str]
+    snapshot: Snapshot, service: MeshService, request: Request, subsets: Sequence[str]
 ) -> Iterator[tuple[str, Object]]:
-    for rule in destination_rules(snapshot, service, caller.namespace, caller.labels):
+    for rule in destination_rules(snapshot, service, request.namespace, request.labels):
         for subset in dict.fromkeys(subsets):
-            yield full_name(rule), traffic_policy(rule, port, subset)
+            yield full_name(rule), traffic_policy(rule, request.port, subset)
 
 
 def _choices(policy: Object) -> Iterator[str]:

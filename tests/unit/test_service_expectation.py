@@ -167,6 +167,37 @@ def test_a_virtualservice_with_weights_is_known_with_its_subsets():
     assert "outbound|8080|v2|cart.shop.svc.cluster.local" in found.envoy_clusters
 
 
+@pytest.mark.parametrize(
+    ("term", "taken"),
+    [
+        ({"uri": {"prefix": "/v2"}}, False),
+        ({"uri": {"prefix": "/"}}, True),
+        ({"uri": {"exact": "/healthz"}, "method": {"exact": "GET"}}, True),
+        ({"uri": {"regex": "/heal.*"}, "port": 8080}, True),
+        ({"port": 9090}, False),
+        ({"method": {"exact": "POST"}}, False),
+        ({"sourceNamespace": "elsewhere"}, False),
+        ({"uri": {"regex": "("}}, False),
+    ],
+)
+def test_what_a_match_means_for_the_request_is_known(term, taken):
+    ways = [
+        {"match": [term], "route": [{"destination": {"host": "cart", "subset": "v1"}}]},
+        {"route": [{"destination": {"host": "cart"}}]},
+    ]
+    found = expected(
+        with_object(shop(), "beijing", rule("VirtualService", hosts=["cart"], http=ways)),
+        path="/healthz",
+    )
+    assert not found.steered
+    assert [route.subset for route in found.routes] == ["v1" if taken else ""]
+
+
+def test_addresses_of_an_ip_version_that_the_caller_has_not_are_not_expected():
+    found = deployed(shop(), "beijing", pod("cart-a", "10.244.0.9"), pod("cart-6", "fd00::9"))
+    assert "[fd00::9]:5000" not in [e.text for e in expected(found).endpoints]
+
+
 def test_a_virtualservice_in_a_remote_changes_nothing():
     mesh = with_object(
         shop(),
@@ -191,7 +222,8 @@ def test_a_virtualservice_in_a_remote_changes_nothing():
         ),
         (
             rule("VirtualService", hosts=["cart.shop.svc.cluster.local"], http=[
-                {"match": [{"uri": {"prefix": "/v2"}}], "route": [{"destination": {"host": "b"}}]},
+                {"match": [{"headers": {"v": {"exact": "2"}}}],
+                 "route": [{"destination": {"host": "b"}}]},
                 {"route": [{"destination": {"host": "cart"}}]}]),
             "VirtualService shop/cart routes by what a request is",
         ),
