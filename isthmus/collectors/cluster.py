@@ -10,11 +10,12 @@ from isthmus.collectors import admission, istiod, proxies, questions, secrets
 from isthmus.diagnosis.masking import mask
 from isthmus.diagnosis.objects import listed
 from isthmus.diagnosis.snapshot import ClusterSnapshot, Object
-from isthmus.environment import ClusterSpec
+from isthmus.environment import ClusterSpec, Environment
 from isthmus.environment.namespaces import ISTIO_NAMESPACE, SAMPLE_NAMESPACE
 from isthmus.errors import IsthmusError
-from isthmus.stacks import Stack
+from isthmus.stacks import Stack, load
 from isthmus.verification.answers import HOST
+from isthmus.verification.services import DOMAIN
 
 NETWORKING = (
     "Gateway",
@@ -48,9 +49,16 @@ THOROUGH = ("proxies", "admission", "kubelets")
 
 
 def collect(
-    client: Kube, spec: ClusterSpec, stack: Stack, server: str, *, host: bool, proxies: bool = True
+    client: Kube,
+    spec: ClusterSpec,
+    environment: Environment,
+    server: str,
+    *,
+    host: bool,
+    proxies: bool = True,
 ) -> ClusterSnapshot:
     """Return all that one cluster tells; one that gives no answer at all is told of, with why."""
+    stack = load(environment.stack)
     known: dict[str, Any] = {
         "name": spec.name,
         "region": spec.region,
@@ -65,7 +73,7 @@ def collect(
         return ClusterSnapshot(**known, reachable=False, unreachable_reason=said)
     objects, errors = _objects(client, stack, host)
     seen = ClusterSnapshot(**known, objects=objects, errors=errors)
-    return _asked(client, seen, stack, proxies)
+    return _asked(client, seen, environment, proxies)
 
 
 def _objects(
@@ -111,8 +119,16 @@ def _endpoints(client: Kube) -> list[Manifest]:
     return [{"apiVersion": "v1", "kind": "Endpoints", **e} for e in found if e]
 
 
-def _asked(client: Kube, seen: ClusterSnapshot, stack: Stack, every: bool) -> ClusterSnapshot:
-    host = frozenset({HOST})
+def hosts(environment: Environment) -> frozenset[str]:
+    """Return the names of the services that are looked at: the sample, and the users' own."""
+    own = (spec.name.split("/") for spec in environment.verification.services)
+    return frozenset({HOST, *(f"{name}.{space}.svc.{DOMAIN}" for space, name in own)})
+
+
+def _asked(
+    client: Kube, seen: ClusterSnapshot, environment: Environment, every: bool
+) -> ClusterSnapshot:
+    host, stack = hosts(environment), load(environment.stack)
     gateway = stack.gateway.selector
     wanted: dict[str, Callable[[], Any]] = {
         "cacerts": partial(secrets.cacerts, client),

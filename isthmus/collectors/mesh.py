@@ -55,14 +55,14 @@ def take_snapshot(environment: Environment, *, proxies: bool = True, ways: bool 
 def _cluster(
     environment: Environment, spec: ClusterSpec, proxies: bool
 ) -> tuple[ClusterSnapshot, kube.Kube | None]:
-    stack, host = load(environment.stack), spec == environment.host
+    host = spec == environment.host
     try:
         access = providers.get_provider(environment).access(environment, spec)
         client = kube.connect(access)
         server = access.server or kubeconfigs.server(access)[0]
     except IsthmusError as error:
         return _unreachable(spec, host, error), None
-    found = cluster_collector.collect(client, spec, stack, server, host=host, proxies=proxies)
+    found = cluster_collector.collect(client, spec, environment, server, host=host, proxies=proxies)
     return found, client if found.reachable else None
 
 
