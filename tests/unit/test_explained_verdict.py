@@ -1,5 +1,8 @@
 """A red verdict is explained by what the clusters show; what fails there takes nothing from it."""
 
+import subprocess
+import sys
+
 import pytest
 from snapshots import healthy, without
 from world import environment
@@ -48,3 +51,13 @@ def test_a_run_that_is_told_to_end_ends_there_too(monkeypatch):
     shows(monkeypatch, Stopped("told to end"))
     with pytest.raises(Stopped):
         diagnosis.explain(environment(), RED)
+
+
+def test_a_run_loads_what_looks_and_checks_no_sooner_than_it_needs_it():
+    code = (
+        "import sys, flows.build, flows.verify; "
+        "print([m for m in sys.modules if m.startswith(('isthmus.collectors', "
+        "'isthmus.diagnosis.analyzers'))])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
