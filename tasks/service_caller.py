@@ -113,7 +113,11 @@ class ServiceCaller:
         limit = min(ROUND_REQUEST_TIMEOUT, self._wanted.timeout)
         commands = min(len(self._expected.endpoints), PARALLEL)
         quick = self._send_in_parallel(few, commands, limit)
-        return self._send_in_parallel(max(PARALLEL, few)) if quick.failures else quick
+        if not quick.failures:
+            return quick
+        # Each in a command of its own: a way that is shut costs the time of one request.
+        few = min(max(PARALLEL, few), MOST_TRIES)
+        return self._send_in_parallel(few, few)
 
     def _send_all(self, requests: int) -> Answers:
         """Return what became of so many requests; of fewer, if some failed and took their time.
