@@ -9,12 +9,15 @@ from isthmus.adapters import kube
 from isthmus.collectors import mesh
 from isthmus.diagnosis.service_expectation import expect_service
 from isthmus.environment import Environment, ServiceSpec
+from isthmus.errors import ClusterUnreachable, NotReady
 from isthmus.step_results import Access
 from isthmus.verification import ReportedState, ServiceExpectation, ServiceVerdict
 from tasks.caller_pod import find_caller
 from tasks.policies import step
 from tasks.service_caller import ServiceCaller
 
+NEEDED = ("Service", "Pod", "EndpointSlice")
+"""Kinds without which nothing can be said of who should answer."""
 AT_A_TIME = 4
 """Services that one caller asks at a time."""
 
@@ -64,7 +67,15 @@ def _expectations(
     reported: ReportedState,
     specs: Sequence[ServiceSpec],
 ) -> list[ServiceExpectation]:
+    """Return what clients must find; raises NotReady if a cluster did not tell what it has."""
     snapshot = mesh.take_snapshot(environment, proxies=False, ways=False)
+    for cluster in snapshot.clusters:
+        untold = {f"list {kind}": cluster.errors.get(f"list {kind}") for kind in NEEDED}
+        if not cluster.reachable:
+            raise NotReady(cluster.unreachable_reason, cluster=cluster.name)
+        for what, why in untold.items():
+            if why:
+                raise NotReady(f"cannot {what}: {why}", cluster=cluster.name)
     return [
         expect_service(snapshot, spec, client, reported.gateways)
         for client in clients
@@ -75,7 +86,13 @@ def _expectations(
 def _expect_anew(
     environment: Environment, reported: ReportedState, each: ServiceExpectation
 ) -> ServiceExpectation:
-    """Return what a caller must find of a service by what the clusters have now."""
-    specs = [s for s in environment.verification.services if s.name == each.service]
-    found = _expectations(environment, [each.client], reported, specs)
-    return next(e for e in found if e.port in (each.port, 0))
+    """Return what a caller must find of a service by what clusters have now, if they tell."""
+    if polling.is_out_of_time():
+        return each
+    specs = environment.verification.services
+    spec = next(s for s in specs if s.name == each.service and s.port in (None, each.port))
+    try:
+        [found] = _expectations(environment, [each.client], reported, [spec])
+    except (ClusterUnreachable, NotReady):
+        return each
+    return found

@@ -9,7 +9,7 @@ from isthmus.cli import terminal
 from isthmus.errors import BadEnvironment, Findings, Usage
 
 if TYPE_CHECKING:
-    from isthmus.environment import Environment
+    from isthmus.environment import Environment, ServiceSpec
 
 
 def find(text: str) -> "Environment":
@@ -33,7 +33,7 @@ def with_services(
 ) -> "Environment":
     """Return the environment in which these services are proved, too, each once.
 
-    Raises Usage if one is none. One that the file has is asked as the file says.
+    Raises Usage if one is none. One that the file has, too, is asked as it is given here.
     """
     from pydantic import ValidationError
 
@@ -47,10 +47,14 @@ def with_services(
             [first, *_] = error.errors()
             where = ".".join(map(str, first["loc"]))
             raise Usage(f"--service: {where} {messages.rule(first, ServiceSpec)}") from None
-        if not any(spec.name == has.name and spec.port in (None, has.port) for has in wanted):
-            wanted.append(spec)
+        wanted = [has for has in wanted if not _is_same(has, spec)] + [spec]
     verification = environment.verification.model_copy(update={"services": wanted})
     return environment.model_copy(update={"verification": verification})
+
+
+def _is_same(has: "ServiceSpec", given: "ServiceSpec") -> bool:
+    ports = {has.port, given.port}
+    return has.name == given.name and (len(ports) == 1 or None in ports)
 
 
 def is_deleted(text: str) -> bool:

@@ -10,6 +10,8 @@ from typing import Any
 from isthmus import state
 
 FILE_NAME = "status.json"
+LONGEST_GAP = 600.0
+"""Seconds without a look after which what is seen begins anew."""
 GONE = "gone"
 """What has become of something that is no longer seen, as a finding that was mended."""
 
@@ -40,20 +42,34 @@ class History:
     since: dict[str, float]
     texts: dict[str, str]
     last: Change | None = None
+    looked: float = 0.0
+    """When the last look was; after LONGEST_GAP nobody knows what was in between."""
 
-    def updated(self, seen: Sequence[Observation], now: float) -> "tuple[History, list[Change]]":
-        """Return the history with this look in it, and what changed by it."""
-        texts = {each.what: each.text for each in seen}
+    def updated(
+        self, seen: Sequence[Observation], now: float, unseen: Sequence[str] = ()
+    ) -> "tuple[History, list[Change]]":
+        """Return the history with this look in it, and what changed by it, causes first.
+
+        Of what begins with one of `unseen` nothing can be said now: it stays as it was.
+        """
+        if now - self.looked > LONGEST_GAP:
+            return History({}, {}, self.last, now)._with(seen, now), []
+        kept = {w: t for w, t in self.texts.items() if w.startswith(tuple(unseen))}
+        texts = kept | {each.what: each.text for each in seen}
         changes = [
             Change(now, what, self.texts.get(what, GONE), texts.get(what, GONE))
-            for what in dict.fromkeys([*texts, *self.texts])
+            for what in dict.fromkeys([*(each.what for each in seen), *texts, *self.texts])
             if self.texts and self.texts.get(what) != texts.get(what)
         ]
         since = {
             what: self.since.get(what, now) if self.texts.get(what) == text else now
             for what, text in texts.items()
         }
-        return History(since, texts, changes[-1] if changes else self.last), changes
+        return History(since, texts, changes[0] if changes else self.last, now), changes
+
+    def _with(self, seen: Sequence[Observation], now: float) -> "History":
+        texts = {each.what: each.text for each in seen}
+        return History(dict.fromkeys(texts, now), texts, self.last, now)
 
 
 def load(name: str) -> History:
@@ -61,7 +77,7 @@ def load(name: str) -> History:
     try:
         found: dict[str, Any] = json.loads(_path(name).read_text())
         last = Change(**found["last"]) if found["last"] else None
-        return History(found["since"], found["texts"], last)
+        return History(found["since"], found["texts"], last, found["looked"])
     except (OSError, ValueError, KeyError, TypeError):
         return History({}, {})
 
@@ -69,7 +85,7 @@ def load(name: str) -> History:
 def save(name: str, history: History) -> None:
     """Keep it, if the environment has a folder here and its disk has room."""
     last = history.last and vars(history.last)
-    told = {"since": history.since, "texts": history.texts, "last": last}
+    told = {**vars(history), "last": last}
     with suppress(OSError):
         if state.folder(name).is_dir():
             state.write_private(_path(name), json.dumps(told))

@@ -71,9 +71,10 @@ def look(environment: "Environment", env: str, *, remember: bool = False) -> Loo
     health = mesh_health.look(environment)
     failure = status_checks.error(found, sights, environment.name) or _unwell(health, env)
     seen = [*(Observation(_named(check), check.text) for check in found), *health.observations()]
-    before = status_history.load(environment.name)
-    history, changes = before.updated(seen, health.now)
+    history, changes = status_history.load(environment.name), list[Change]()
     if remember:
+        away = [f"{sight.cluster.name} " for sight in sights if sight.unreachable]
+        history, changes = history.updated(seen, health.now, away)
         status_history.save(environment.name, history)
     return Look(environment, sights, found, health, failure, history, changes)
 

@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.text import Text
 
 from isthmus import polling
-from isthmus.cli import terminal
+from isthmus.cli import interruptible, terminal
 from isthmus.errors import IsthmusError
 
 if TYPE_CHECKING:
@@ -20,16 +20,12 @@ if TYPE_CHECKING:
 
 
 def watch(look: "Callable[[], Look]", output: str, interval: float) -> None:
-    """Look until somebody interrupts, which is no failure; one that fails is told, and repeated."""
-    try:
-        if output == "text" and terminal.is_live(sys.stdout):
-            with Live(console=terminal.stdout(), auto_refresh=False) as live:
-                _repeat(look, interval, lambda seen: live.update(_picture(seen), refresh=True))
-        else:
-            shown = _Lines() if output == "text" else _print_document
-            _repeat(look, interval, shown)
-    except KeyboardInterrupt:
-        return
+    """Look until somebody interrupts, or nobody reads; a look that fails is told, and repeated."""
+    if output == "text" and terminal.is_live(sys.stdout):
+        with Live(console=terminal.stdout(), auto_refresh=False) as live:
+            _repeat(look, interval, lambda seen: live.update(_picture(seen), refresh=True))
+    else:
+        _repeat(look, interval, _Lines() if output == "text" else _print_document)
 
 
 def _repeat(look: "Callable[[], Look]", interval: float, show: "Callable[[Look], None]") -> None:
@@ -37,6 +33,8 @@ def _repeat(look: "Callable[[], Look]", interval: float, show: "Callable[[Look],
         begun = time.monotonic()
         try:
             show(look())
+        except interruptible.Abandoned:
+            raise
         except IsthmusError as error:
             terminal.print_message(f"{_clock(time.time())}  {error}", "red")
         polling.pause(max(0.0, interval - (time.monotonic() - begun)))

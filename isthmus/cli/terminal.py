@@ -129,7 +129,10 @@ def print_result(text: str) -> None:
 
 def has_reader() -> bool:
     """Tell whether somebody still reads stdout; a pipe's other end may have been closed."""
-    if not stat.S_ISFIFO(os.fstat(sys.stdout.fileno()).st_mode):
+    opened = os.fstat(sys.stdout.fileno())
+    if os.path.samestat(opened, os.stat(os.devnull)):
+        return False  # also once `print_result` has met that nobody reads
+    if not stat.S_ISFIFO(opened.st_mode):
         return True
     poller = select.poll()
     poller.register(sys.stdout.fileno(), 0)

@@ -31,6 +31,7 @@ from isthmus.verification import (
     ExpectedEndpoint,
     Finding,
     ServiceExpectation,
+    endpoint_findings,
     gateways_of_network,
 )
 from isthmus.verification import service_findings as reasons
@@ -92,7 +93,11 @@ def _expect(
     node_local = dig(own, "spec", "internalTrafficPolicy") == "Local"
     notes += ["Service: internalTrafficPolicy Local, so that its own node answers"] * node_local
     notes += [UNSAID] * (made.protocol == "tcp" and not said_protocol(port))
-    findings = [*_unready(snapshot, service, asked), *_outside(snapshot, service, client, ready)]
+    findings = [
+        *_unready(snapshot, service, asked),
+        *_outside(snapshot, service, client, ready),
+        *_no_ways(snapshot, client, usable, gateways),
+    ]
     if not endpoints and not findings:
         findings.append(reasons.nobody_ready(made.service, client.name, list(ready)))
     return made.model_copy(
@@ -101,6 +106,7 @@ def _expect(
             "routes": rules.routes,
             "notes": tuple(notes),
             "steered": not rules.computed or node_local,
+            "any_table": rules.any_table or node_local,
             "findings": tuple(findings),
         }
     )
@@ -181,6 +187,22 @@ def _outside(
         reasons.outside_mesh(name, c.name, pods, c.network)
         for c in snapshot.clusters
         if c.network != client.network and (pods := _strangers(ready.get(c.name, ())))
+    ]
+
+
+def _no_ways(
+    snapshot: Snapshot,
+    client: ClusterSnapshot,
+    ready: Mapping[str, Sequence[Backend]],
+    gateways: Gateways,
+) -> list[Finding]:
+    """Return a reason for each other network that has pods and no gateway's address."""
+    networks = {c.name: c.network for c in snapshot.clusters}
+    having = [c for c, found in ready.items() if any(b.in_mesh for b in found)]
+    return [
+        endpoint_findings.no_gateway(client.name, n, [c for c in having if networks[c] == n])
+        for n in dict.fromkeys(networks[c] for c in having)
+        if n != client.network and not gateways_of_network(n, gateways, networks)
     ]
 
 

@@ -9,6 +9,15 @@ HTTP = ("http", "http2", "grpc", "grpc-web")
 """What the name of a Service's port begins with, or its appProtocol is, if it is HTTP to Istio
 (istio.io, Protocol Selection)."""
 OTHER = ("tcp", "tls", "https", "mongo", "mysql", "redis", "udp")
+KUBERNETES = {
+    "kubernetes.io/h2c": "http2",
+    "kubernetes.io/ws": "http",
+    "kubernetes.io/wss": "https",
+}
+"""What Kubernetes' own names of protocols are to Istio (istio pkg/config/kube)."""
+WELL_KNOWN = (25, 53, 3306, 27017)
+"""Ports that are TCP to Istio if they say nothing: their servers speak first (istio.io, Protocol
+Selection)."""
 UNSAID = (
     "its port says no protocol (a name such as http-web or tcp-db, or appProtocol), so that Istio "
     "waits for the caller's first byte"
@@ -33,8 +42,12 @@ def find_port(own: Object, wanted: int | None) -> Object | None:
 
 def said_protocol(port: Object) -> str:
     """Return the protocol that a port says it has, as Istio reads it; empty if it says none."""
-    said = str(port.get("appProtocol") or "").lower() or str(port.get("name") or "").split("-")[0]
-    return said if said in HTTP + OTHER else ""
+    told = str(port.get("appProtocol") or "").lower()
+    said = KUBERNETES.get(told, told) or str(port.get("name") or "").lower()
+    first = said if said in HTTP + OTHER else said.split("-")[0]
+    if first in HTTP + OTHER:
+        return first
+    return "tcp" if number(port.get("port")) in WELL_KNOWN else ""
 
 
 def protocol_of(port: Object) -> Protocol:

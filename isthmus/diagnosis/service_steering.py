@@ -20,11 +20,14 @@ from isthmus.diagnosis.objects import full_name, namespace_of
 from isthmus.diagnosis.services import MeshService
 from isthmus.diagnosis.snapshot import Object, Snapshot
 from isthmus.verification import ServiceRoute
+from isthmus.verification.service_traffic_findings import NO_ROUTE
 
 CLUSTER_LOCAL = ("*.kube-system.svc.cluster.local", "kubernetes.default.svc.cluster.local")
 """Services that Istio keeps in each cluster by default (istio pilot/pkg/model/cluster_local.go)."""
 OWN_ANSWERS = ("fault", "redirect", "directResponse", "mirror", "mirrors", "delegate")
 """Fields of an HTTPRoute by which others than its destinations answer, or are counted."""
+LEAVING_OUT = ("localityLbSetting.distribute", "PASSTHROUGH")
+"""Ends of what is told of rules that leave endpoints out of a proxy's table."""
 
 
 class Steering(NamedTuple):
@@ -34,6 +37,8 @@ class Steering(NamedTuple):
     notes: tuple[str, ...]
     computed: bool
     """Whether shares follow from routes and weights; else a rule chooses in its own way."""
+    any_table: bool
+    """Whether a rule leaves endpoints out of the table."""
 
 
 class Request(NamedTuple):
@@ -52,10 +57,12 @@ def steering(snapshot: Snapshot, service: MeshService, request: Request) -> Stee
     policies = list(_policies(snapshot, service, request, [route.subset for route in found]))
     choosing = [f"{name}: {what}" for name, policy in policies for what in _choices(policy)]
     if dig(mesh_config(snapshot), "localityLbSetting", "distribute"):
-        choosing.append("MeshConfig: localityLbSetting.distribute")
+        choosing.append(f"MeshConfig: {LEAVING_OUT[0]}")
+    any_table = any(each.endswith(LEAVING_OUT) for each in choosing)
     if said := distribution(snapshot, service):
         notes.append(f"Service {service.namespace}/{service.name}: trafficDistribution {said}")
-    return Steering(tuple(found), tuple([*notes, *choosing]), certain and not choosing)
+    told = tuple([*notes, *choosing])
+    return Steering(tuple(found), told, certain and not choosing, any_table)
 
 
 def is_cluster_local(snapshot: Snapshot, service: MeshService) -> bool:
@@ -81,15 +88,20 @@ def _routes(
         return straight, [], True
     ways = _ways(rule, request)
     if not ways:
-        return straight, [], True
+        kind = "http" if request.protocol == "http" else "tcp"
+        return straight, [NO_ROUTE] * bool(dig(rule, "spec", kind)), True
     name = full_name(rule)
     route, sure = ways[0]
+    every = [r for way, _ in ways for r in _destinations(rule, way, service, port) or ()]
+    anywhere = list(
+        dict.fromkeys([*straight, *(r.model_copy(update={"weight": 1}) for r in every)])
+    )
     if not sure or (own := [field for field in OWN_ANSWERS if route.get(field)]):
         why = f"has {', '.join(own)}" if sure else "routes by what a request is"
-        return straight, [f"{name} {why}"], False
+        return anywhere, [f"{name} {why}"], False
     named = _destinations(rule, route, service, port)
     if named is None:
-        return straight, [f"{name} routes to another service"], False
+        return anywhere, [f"{name} routes to another service"], False
     if [(r.subset, r.port) for r in named] == [("", port)]:
         return named, [], True
     shares = ", ".join(f"{r.subset or 'no subset'} {r.weight}" for r in named)
@@ -116,11 +128,13 @@ def _matches(term: Object, request: Request) -> bool | None:
         return False
     known = {
         "port": lambda wanted: number(wanted) == request.port,
-        "uri": lambda wanted: _text_matches(wanted, request.path),
+        "uri": lambda wanted: _text_matches(wanted, request.path.split("?")[0]),
         "method": lambda wanted: _text_matches(wanted, "GET"),
         "scheme": lambda wanted: _text_matches(wanted, "http"),
     }
     asked = {key: value for key, value in term.items() if key not in SOURCE_TERMS}
+    if asked.get("ignoreUriCase"):
+        del known["uri"]
     if any(key in known and not known[key](value) for key, value in asked.items()):
         return False
     return True if asked.keys() <= known.keys() else None

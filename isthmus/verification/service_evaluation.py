@@ -50,10 +50,11 @@ def evaluate_service(
         *(traffic_reasons.failing(expectation, endpoint) for endpoint in attributed),
     ]
     lost = _lost(expectation, traffic, requests, failures)
-    if (failures or lost) and not attributed:
+    counted = sum(e.errors + e.connect_failures for e in attributed)
+    if counted < len(failures) + len(lost):
         found.append(traffic_reasons.failed(expectation, requests, [*failures, *lost]))
     if not found and not expectation.steered:
-        found += _evaluate_shares(expectation, traffic)
+        found += _evaluate_shares(expectation, traffic, own)
     return ServiceVerdict(
         service=expectation.service,
         client=expectation.client,
@@ -89,7 +90,10 @@ def _evaluate_table(
     if not table:
         yield reasons.unknown(expectation)
         return
-    if expectation.steered:
+    for endpoint in table:
+        if not endpoint.is_routable:
+            yield reasons.unhealthy(expectation, endpoint)
+    if expectation.any_table:
         return
     seen, wanted = {e.text for e in table}, {e.text for e in expectation.endpoints}
     if lacking := [e for e in expectation.endpoints if e.text not in seen]:
@@ -140,21 +144,30 @@ def _lost(
     failures: Sequence[str],
 ) -> list[str]:
     """Return the TCP connections that the caller held and that led to no endpoint."""
-    if expectation.protocol != "tcp":
+    if expectation.protocol != "tcp" or expectation.steered:
         return []
     lost = requests - len(failures) - sum(endpoint.requests for endpoint in traffic)
     return [traffic_reasons.LED_NOWHERE] * max(0, lost)
 
 
 def _evaluate_shares(
-    expectation: ServiceExpectation, traffic: Sequence[EndpointTraffic]
+    expectation: ServiceExpectation,
+    traffic: Sequence[EndpointTraffic],
+    table: Sequence[ObservedEndpoint],
 ) -> Iterable[Finding]:
+    """Yield what is not as the weights say.
+
+    TCP connections are held side by side: where weights differ Envoy then prefers who holds few
+    (source/extensions/load_balancing_policies/least_request), so that only silence tells.
+    """
     counted = sum(endpoint.requests for endpoint in traffic)
     if not counted:
         return
     quiet = [e for e in traffic if e.share and not e.requests]
     if sure := [e for e in quiet if counted >= requests_needed(e.share)]:
         yield from (traffic_reasons.silent(expectation, endpoint, counted) for endpoint in sure)
+    elif expectation.protocol == "tcp" and len({e.weight for e in table}) > 1:
+        return
     elif not all(_within(e, counted) for e in traffic):
         yield traffic_reasons.skewed(expectation, traffic, counted)
 

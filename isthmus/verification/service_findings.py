@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from isthmus.verification.evidence import Finding
+from isthmus.verification.evidence import Finding, ObservedEndpoint
 from isthmus.verification.finding_text import (
     caller_log,
     gateway_pods,
@@ -38,7 +38,7 @@ def no_port(service: str, client: str, port: int | None, known: Sequence[int]) -
         client,
         f"{client}: Service {service} has {said}",
         "`port` in verification.services is wrong, or missing",
-        f"isthmus verify --service {service}:{known[0] if known else 'PORT'}",
+        kubectl(client, f"-n {service.split('/')[0]} get service {service.split('/')[1]}"),
     )
 
 
@@ -90,7 +90,23 @@ def unknown(expectation: ServiceExpectation) -> Finding:
         f"{expectation.name}",
         "the Service is not exported to namespace sample (networking.istio.io/exportTo), a Sidecar "
         "leaves it out, or istiod has not sent it yet",
-        f"isthmus diagnose, or {caller_log(expectation.client)}",
+        caller_log(expectation.client),
+    )
+
+
+def unhealthy(expectation: ServiceExpectation, endpoint: ObservedEndpoint) -> Finding:
+    """The caller's sidecar sends no requests to an endpoint that it lists."""
+    known = {e.text: e for e in expectation.endpoints}.get(endpoint.text)
+    cluster = known.clusters[0] if known and known.clusters else expectation.client
+    behind = f" ({_behind(known)})" if known else ""
+    return make_finding(
+        "unhealthy endpoint",
+        cluster,
+        f"{expectation.client}: of {expectation.name} the caller's sidecar sends nothing to "
+        f"{endpoint.text}{behind}: {endpoint.health}",
+        "it failed often enough to be ejected (outlierDetection of a DestinationRule), or istiod "
+        "calls it unhealthy",
+        caller_log(expectation.client),
     )
 
 

@@ -15,8 +15,8 @@ SHOWN = 120
 FIRST_ERROR = 400
 """Status from which an answer is an error, as for a kubelet's probe (kubernetes.io, Define
 readiness probes)."""
-TIMED_OUT = "28"
-"""Curl's exit code for it (curl.se, man page)."""
+TIMED_OUT, TOO_LARGE = "28", "63"
+"""Curl's exit codes; the second one is of --max-filesize (curl.se, EXIT CODES)."""
 _END = re.compile(r"isthmus (\d{3}) (\d+) (\d+) ([\d.]+)(?: (.*))?")
 _TIMES = re.compile(r" after \d+ \w+")
 
@@ -70,7 +70,7 @@ def _failure(expectation: ServiceExpectation, end: re.Match[str], body: list[str
     if int(status) >= FIRST_ERROR:
         said = f": {body[0].strip()[:SHOWN]}" if body else ""
         return f"HTTP {status}{said}"
-    return _plain(error) if int(code) and (int(status) == 0 or code == TIMED_OUT) else ""
+    return _plain(error) if int(code) and code != TOO_LARGE else ""
 
 
 def _plain(error: str | None) -> str:

@@ -18,6 +18,7 @@ _TOP = 3
 """How many kinds of one thing a sentence lists."""
 CLOSED = "connection closed at once"
 """What became of a connection that was accepted and closed without a byte."""
+NO_ROUTE = "no route of the VirtualService matches such a request: Envoy answers 404"
 LED_NOWHERE = "the sidecar opened no connection to any endpoint"
 
 
@@ -113,6 +114,7 @@ def _cause_of(expectation: ServiceExpectation, why: Sequence[str]) -> str:
     for words, cause in (
         ("RBAC: access denied", "an AuthorizationPolicy refuses the caller, ServiceAccount default "
          "of namespace sample"),
+        ("HTTP 404", NO_ROUTE if NO_ROUTE in expectation.notes else ""),
         ("HTTP 40", f"the service answers so for {expectation.path}: set `path` in "
          "verification.services to one that answers 200"),
         ("no healthy upstream", "the sidecar has no endpoint that takes requests"),
@@ -122,6 +124,6 @@ def _cause_of(expectation: ServiceExpectation, why: Sequence[str]) -> str:
          "for the caller's first byte: name the Service's port tcp-... or set its appProtocol"),
         ("Could not resolve", "the cluster's DNS does not know the Service"),
     ):  # fmt: skip
-        if words in said:
+        if words in said and cause:
             return cause
     return f"{UNKNOWN_CAUSE}; the sidecar's log has each request's response flags"

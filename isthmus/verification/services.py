@@ -47,7 +47,9 @@ class ServiceExpectation(StepResult):
     notes: tuple[str, ...] = ()
     """Rules of the users' own that make another share right."""
     steered: bool = False
-    """Whether such a rule decides the shares, or the table, so that neither can be computed."""
+    """Whether such a rule decides the shares, so that they cannot be computed."""
+    any_table: bool = False
+    """Whether such a rule leaves endpoints out, so that the table cannot be computed."""
     findings: tuple[Finding, ...] = ()
     """Why it cannot be asked at all."""
 

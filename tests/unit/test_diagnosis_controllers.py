@@ -57,11 +57,24 @@ def test_a_pod_that_is_new_or_that_no_node_takes_is_not_the_schedulers_fault(pod
 
 def test_a_deployment_that_tells_of_pods_that_are_gone_names_the_controller_manager():
     def lie(deployment):
-        deployment["status"]["replicas"] = 3
+        deployment["spec"]["replicas"] = deployment["status"]["replicas"] = 3
 
     [found] = diagnose(edited(healthy(), "shanghai", "Deployment", "helloworld", lie), "F59")
     assert found.object == "kube-controller-manager"
     assert "its status has 3 pods, and there are 1" in found.evidence[0]
+
+
+def test_a_deployment_that_was_just_scaled_down_accuses_nobody():
+    def scaled(deployment):
+        deployment["status"]["replicas"] = 3
+
+    assert not diagnose(edited(healthy(), "shanghai", "Deployment", "helloworld", scaled), "F59")
+
+
+def test_a_pod_of_another_scheduler_is_that_ones_matter():
+    own = waiting(300)
+    own["spec"]["schedulerName"] = "volcano"
+    assert not diagnose(with_object(healthy(), "shanghai", own), "F59")
 
 
 def test_a_lease_that_is_not_renewed_while_others_are_is_told_by_the_clusters_own_clock():
@@ -74,6 +87,7 @@ def test_a_lease_that_is_not_renewed_while_others_are_is_told_by_the_clusters_ow
     ):
         ill = with_object(ill, "shanghai", one)
     [found] = diagnose(ill, "F59")
+    assert found.severity == "warning", "it may be left of a program that runs without one"
     assert (found.object, found.evidence) == (
         "kube-scheduler",
         ("Lease kube-system/kube-scheduler was last renewed 4 minutes before others",),

@@ -88,7 +88,8 @@ BESIDE = {
         adapters/debounce.DEBOUNCE_SECONDS adapters/kubefed.WATCH_START_SECONDS
         adapters/kube_client.STALE_FOLDER_SECONDS
         adapters/load_balancer_failures.RECENT_EVENT_SECONDS
-        adapters/pod_exec.SLOW_DIAL_SECONDS verification/service_probe.HOLD_SECONDS""",
+        cli/status_history.LONGEST_GAP adapters/pod_exec.SLOW_DIAL_SECONDS
+        verification/service_probe.HOLD_SECONDS""",
     "how long a look at a mesh takes: a slow answer is a finding": """
         collectors/admission.PATIENT_SECONDS collectors/paths.LIMIT collectors/questions.CONNECT
         collectors/questions.EXEC collectors/questions.REQUEST collectors/questions.RETRY
@@ -96,6 +97,7 @@ BESIDE = {
     "from when on a check calls something old, settled or near its end": """
         diagnosis/analyzers/certificate_expiry.LAST_SHARE
         diagnosis/analyzers/certificate_expiry.SHARE diagnosis/analyzers/certificate_expiry.SKEW
+        diagnosis/analyzers/controllers.PATIENCE diagnosis/analyzers/controllers.STALE
         diagnosis/analyzers/deletions.HELD_PATIENCE diagnosis/analyzers/deletions.PATIENCE
         diagnosis/analyzers/endpoint_tables.SETTLED diagnosis/analyzers/gateways.BEING_MADE
         diagnosis/analyzers/istiods.DEFAULT_TIMEOUT diagnosis/analyzers/istiods.START

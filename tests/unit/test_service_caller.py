@@ -20,17 +20,19 @@ ENDPOINTS = {
 }
 
 
+COUNTERS = ("rq_total", "rq_success", "rq_error", "cx_connect_fail")
+
+
 class Sidecar(CallerPod):
     """A caller whose sidecar sends requests round robin, and counts as Envoy does.
 
     `answers` has what curl says of each endpoint's answer; a 5xx alone is an error to Envoy.
     """
 
-    def __init__(self, **answers):
+    def __init__(self, refuses="", ejected_after=1000, **answers):
         self.cluster, self.answers = "lisbon", answers
-        self.counts = {
-            text: dict.fromkeys(("rq_total", "rq_success", "rq_error"), 0) for text in ENDPOINTS
-        }
+        self.refuses, self.ejected_after = refuses, ejected_after
+        self.counts = {text: dict.fromkeys(COUNTERS, 0) for text in ENDPOINTS}
         self.turn = itertools.cycle(ENDPOINTS)
         self.table, self.sent = list(ENDPOINTS), 0
 
@@ -38,6 +40,10 @@ class Sidecar(CallerPod):
         said = []
         for _ in range(n):
             text = next(self.turn)
+            while ENDPOINTS[text] == self.refuses:
+                if not self.is_ejected(text):
+                    self.counts[text]["cx_connect_fail"] += 1
+                text = next(self.turn)
             end = self.answers.get(ENDPOINTS[text], "200 0 2 0.001 ")
             counted, error = self.counts[text], end.startswith("5")
             counted["rq_total"] += 1
@@ -48,12 +54,15 @@ class Sidecar(CallerPod):
         assert count(text) == n
         return text
 
+    def is_ejected(self, text):
+        return self.counts[text]["cx_connect_fail"] >= self.ejected_after
+
     def envoy_clusters(self):
         hosts = [
             {
                 "address": {"socket_address": {"address": a, "port_value": int(p)}},
                 "stats": [{"name": k, "value": str(v)} for k, v in self.counts[f"{a}:{p}"].items()],
-                "health_status": {"eds_health_status": "HEALTHY"},
+                "health_status": {"failed_outlier_check": self.is_ejected(f"{a}:{p}")},
             }
             for a, _, p in (text.rpartition(":") for text in self.table)
         ]
@@ -90,9 +99,18 @@ def test_a_service_that_is_well_is_asked_as_often_as_the_file_says():
 
 def test_errors_that_the_sidecar_counts_are_told_after_a_few():
     sidecar = Sidecar(osaka="500 0 4 0.001 ")
-    [reason] = verdict(sidecar).findings
+    found = verdict(sidecar)
+    [reason] = found.findings
     assert (reason.kind, reason.about) == ("failing endpoint", "osaka")
-    assert sidecar.sent < environment().verification.requests
+    assert found.requests < environment().verification.requests
+    assert sidecar.sent == 2 * 30, "a red that traffic shows is seen twice"
+
+
+def test_failures_that_the_sidecar_repeats_elsewhere_until_it_ejects_the_endpoint_are_told():
+    """As with outlierDetection: no request fails, and after the first few none goes there."""
+    found = verdict(Sidecar(refuses="osaka", ejected_after=3))
+    assert found.failed == 0
+    assert {(r.kind, r.about) for r in found.findings} >= {("unhealthy endpoint", "osaka")}
 
 
 def test_what_is_no_error_to_the_sidecar_is_found_by_asking_one_by_one():

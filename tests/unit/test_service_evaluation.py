@@ -196,6 +196,8 @@ def said(*ends):
         ("http", "000 7 0 0.000 Failed to connect after 3 ms", ["Failed to connect"]),
         ("http", "200 28 4 0.001 Operation timed out after 10 ms", ["Operation timed out"]),
         ("http", "200 63 4 0.001 Maximum file size exceeded", []),
+        ("http", "200 18 4 0.001 transfer closed with 96 bytes remaining",
+         ["transfer closed with 96 bytes remaining"]),
         ("tcp", "000 28 0 0.001 Time-out", []),
         ("tcp", "000 0 12 0.001 ", []),
         ("tcp", "000 0 0 0.001 ", ["connection closed at once"]),
@@ -221,3 +223,33 @@ def test_the_probe_is_a_command_without_a_shell_that_drops_what_it_gets():
     tcp = service_script(expectation(protocol="tcp"), 5, 10.0)
     assert tcp[-1] == "telnet://cart.shop:8080#[1-5]"
     assert tcp[tcp.index("-m") + 1] == "1.000"
+
+
+def test_an_endpoint_that_gets_no_requests_because_it_was_ejected_is_told():
+    ejected = tables(endpoint(NEAR, 50), endpoint(FAR, 50), endpoint(OTHER, 0, health="EJECTED"))
+    assert kinds(evaluate_service(expectation(), ejected, 100, [])) == [
+        ("unhealthy endpoint", "osaka")
+    ]
+
+
+def test_a_rule_that_chooses_by_itself_does_not_excuse_an_endpoint_that_is_missing():
+    lacking = tables(endpoint(NEAR, 100), endpoint(FAR, 0))
+    found = evaluate_service(expectation(steered=True), lacking, 100, [])
+    assert kinds(found) == [("endpoint missing", "osaka")]
+    free = expectation(steered=True, any_table=True)
+    assert evaluate_service(free, lacking, 100, []).verdict == "pass"
+
+
+def test_failures_beyond_what_the_counters_show_are_told_too():
+    one = tables(endpoint(NEAR), endpoint(FAR), endpoint(OTHER, unconnected=1))
+    found = evaluate_service(expectation(), one, 100, ["HTTP 403: RBAC: access denied"] * 30)
+    assert [r.kind for r in found.findings] == ["failing endpoint", "failed requests"]
+
+
+def test_tcp_connections_to_endpoints_of_unequal_weight_are_held_to_no_share():
+    """Envoy prefers who holds few connections, so that the heavy one gets less than its weight."""
+    tcp = expectation(protocol="tcp")
+    uneven = tables(endpoint(NEAR, 30), endpoint(FAR, 60, weight=9), endpoint(OTHER, 10))
+    assert evaluate_service(tcp, uneven, 100, []).verdict == "pass"
+    quiet = tables(endpoint(NEAR, 0), endpoint(FAR, 200, weight=2), endpoint(OTHER, 100))
+    assert kinds(evaluate_service(tcp, quiet, 300, [])) == [("silent", "lisbon")]

@@ -142,10 +142,26 @@ def test_what_cannot_be_asked_is_told_with_what_to_do(fields, words):
         ({"name": "mysql"}, "tcp"),
         ({"name": "https"}, "tcp"),
         ({"name": "web"}, "http"),
+        ({"name": "db", "port": 3306}, "tcp"),
+        ({"name": "web", "appProtocol": "kubernetes.io/wss"}, "tcp"),
+        ({"name": "web", "appProtocol": "tcp-custom"}, "tcp"),
     ],
 )
 def test_the_protocol_is_what_the_port_says_as_istio_reads_it(port, protocol):
     assert expected(shop(ports=[{"port": 8080, **port}])).protocol == protocol
+
+
+def test_a_network_with_pods_and_without_a_gateways_address_is_told():
+    gateways = {**GATEWAYS, "shanghai": []}
+    [reason] = expect_service(shop(), spec(), "beijing", gateways).findings
+    assert (reason.kind, reason.about) == ("no gateway", "shanghai")
+
+
+def test_a_request_that_no_route_means_is_told_as_what_envoy_answers():
+    ways = [{"match": [{"uri": {"prefix": "/v2"}}], "route": [{"destination": {"host": "cart"}}]}]
+    made = rule("VirtualService", hosts=["cart"], http=ways)
+    [note] = expected(with_object(shop(), "beijing", made), path="/healthz?v=/v2").notes
+    assert "Envoy answers 404" in note
 
 
 def test_a_virtualservice_with_weights_is_known_with_its_subsets():
@@ -242,6 +258,7 @@ def test_a_virtualservice_in_a_remote_changes_nothing():
 def test_what_of_the_users_rules_makes_another_share_right_is_said(made, words):
     found = expected(with_object(shop(), "beijing", made))
     assert found.steered and found.notes == (words,)
+    assert found.any_table == words.endswith("distribute")
 
 
 def test_a_service_that_stays_in_its_cluster_is_expected_there_alone():

@@ -7,7 +7,7 @@ import pytest
 from rich.text import Text
 
 from isthmus import polling, state
-from isthmus.cli import status_history, status_watch, terminal
+from isthmus.cli import interruptible, status_history, status_watch, terminal
 from isthmus.cli.status_history import Change, History, Observation
 from isthmus.errors import ClusterUnreachable
 
@@ -30,6 +30,21 @@ def test_what_stays_as_it_was_keeps_its_time_and_what_changes_begins_anew():
     assert after.since == {"lisbon gateway": 220.0} and after.last == changes[0]
     later, _ = after.updated([ILL], 300.0)
     assert later.last == changes[0], "the last change stays told"
+
+
+def test_after_a_long_time_without_a_look_nobody_claims_to_know_since_when():
+    first, _ = EMPTY.updated([WELL], 100.0)
+    again, changes = first.updated([WELL], 5000.0)
+    assert again.since == {"lisbon gateway": 5000.0} and changes == []
+
+
+def test_what_cannot_be_seen_in_a_cluster_that_is_away_has_not_changed():
+    reachable = Observation("lisbon reachable", "v1.36.3")
+    first, _ = EMPTY.updated([reachable, WELL], 100.0)
+    away = Observation("lisbon reachable", "connection refused")
+    after, changes = first.updated([away], 110.0, ["lisbon "])
+    assert [c.what for c in changes] == ["lisbon reachable"]
+    assert after.since["lisbon gateway"] == 100.0
 
 
 def test_a_finding_that_came_and_was_mended_is_two_changes():
@@ -91,7 +106,8 @@ def watched(monkeypatch, capsys, *looks, output="text"):
 
     monkeypatch.setattr(terminal, "has_reader", lambda: True)
     monkeypatch.setattr(polling, "pause", lambda seconds: None)
-    status_watch.watch(look, output, 10.0)
+    with pytest.raises((KeyboardInterrupt, interruptible.Interrupted)):
+        status_watch.watch(look, output, 10.0)
     return capsys.readouterr()
 
 
@@ -106,6 +122,11 @@ def test_without_a_terminal_all_is_told_once_and_then_each_change(monkeypatch, c
 def test_a_look_that_fails_is_told_and_the_next_one_is_taken(monkeypatch, capsys):
     told = watched(monkeypatch, capsys, ClusterUnreachable("lisbon does not answer"), seen())
     assert "lisbon does not answer" in told.err and "lisbon (eu-west" in told.out
+
+
+def test_a_look_that_is_interrupted_ends_the_watch(monkeypatch, capsys):
+    told = watched(monkeypatch, capsys, seen(), interruptible.Interrupted("interrupted"), seen())
+    assert told.out.count("lisbon (eu-west") == 1 and "interrupted" not in told.err
 
 
 def test_as_json_each_look_is_a_document(monkeypatch, capsys):
@@ -123,6 +144,8 @@ def test_a_pipe_whose_reader_has_left_ends_the_watch(monkeypatch):
         assert terminal.has_reader()
         os.close(read)
         assert not terminal.has_reader()
+        terminal.print_result("a look")
+        assert not terminal.has_reader(), "also once that was met"
 
 
 def test_a_pause_ends_when_the_run_is_told_to():

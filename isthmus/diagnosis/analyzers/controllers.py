@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from isthmus.diagnosis.fields import conditions, created, dig, number, seconds, selects
-from isthmus.diagnosis.finding import Failure, analyzer, kubectl
+from isthmus.diagnosis.finding import Failure, Severity, analyzer, kubectl
 from isthmus.diagnosis.objects import (
     full_name,
     is_ending,
@@ -13,6 +13,7 @@ from isthmus.diagnosis.objects import (
     namespace_of,
     was_listed,
 )
+from isthmus.diagnosis.pods import replicas
 from isthmus.diagnosis.services import KUBE_SYSTEM, reachable, up
 from isthmus.diagnosis.snapshot import ClusterSnapshot, Snapshot
 from isthmus.diagnosis.times import span
@@ -23,7 +24,6 @@ STALE = 60.0
 """Seconds without a renewal after which the holder of a Lease has stopped: it renews every 2
 (k8s.io/component-base config/v1alpha1, LeaderElectionConfiguration)."""
 WAITS = "Pending for {}, and no scheduler has looked at it"
-MADE_HERE = ("lab", "kind")
 SCHEDULER, MANAGER = "kube-scheduler", "kube-controller-manager"
 LOST = {
     SCHEDULER: "no new pod gets a node",
@@ -43,21 +43,29 @@ def not_at_work(snapshot: Snapshot) -> Iterator[Failure]:
         for name, lost in LOST.items():
             evidence = [*leases.get(name, ()), *seen[name]]
             if evidence:
-                yield _failure(snapshot, cluster, name, lost, evidence)
+                # A Lease alone may be left of a program that now runs without one.
+                severity: Severity = "error" if seen[name] else "warning"
+                yield _failure(snapshot, cluster, name, lost, evidence, severity)
 
 
 def _failure(
-    snapshot: Snapshot, cluster: ClusterSnapshot, name: str, lost: str, evidence: list[str]
+    snapshot: Snapshot,
+    cluster: ClusterSnapshot,
+    name: str,
+    lost: str,
+    evidence: list[str],
+    severity: Severity,
 ) -> Failure:
     pods = kubectl(cluster.name, f"-n {KUBE_SYSTEM} get pods -o wide")
     leases = kubectl(cluster.name, f"-n {KUBE_SYSTEM} get lease {name}")
-    made_here = snapshot.environment.get("provider") in MADE_HERE
+    made_here = snapshot.environment.get("provider") == "lab"
     return Failure(
         (cluster.name,),
         tuple(evidence[:5]),
         f"{name} does not run, or its API server refuses it: {lost}",
         up(snapshot) if made_here else f"{pods}\n{leases}",
         object=name,
+        severity=severity,
         certain=False,
     )
 
@@ -67,8 +75,10 @@ def _unseen_pods(snapshot: Snapshot, cluster: ClusterSnapshot) -> Iterator[str]:
     for pod in listed(cluster, "Pod"):
         if dig(pod, "spec", "nodeName") or is_ending(pod) or "PodScheduled" in conditions(pod):
             continue
+        if dig(pod, "spec", "schedulerName") not in (None, "", "default-scheduler"):
+            continue
         if dig(pod, "status", "phase") == "Pending" and not dig(pod, "spec", "schedulingGates"):
-            age = snapshot.taken_at - created(pod)
+            age = (_newest_lease(cluster) or snapshot.taken_at) - created(pod)
             if age > PATIENCE:
                 yield f"{full_name(pod)}: {WAITS.format(span(age))}"
 
@@ -81,8 +91,14 @@ def _unmade_pods(cluster: ClusterSnapshot) -> Iterator[str]:
         told = int(number(dig(deployment, "status", "replicas")) or 0)
         space, chosen = namespace_of(deployment), dig(deployment, "spec", "selector")
         pods = [p for p in listed(cluster, "Pod", space) if selects(chosen, labels_of(p))]
-        if told > len(pods) and not is_ending(deployment):
+        if min(told, replicas(deployment)) > len(pods) and not is_ending(deployment):
             yield f"{full_name(deployment)}: its status has {told} pods, and there are {len(pods)}"
+
+
+def _newest_lease(cluster: ClusterSnapshot) -> float:
+    """Return the cluster's own time, by who last told that he is alive; 0 if nobody does."""
+    every = (seconds(dig(lease, "spec", "renewTime")) for lease in listed(cluster, "Lease"))
+    return max(filter(None, every), default=0.0)
 
 
 def _stale_leases(cluster: ClusterSnapshot) -> Iterator[tuple[str, list[str]]]:
@@ -92,7 +108,7 @@ def _stale_leases(cluster: ClusterSnapshot) -> Iterator[tuple[str, list[str]]]:
         for lease in listed(cluster, "Lease")
         if (at := seconds(dig(lease, "spec", "renewTime")))
     }
-    newest = max(renewed.values(), default=0.0)
+    newest = _newest_lease(cluster)
     for name in LOST:
         if name in renewed and newest - renewed[name] > STALE:
             late = span(newest - renewed[name])
