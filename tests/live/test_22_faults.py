@@ -42,3 +42,11 @@ def test_the_cause_is_named_first(mesh, name):
     expected = f"{fault.EXPECT} {'/'.join(fault.CLUSTERS or ('anywhere',))}"
     assert seen.named, f"{expected} was to be first:\n{diagnosing.told(seen.found)}"
     assert after.named, f"mended, and still:\n{diagnosing.told(after.found)}"
+
+
+@pytest.mark.long
+def test_the_negative_control_sees_the_closed_port_and_opens_it_again(mesh):
+    document = mesh.isthmus.document("verify", mesh.name, "--control")
+    assert (document["before"], document["after"], document["verdict"]) == ("pass",) * 3
+    assert document["closed"] == {"cluster": "nairobi", "port": 15443}
+    assert document["during"]["causes"][0]["id"] == "F14"
