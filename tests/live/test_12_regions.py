@@ -88,6 +88,7 @@ def assert_gone(mesh) -> None:
     assert "osaka" not in mesh.isthmus.run("status", mesh.name)[0]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("step", ["delete remote secret", "leave federation"])
 def test_a_removal_that_was_killed_is_ended_by_the_next_up(changing, step):
     process = changing.isthmus.start("up", without_osaka(changing))
@@ -98,6 +99,7 @@ def test_a_removal_that_was_killed_is_ended_by_the_next_up(changing, step):
     assert_gone(changing)
 
 
+@pytest.mark.long
 def test_a_region_that_is_dead_already_is_removed(changing):
     end_region(changing.folder / "regions" / "osaka")
     assert changing.isthmus.document("up", without_osaka(changing))["verdict"] == "pass"
@@ -112,6 +114,7 @@ def handed_over(isthmus, tmp_path_factory):
         yield clusters
 
 
+@pytest.mark.long
 def test_a_cluster_that_stays_is_given_back_as_it_was(isthmus, handed_over, tmp_path):
     before = everything(handed_over)
     file = environment_of(tmp_path / "theirs.yaml", "coast", handed_over, "kubefed")

@@ -183,6 +183,7 @@ def test_pods_without_a_sidecar_are_named_from_the_other_regions(shop):
     assert reason.startswith("nairobi: no pod of shop/cart has a sidecar")
 
 
+@pytest.mark.long
 def test_a_service_that_is_nowhere_is_red_for_verify_and_no_hindrance_for_up(mesh, tmp_path):
     text = mesh.file.read_text()
     file = tmp_path / "mesh.yaml"

@@ -22,7 +22,7 @@ def environment(folder, clusters, federation: str):
     return environment_of(folder / "theirs.yaml", "theirs", clusters, federation)
 
 
-@pytest.mark.parametrize("federation", ["kubefed", "direct"])
+@pytest.mark.parametrize("federation", ["kubefed", pytest.param("direct", marks=pytest.mark.long)])
 def test_a_mesh_on_clusters_that_exist_is_built_and_taken_away(
     isthmus, handed_over, federation, tmp_path
 ):
@@ -36,6 +36,7 @@ def test_a_mesh_on_clusters_that_exist_is_built_and_taken_away(
     assert {name: path.read_text() for name, path in handed_over.items()} == kubeconfigs
 
 
+@pytest.mark.long
 def test_a_colleagues_mesh_is_named_and_neither_changed_nor_taken_away_unasked(
     isthmus, handed_over, tmp_path
 ):
@@ -59,7 +60,7 @@ def test_a_colleagues_mesh_is_named_and_neither_changed_nor_taken_away_unasked(
         isthmus.run("down", file)
 
 
-@pytest.mark.parametrize("steps", [6, 13])
+@pytest.mark.parametrize("steps", [6, pytest.param(13, marks=pytest.mark.long)])
 def test_what_a_killed_build_left_in_clusters_that_stay_is_taken_away(
     isthmus, handed_over, steps, tmp_path
 ):
@@ -128,6 +129,7 @@ def test_what_somebody_else_made_is_neither_taken_over_nor_deleted(isthmus, hand
         await_end(client, "istio-system")
 
 
+@pytest.mark.long
 def test_namespaces_that_the_platforms_team_made_are_used_and_given_back(
     isthmus, handed_over, tmp_path
 ):
