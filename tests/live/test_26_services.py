@@ -163,8 +163,9 @@ def test_a_policy_that_refuses_the_caller_is_named(shop):
         document = shop.verify(8080, code=79)
     finally:
         shop.mesh.kubectl("lisbon", "-n", NAMESPACE, "delete", "authorizationpolicy", "nobody")
-    [first, *_] = document["reasons"]
-    assert "RBAC: access denied" in first and "an AuthorizationPolicy refuses the caller" in first
+    assert document["causes"][0]["id"] == "F48" and "shop/nobody" in document["reasons"][0]
+    said = [reason for reason in document["reasons"] if "RBAC: access denied" in reason]
+    assert len(said) == len(VERSIONS) and "an AuthorizationPolicy refuses the caller" in said[0]
 
 
 @pytest.mark.long
@@ -179,8 +180,9 @@ def test_pods_without_a_sidecar_are_named_from_the_other_regions(shop):
         shop.mesh.kubectl("nairobi", "label", "namespace", NAMESPACE, "istio-injection=enabled")
         shop.mesh.kubectl("nairobi", "-n", NAMESPACE, "delete", "pods", "--all", "--wait")
         shop.deploy("nairobi")
-    [reason] = [r for r in document["reasons"] if "shop/cart" in r]
-    assert reason.startswith("nairobi: no pod of shop/cart has a sidecar")
+    assert "F28" in [cause["id"] for cause in document["causes"]]
+    said = [r for r in document["reasons"] if "no pod of shop/cart has a sidecar" in r]
+    assert [reason.partition(":")[0] for reason in said] == ["nairobi"]
 
 
 @pytest.mark.long
