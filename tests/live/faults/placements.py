@@ -8,10 +8,10 @@ from live.faults.objects import Object, change
 
 
 def override(mesh: Any, cluster: str, path: str, value: object) -> None:
-    """Let helloworld be otherwise in one cluster."""
+    """Let helloworld be otherwise in one cluster; what is not there is added (RFC 6902, add)."""
 
     def overridden(item: Object) -> None:
-        _of(item, cluster).append({"op": "replace", "path": path, "value": value})
+        _of(item, cluster).append({"op": "add", "path": path, "value": value})
 
     change(mesh, "lisbon", "federateddeployment/helloworld", overridden, SAMPLE)
 
