@@ -1,14 +1,13 @@
 """`isthmus diagnose --snapshot`, measured on a mesh wider than any lab here has room for."""
 
-import os
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import ground
-from bench.ground import Cost, Meter
-from isthmus.errors import Rejected
+from bench import ground, product
+from bench.ground import Cost
+from isthmus import state
 
 CLUSTERS = 256
 GENERATOR = Path(__file__).parents[1] / "tests" / "snapshots.py"
@@ -29,11 +28,4 @@ def run() -> Analysis:
         file = folder / "snapshot.json"
         writer = [sys.executable, str(GENERATOR), str(CLUSTERS - 1), str(file)]
         subprocess.run(writer, check=True)
-        meter = Meter()
-        program = Path(sys.executable).with_name("isthmus")
-        command = [str(program), "diagnose", "--snapshot", str(file)]
-        code, said, memory = ground.watched(command, os.environ)
-        cost = meter.cost()
-    if code:
-        raise Rejected(f"`isthmus diagnose --snapshot` ended with {code}: {said[-2000:]}")
-    return Analysis(cost, memory)
+        return Analysis(*product.measured(["diagnose", "--snapshot", str(file)], state.cache()))

@@ -72,8 +72,8 @@ def run(remotes: int = 1) -> ProductRun:
         with _gone_afterwards(file, cache):
             up, memory, up_run = _recorded(["up", str(file), "-o", "json"], cache)
             again, _, again_run = _recorded(["up", str(file), "-o", "json"], cache)
-            diagnosed, _ = _measured(["diagnose", str(file)], cache)
-            down, _ = _measured(["down", str(file)], cache)
+            diagnosed, _ = measured(["diagnose", str(file)], cache)
+            down, _ = measured(["down", str(file)], cache)
     return ProductRun(up, again, down, diagnosed, up_run, again_run, memory)
 
 
@@ -107,14 +107,15 @@ def _forget(file: Path, cache: Path) -> None:
 
 
 def _recorded(arguments: list[str], cache: Path) -> tuple[Cost, int, RunRecord]:
-    cost, memory = _measured(arguments, cache)
+    cost, memory = measured(arguments, cache)
     run = run_history.last(NAME)
     if run is None:
         raise Rejected(f"`isthmus {arguments[0]}` left no record of its steps")
     return cost, memory, run
 
 
-def _measured(arguments: list[str], cache: Path) -> tuple[Cost, int]:
+def measured(arguments: list[str], cache: Path) -> tuple[Cost, int]:
+    """Return what a command of isthmus took, and its memory; raises Rejected if it fails."""
     meter = Meter()
     memory = _isthmus(arguments, cache)
     return meter.cost(), memory

@@ -5,13 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from isthmus import polling
-from isthmus.adapters import readiness
+from isthmus.adapters import envoy, readiness
 from isthmus.adapters.diff import Manifest
 from isthmus.adapters.kube import Kube
 from isthmus.environment.namespaces import SAMPLE_NAMESPACE
 from isthmus.errors import NotReady
 
-ENVOY_CLUSTERS_URL = "127.0.0.1:15000/clusters?format=json"
 PARALLEL = 10
 """Commands in the caller at a time, where an endpoint does not answer: half of the requests take
 their whole time then, so that they must overlap."""
@@ -36,6 +35,23 @@ def ready_pods(cluster: Kube, namespace: str, labels: str) -> list[Manifest]:
         return polling.until(found, f"a Ready pod {labels}", timeout=limit, error=UnexpectedState)
     except UnexpectedState:
         return []
+
+
+def comes_true(probe: Callable[[], bool], what: str, timeout: float, interval: float = 0.2) -> bool:
+    """Wait for something to be so; tell whether it became so: what it is instead is for the judge.
+
+    A probe's own failure is no state: it raises as `polling.until` does.
+    """
+    try:
+        return polling.until(
+            lambda: probe() or None,
+            what,
+            timeout=timeout,
+            interval=interval,
+            error=UnexpectedState,
+        )
+    except UnexpectedState:
+        return False
 
 
 def find_caller(cluster: Kube) -> "CallerPod | None":
@@ -64,7 +80,7 @@ class CallerPod:
 
     def envoy_clusters(self) -> str:
         """Return what its sidecar knows and counts, as Envoy's JSON; raises NotReady if silent."""
-        command = ["curl", "-q", "-sS", "-m", "5", ENVOY_CLUSTERS_URL]
+        command = ["curl", "-q", "-sS", "-m", "5", f"{envoy.ADMIN}{envoy.ENDPOINTS}"]
         text, problem, code = self._kube.execute(self._name, SAMPLE_NAMESPACE, "sleep", command)
         if code or not text:
             raise NotReady(f"{self._name}: its sidecar does not answer: {problem}")

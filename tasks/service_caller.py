@@ -20,7 +20,7 @@ from isthmus.verification import (
     subtract_counts,
     unasked,
 )
-from tasks.caller_pod import PARALLEL, CallerPod, UnexpectedState, in_parallel
+from tasks.caller_pod import PARALLEL, CallerPod, comes_true, in_parallel
 from tasks.traffic import (
     BATCH,
     POLL_INTERVAL,
@@ -76,19 +76,11 @@ class ServiceCaller:
         """Wait for the sidecar's table to be as expected; tell whether it became so."""
         own = self._expected.envoy_cluster()
 
-        def settled() -> bool | None:
-            return True if has_expected_table(self._expected, self._tables()[own]) else None
+        def settled() -> bool:
+            return has_expected_table(self._expected, self._tables()[own])
 
-        try:
-            return polling.until(
-                settled,
-                f"the sidecar to list the endpoints of {self._expected.service}",
-                timeout=polling.timeouts().proxies,
-                interval=POLL_INTERVAL,
-                error=UnexpectedState,
-            )
-        except UnexpectedState:
-            return False
+        what = f"the sidecar to list the endpoints of {self._expected.service}"
+        return comes_true(settled, what, polling.timeouts().proxies, POLL_INTERVAL)
 
     def _check(self) -> ServiceVerdict:
         """Ask, and judge what the sidecar counted meanwhile; where some fail, see where."""

@@ -19,7 +19,7 @@ from isthmus.verification import (
     subtract_counts,
 )
 from isthmus.verification.answers import SIDECAR, URL, WARM_UP
-from tasks.caller_pod import PARALLEL, CallerPod, UnexpectedState, in_parallel
+from tasks.caller_pod import PARALLEL, CallerPod, comes_true, in_parallel
 
 POLL_INTERVAL = 0.5
 """Seconds from one look to the next."""
@@ -79,20 +79,14 @@ class SampleCaller:
         where = (self._reported.addresses, self._reported.gateways, self._reported.networks)
         expected = set(expected_endpoints(self._caller.cluster, *where))
 
-        def settled() -> bool | None:
-            return True if {e.text for e in self._read_endpoints()} == expected else None
+        def settled() -> bool:
+            return {e.text for e in self._read_endpoints()} == expected
 
-        try:
-            return polling.until(
-                settled,
-                f"{TABLE} to match the expected endpoints",
-                timeout=polling.timeouts().proxies,
-                interval=POLL_INTERVAL,
-                error=UnexpectedState,
-            )
-        except UnexpectedState:
-            events.report_progress(f"{TABLE} does not match the expected endpoints")
-            return False
+        what = f"{TABLE} to match the expected endpoints"
+        if comes_true(settled, what, polling.timeouts().proxies, POLL_INTERVAL):
+            return True
+        events.report_progress(f"{TABLE} does not match the expected endpoints")
+        return False
 
     def _await_answers(self) -> bool:
         """Tell whether each endpoint came to answer with none failing, by the sidecar's count."""
@@ -100,32 +94,20 @@ class SampleCaller:
         if not first:
             return False
 
-        def opened() -> bool | None:
+        def opened() -> bool:
             nonlocal last
             before = last
             limit = min(ROUND_REQUEST_TIMEOUT, self._wanted.timeout)
             self._send_in_parallel(REQUESTS_PER_ENDPOINT * len(first), limit)
             last = self._read_endpoints()
-            return (
-                True
-                if has_every_endpoint_answered(
-                    subtract_counts(first, last), subtract_counts(before, last)
-                )
-                else None
-            )
+            since, lately = subtract_counts(first, last), subtract_counts(before, last)
+            return has_every_endpoint_answered(since, lately)
 
         limit = polling.timeouts().endpoints
-        try:
-            return polling.until(
-                opened,
-                "every endpoint to answer",
-                timeout=limit,
-                interval=POLL_INTERVAL,
-                error=UnexpectedState,
-            )
-        except UnexpectedState:
-            events.report_progress("not every endpoint answers")
-            return False
+        if comes_true(opened, "every endpoint to answer", limit, POLL_INTERVAL):
+            return True
+        events.report_progress("not every endpoint answers")
+        return False
 
     def _send_until_certain(self, opened: bool, endpoints: int) -> Answers:
         """Return what became of all requests; of fewer, if some failed and took their time.

@@ -72,20 +72,13 @@ def inspect_gateway(
     """
     found: list[Finding] = []
 
-    def sound() -> bool | None:
+    def sound() -> bool:
         nonlocal found
         found = _judge_gateway(environment, access, reported)
-        return None if found and found[0].kind != "gateway down" else True
+        return not found or found[0].kind == "gateway down"
 
-    limit = polling.timeouts().endpoints
-    try:
-        polling.until(
-            sound,
-            "the gateway's endpoint table to match the expected endpoints",
-            timeout=limit,
-            error=caller_pod.UnexpectedState,
-        )
-    except caller_pod.UnexpectedState:
+    what = "the gateway's endpoint table to match the expected endpoints"
+    if not caller_pod.comes_true(sound, what, polling.timeouts().endpoints):
         events.report_progress("its endpoint table does not match the expected endpoints")
     return found
 

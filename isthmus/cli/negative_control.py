@@ -42,9 +42,10 @@ def run(environment: "Environment", verify: "Callable[[], Verification]", output
         during = verify()
     terminal.print_message(f"control: port {port} of {closed.name} is open again")
     after = verify()
-    _show(environment.name, closed, port, (before, during, after), output)
+    missed = _missed(closed, during)
+    _show(environment.name, closed, port, (before, during, after), missed, output)
     after.raise_for_findings()
-    if missed := _missed(closed, during):
+    if missed:
         text = f"control: with port {port} of {closed.name} closed {missed}"
         raise Findings(text, hint=f"tell it: isthmus gather {environment.name}")
 
@@ -66,10 +67,10 @@ def _show(
     closed: "ClusterSpec",
     port: int,
     seen: "tuple[Verification, Verification, Verification]",
+    missed: str,
     output: str,
 ) -> None:
     before, during, after = seen
-    missed = _missed(closed, during)
     fields: dict[str, Any] = {
         "environment": name,
         "closed": {"cluster": closed.name, "port": port},

@@ -9,13 +9,13 @@ from isthmus.adapters.kube import Kube
 from isthmus.collectors import admission, istiod, proxies, questions, secrets
 from isthmus.diagnosis.masking import mask
 from isthmus.diagnosis.objects import listed
+from isthmus.diagnosis.services import MeshService
 from isthmus.diagnosis.snapshot import ClusterSnapshot, Object
 from isthmus.environment import ClusterSpec, Environment
 from isthmus.environment.namespaces import ISTIO_NAMESPACE, SAMPLE_NAMESPACE
 from isthmus.errors import IsthmusError
 from isthmus.stacks import Stack, load
 from isthmus.verification.answers import HOST
-from isthmus.verification.services import DOMAIN
 
 NETWORKING = (
     "Gateway",
@@ -121,8 +121,8 @@ def _endpoints(client: Kube) -> list[Manifest]:
 
 def hosts(environment: Environment) -> frozenset[str]:
     """Return the names of the services that are looked at: the sample, and the users' own."""
-    own = (spec.name.split("/") for spec in environment.verification.services)
-    return frozenset({HOST, *(f"{name}.{space}.svc.{DOMAIN}" for space, name in own)})
+    own = (MeshService(*spec.name.split("/")) for spec in environment.verification.services)
+    return frozenset({HOST, *(service.host for service in own)})
 
 
 def _asked(

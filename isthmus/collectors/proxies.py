@@ -29,7 +29,7 @@ PROXY = "istio-proxy"
 LIMIT = 24
 """Sidecars of one cluster that are asked; the sample's come first, then others, by namespace."""
 QUESTIONS = {
-    "clusters": "/clusters?format=json",
+    "clusters": envoy.ENDPOINTS,
     "secrets": "/config_dump?resource=dynamic_active_secrets",
     "node": "/server_info",
 }

@@ -11,9 +11,10 @@ import yaml
 
 from isthmus.diagnosis.fields import created, dig, mappings, number, selects, texts
 from isthmus.diagnosis.objects import find, is_ending, listed, namespace_of
-from isthmus.diagnosis.services import DOMAIN, MeshService
+from isthmus.diagnosis.services import MeshService
 from isthmus.diagnosis.snapshot import Object, Snapshot
 from isthmus.environment.namespaces import ISTIO_NAMESPACE
+from isthmus.verification.services import DOMAIN
 
 
 def mesh_config(snapshot: Snapshot) -> Object:

@@ -13,9 +13,8 @@ from isthmus.diagnosis.snapshot import ClusterSnapshot, Object, Snapshot
 from isthmus.environment.namespaces import ISTIO_NAMESPACE, SAMPLE_NAMESPACE
 from isthmus.errors import BadEnvironment
 from isthmus.stacks import Stack, load
+from isthmus.verification.services import DOMAIN
 
-DOMAIN = "cluster.local"
-"""The domain that clusters have by default, and that Isthmus' own rules name."""
 KUBE_SYSTEM = "kube-system"
 CALLER = {"app": "sleep"}
 """The pods that call the sample (templates/sample/callers.yaml.j2)."""

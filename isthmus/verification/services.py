@@ -9,7 +9,7 @@ from isthmus.verification.shares import bound
 
 Protocol = Literal["http", "tcp"]
 DOMAIN = "cluster.local"
-"""The domain of the hosts by which Envoy's clusters are named."""
+"""The domain that clusters have by default, that Isthmus' own rules name, and Envoy's clusters."""
 
 
 class ServiceRoute(StepResult):
@@ -92,7 +92,7 @@ class EndpointTraffic(StepResult):
     @property
     def where(self) -> str:
         """The endpoint and who is behind it, as a sentence names it."""
-        return f"{self.text} ({', '.join(self.pods or self.clusters)})" if self.pods else self.text
+        return f"{self.text} ({', '.join(self.pods)})" if self.pods else self.text
 
 
 class ServiceVerdict(StepResult):
